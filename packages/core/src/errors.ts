@@ -20,7 +20,7 @@ export class SaccadeError extends Error {
   static isInstance<T extends typeof SaccadeError>(this: T, error: unknown): error is InstanceType<T> {
     if (typeof error !== 'object' || error === null || !(marker in error)) return false;
     // biome-ignore lint/complexity/noThisInStatic: a subclass's isInstance tests for that subclass
-    return this.name === 'SaccadeError' || error instanceof this || (error as Error).name === this.name;
+    return this.name === 'SaccadeError' || error instanceof this || (error as { name?: unknown }).name === this.name;
   }
 }
 

@@ -1,0 +1,100 @@
+import { LimitError, OutOfMemoryError } from '../errors.ts';
+
+/** A GPUBuffer with the id that bind-group keys use. */
+export interface PooledBuffer {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  /** Size of the GPUBuffer: at least what was asked for. */
+  readonly bytes: number;
+  /** Number of the submission in which the buffer was last recorded. */
+  lastUse: number;
+}
+
+export interface PoolOptions {
+  /** Live and pooled bytes together may not exceed this. */
+  readonly maxBytes: number;
+  /** Free buffers kept for reuse may not exceed this. */
+  readonly maxPooledBytes: number;
+}
+
+/** Size classes: four steps per power of two, so that at most a fifth of a buffer is waste. */
+export function sizeClass(bytes: number): number {
+  const least = 256;
+  if (bytes <= least) return least;
+  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 2, 4);
+  return Math.ceil(bytes / step) * step;
+}
+
+/**
+ * Storage buffers by size class. A freed buffer may be handed out again at once: the queue runs commands in order, so
+ * later commands cannot overtake the earlier ones that still read it.
+ */
+export class BufferPool {
+  liveBytes = 0;
+  peakBytes = 0;
+  pooledBytes = 0;
+  created = 0;
+  readonly #device: GPUDevice;
+  readonly #maxBufferSize: number;
+  readonly #options: PoolOptions;
+  readonly #free = new Map<number, PooledBuffer[]>();
+  readonly #onDestroy: (buffer: PooledBuffer) => void;
+  #nextId = 1;
+
+  constructor(device: GPUDevice, maxBufferSize: number, options: PoolOptions, onDestroy: (buffer: PooledBuffer) => void) {
+    this.#device = device;
+    this.#maxBufferSize = maxBufferSize;
+    this.#options = options;
+    this.#onDestroy = onDestroy;
+  }
+
+  /** A buffer of at least `bytes` bytes; its content is whatever the last user left. */
+  acquire(bytes: number): PooledBuffer {
+    const size = sizeClass(bytes);
+    const found = this.#free.get(size)?.pop();
+    if (found) this.pooledBytes -= size;
+    const entry = found ?? this.#create(size);
+    this.liveBytes += size;
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    return entry;
+  }
+
+  release(entry: PooledBuffer): void {
+    this.liveBytes -= entry.bytes;
+    if (this.pooledBytes + entry.bytes > this.#options.maxPooledBytes) {
+      this.#destroy(entry);
+      return;
+    }
+    this.pooledBytes += entry.bytes;
+    const list = this.#free.get(entry.bytes);
+    if (list) list.push(entry);
+    else this.#free.set(entry.bytes, [entry]);
+  }
+
+  /** Destroys every free buffer. */
+  trim(): void {
+    for (const list of this.#free.values()) for (const entry of list) this.#destroy(entry);
+    this.#free.clear();
+    this.pooledBytes = 0;
+  }
+
+  #create(size: number): PooledBuffer {
+    if (size > this.#maxBufferSize) throw new LimitError('A buffer', size, 'maxBufferSize', this.#maxBufferSize);
+    if (this.liveBytes + this.pooledBytes + size > this.#options.maxBytes) this.trim();
+    if (this.liveBytes + size > this.#options.maxBytes) {
+      throw new OutOfMemoryError(
+        `${size} bytes more do not fit: ${this.liveBytes} of the budget of ${this.#options.maxBytes} bytes are in use ` +
+          '(openGpu({ maxBytes })). Dispose tensors, caches or models that are no longer needed.',
+      );
+    }
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffer = this.#device.createBuffer({ size, usage });
+    this.created++;
+    return { id: this.#nextId++, buffer, bytes: size, lastUse: -1 };
+  }
+
+  #destroy(entry: PooledBuffer): void {
+    this.#onDestroy(entry);
+    entry.buffer.destroy();
+  }
+}

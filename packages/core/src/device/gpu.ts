@@ -1,0 +1,546 @@
+import {
+  ArgumentError,
+  DeviceLostError,
+  GpuValidationError,
+  LimitError,
+  NonFiniteError,
+  OutOfMemoryError,
+  type SaccadeError,
+  ShapeError,
+} from '../errors.ts';
+import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
+import { Profile } from '../profiling/profile.ts';
+import { type KernelTiming, Profiler } from '../profiling/profiler.ts';
+import { decodeElements, type Dtype, encodeElements, type HostArray, isQuantized, type PlainDtype, plainBytes } from '../tensor/dtype.ts';
+import { quantizedBytes } from '../tensor/quantized.ts';
+import { Scope, tensorsIn } from '../tensor/scope.ts';
+import { checkShape, elementCount, type Shape } from '../tensor/shape.ts';
+import { Storage, type StoragePiece } from '../tensor/storage.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { BindGroupCache, type BufferRange } from './bind-groups.ts';
+import { BufferPool } from './buffer-pool.ts';
+import type { AdapterFacts, Capabilities } from './capabilities.ts';
+import { DebugChecks } from './debug-checks.ts';
+import { PipelineCache } from './pipelines.ts';
+import { StagingPool } from './readback.ts';
+import { Recorder } from './recorder.ts';
+
+/** What to print or check while ops run. `check` finds NaN and infinity and names the first op that made one. */
+export type DebugLevel = 'off' | 'dispatch' | 'wgsl' | 'check';
+
+export interface GpuOptions {
+  /** Budget for live tensors, in bytes; beyond it allocations throw {@link OutOfMemoryError}. Default: no limit. */
+  readonly maxBytes?: number;
+  /** Most bytes of freed buffers kept for reuse. Default 512 MiB. */
+  readonly maxPooledBytes?: number;
+  /** Default `off`. */
+  readonly debug?: DebugLevel;
+  /** Where debug lines go. Default: `console.error`. */
+  readonly log?: (line: string) => void;
+  /** For tests: every allocation is filled with NaN, so that reading memory nobody wrote shows. */
+  readonly poison?: boolean;
+}
+
+/** Counters since the device was opened. */
+export interface GpuStats {
+  /** Bytes of tensors that are alive. */
+  readonly liveBytes: number;
+  readonly peakBytes: number;
+  /** Bytes of freed buffers that wait for reuse. */
+  readonly pooledBytes: number;
+  readonly buffersCreated: number;
+  readonly bindGroupsCreated: number;
+  readonly pipelinesCreated: number;
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly readbacks: number;
+}
+
+/** A binding of a launch: a whole tensor, or a byte range of one of its pieces. */
+export type LaunchBinding = Tensor | BufferRange;
+
+export interface Launch {
+  /** In the order of the kernel's bindings. Tensors must be contiguous. */
+  readonly bindings: readonly LaunchBinding[];
+  /** In the order of the kernel's parameters. */
+  readonly parameters?: readonly number[];
+  /** Number of workgroups; folded into two dimensions where a device limit asks for it. 0 launches nothing. */
+  readonly workgroups: number;
+  /** Declared work, for the profiler. */
+  readonly cost?: KernelTiming;
+}
+
+const finalizers = new FinalizationRegistry<{ storage: Storage; what: string; warn: (line: string) => void }>((leak) => {
+  leak.warn(`saccade: ${leak.what} was garbage-collected without dispose(); its memory is freed now.`);
+  leak.storage.release();
+});
+
+/** Owns a GPUDevice: memory, pipelines, the command stream and the errors of everything that runs on it. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly capabilities: Capabilities;
+  readonly adapter: AdapterFacts;
+  readonly #options: GpuOptions;
+  readonly #pool: BufferPool;
+  readonly #recorder: Recorder;
+  readonly #pipelines: PipelineCache;
+  readonly #groups: BindGroupCache;
+  readonly #staging: StagingPool;
+  readonly #checks: DebugChecks | undefined;
+  readonly #scopes: Scope[] = [];
+  readonly #log: (line: string) => void;
+  #failure: SaccadeError | undefined;
+  #lost: DeviceLostError | undefined;
+  readonly #lostSignal: Promise<never>;
+  #readbacks = 0;
+  #dispatchSerial = 0;
+
+  /** Use {@link openGpu} or {@link gpuFromDevice}. */
+  constructor(device: GPUDevice, capabilities: Capabilities, adapter: AdapterFacts, options: GpuOptions = {}) {
+    this.device = device;
+    this.capabilities = capabilities;
+    this.adapter = adapter;
+    this.#options = options;
+    this.#log = options.log ?? ((line) => console.error(line));
+    this.#recorder = new Recorder(device, () => undefined, (error) => this.#fail(error));
+    this.#groups = new BindGroupCache(device, this.#recorder.uniforms);
+    this.#pool = new BufferPool(
+      device,
+      capabilities.maxBufferSize,
+      { maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY, maxPooledBytes: options.maxPooledBytes ?? 2 ** 29 },
+      (buffer) => this.#groups.forget(buffer),
+    );
+    const logWgsl = options.debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
+    this.#pipelines = new PipelineCache(device, capabilities, logWgsl);
+    this.#staging = new StagingPool(device);
+    this.#checks = options.debug === 'check' ? new DebugChecks(this) : undefined;
+    device.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.#fail((event as GPUUncapturedErrorEvent).error);
+    });
+    this.#lostSignal = device.lost.then((info) => {
+      this.#lost ??= new DeviceLostError(info.reason === 'destroyed' ? 'destroyed' : info.message || 'unknown reason');
+      throw this.#lost;
+    });
+    this.#lostSignal.catch(() => undefined);
+  }
+
+  /** Whether the device still works. */
+  get alive(): boolean {
+    return this.#lost === undefined;
+  }
+
+  stats(): GpuStats {
+    return {
+      liveBytes: this.#pool.liveBytes,
+      peakBytes: this.#pool.peakBytes,
+      pooledBytes: this.#pool.pooledBytes,
+      buffersCreated: this.#pool.created + this.#staging.created,
+      bindGroupsCreated: this.#groups.created,
+      pipelinesCreated: this.#pipelines.created,
+      dispatches: this.#recorder.dispatches,
+      submits: this.#recorder.submits,
+      readbacks: this.#readbacks,
+    };
+  }
+
+  /** Starts the peak of `stats().peakBytes` anew at the bytes that live now. */
+  resetPeak(): void {
+    this.#pool.peakBytes = this.#pool.liveBytes;
+  }
+
+  // --- making tensors ---
+
+  /** A tensor whose content is undefined until a kernel writes it. Split along axis 0 when over the binding limit. */
+  empty(shape: Shape, dtype: Dtype = 'f32'): Tensor {
+    this.#assertUsable();
+    checkShape('shape', shape);
+    return new Tensor(this, this.#allocate(shape, dtype), dtype, [...shape]);
+  }
+
+  /** A tensor of zeros (plain dtypes). */
+  zeros(shape: Shape, dtype: PlainDtype = 'f32'): Tensor {
+    const tensor = this.empty(shape, dtype);
+    for (const { buffer } of tensor.storage.pieces) {
+      this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
+      buffer.lastUse = this.#recorder.current;
+    }
+    return tensor;
+  }
+
+  /** A tensor of host numbers, row-major; converted to `dtype`. A bare array makes a vector. */
+  tensor(data: ArrayLike<number>, shape: Shape = [data.length], dtype: PlainDtype = 'f32'): Tensor {
+    checkShape('shape', shape);
+    if (data.length !== elementCount(shape)) {
+      throw new ShapeError('tensor', `${data.length} numbers do not fill the shape [${shape}].`);
+    }
+    return this.fromBytes(encodeElements(data, dtype), shape, dtype);
+  }
+
+  /** A tensor of raw little-endian bytes in `dtype`. Quantized types take GGUF's block layout. */
+  fromBytes(bytes: Uint8Array, shape: Shape, dtype: PlainDtype): Tensor {
+    const expected = plainBytes(dtype, elementCount(shape));
+    if (bytes.byteLength !== expected && Math.ceil(bytes.byteLength / 4) * 4 !== expected) {
+      throw new ShapeError('fromBytes', `${bytes.byteLength} bytes are not ${dtype}[${shape}] (${expected} bytes).`);
+    }
+    const tensor = this.empty(shape, dtype);
+    const rowBytes = bytes.byteLength / Math.max(shape[0] ?? 1, 1);
+    for (const piece of tensor.storage.pieces) {
+      const start = piece.rowStart * rowBytes;
+      this.write({ buffer: piece.buffer, offset: 0, bytes: piece.buffer.bytes }, bytes.subarray(start, start + piece.rows * rowBytes));
+    }
+    return tensor;
+  }
+
+  /** Uploads bytes into a buffer range, after everything recorded so far. For launchers and loaders. */
+  write(range: BufferRange, bytes: Uint8Array): void {
+    this.#assertUsable();
+    if (range.buffer.lastUse === this.#recorder.current) this.#recorder.submit();
+    const whole = bytes.byteLength & ~3;
+    const chunk = 2 ** 24;
+    for (let at = 0; at < whole; at += chunk) {
+      const size = Math.min(chunk, whole - at);
+      this.device.queue.writeBuffer(range.buffer.buffer, range.offset + at, bytes, at, size);
+    }
+    if (whole < bytes.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(bytes.subarray(whole));
+      this.device.queue.writeBuffer(range.buffer.buffer, range.offset + whole, tail);
+    }
+  }
+
+  // --- running kernels ---
+
+  /** Records one dispatch. Outputs are bound like inputs; nothing is read back. */
+  launch<V extends Variant>(kernel: KernelDefinition<V>, variant: V, launch: Launch): void {
+    this.#assertUsable();
+    if (launch.workgroups === 0) return;
+    const parameters = launch.parameters ?? [];
+    if (parameters.length !== kernel.parameters.length) {
+      throw new ShapeError(kernel.name, `${parameters.length} parameters for ${kernel.parameters.length}.`);
+    }
+    const pipeline = this.#pipelines.get(kernel, variant);
+    const ranges = launch.bindings.map((binding) => (binding instanceof Tensor ? this.range(binding, kernel.name) : binding));
+    const { offset, view } = this.#recorder.parameters();
+    const [x, y] = this.#grid(launch.workgroups);
+    view.setUint32(0, launch.workgroups, true);
+    kernel.parameters.forEach(([, type], index) => {
+      const value = parameters[index] as number;
+      if (type === 'f32') view.setFloat32(4 * index + 4, value, true);
+      else if (type === 'i32') view.setInt32(4 * index + 4, value, true);
+      else view.setUint32(4 * index + 4, value, true);
+    });
+    for (const range of ranges) range.buffer.lastUse = this.#recorder.current;
+    const group = this.#groups.get(pipeline, ranges);
+    this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, offset, x, y, launch.cost);
+    this.#dispatchSerial++;
+    if (this.#options.debug === 'dispatch') {
+      this.#log(`${this.#dispatchSerial} ${kernel.name} ${JSON.stringify(variant)} workgroups=${launch.workgroups} [${parameters}]`);
+    }
+    this.#checks?.afterLaunch(kernel, variant, launch);
+  }
+
+  /** Compiles a kernel's specialisations in the background. */
+  async prepare<V extends Variant>(kernel: KernelDefinition<V>, variants: readonly V[]): Promise<void> {
+    this.#assertUsable();
+    await Promise.all(variants.map((variant) => this.#pipelines.prepare(kernel, variant)));
+  }
+
+  /**
+   * The byte range that binds a contiguous tensor. Throws when it is strided, split, or starts off the device's
+   * alignment: `contiguous()` in ops copies such views first.
+   */
+  range(tensor: Tensor, operation: string): BufferRange {
+    const [piece, second] = tensor.storage.pieces;
+    if (tensor.gpu !== this) throw new ArgumentError(`${operation}: tensor`, 'a tensor of another Gpu', 'tensors of this Gpu');
+    if (second) {
+      throw new LimitError(`${operation}: ${tensor.dtype}[${tensor.shape}] in one binding`, this.bytesOf(tensor), 'maxStorageBufferBindingSize', this.capabilities.maxStorageBinding);
+    }
+    if (!tensor.contiguous) throw new ShapeError(operation, `needs contiguous tensors; [${tensor.shape}] has strides [${tensor.strides}].`);
+    const buffer = (piece as StoragePiece).buffer;
+    if (isQuantized(tensor.dtype)) return { buffer, offset: 0, bytes: buffer.bytes };
+    const offset = (tensor.offset * plainBytes(tensor.dtype, 2)) / 2;
+    if (offset % this.capabilities.storageAlignment !== 0) {
+      throw new ShapeError(operation, `a view at byte ${offset} cannot be bound (alignment ${this.capabilities.storageAlignment}).`);
+    }
+    const bytes = Math.max(plainBytes(tensor.dtype, tensor.size), 4);
+    return { buffer, offset, bytes: offset + bytes > buffer.bytes ? buffer.bytes - offset : bytes };
+  }
+
+  /** Whether {@link range} accepts the tensor as it is. */
+  bindable(tensor: Tensor): boolean {
+    if (!tensor.contiguous || tensor.storage.pieces.length > 1) return false;
+    if (isQuantized(tensor.dtype)) return true;
+    return ((tensor.offset * plainBytes(tensor.dtype, 2)) / 2) % this.capabilities.storageAlignment === 0;
+  }
+
+  /** Copies bytes between buffers, in order with the recorded dispatches. Offsets and size in multiples of 4. */
+  copyBytes(source: BufferRange, target: BufferRange, bytes: number): void {
+    this.#assertUsable();
+    if (bytes === 0) return;
+    source.buffer.lastUse = this.#recorder.current;
+    target.buffer.lastUse = this.#recorder.current;
+    this.#recorder.copy(source.buffer.buffer, source.offset, target.buffer.buffer, target.offset, bytes);
+  }
+
+  /** GPU bytes of a tensor's elements. */
+  bytesOf(tensor: Tensor): number {
+    return isQuantized(tensor.dtype) ? quantizedBytes(tensor.dtype, tensor.size) : plainBytes(tensor.dtype, tensor.size);
+  }
+
+  // --- synchronising ---
+
+  /** Submits what is recorded; does not wait. */
+  flush(): void {
+    this.#assertUsable();
+    this.#recorder.submit();
+  }
+
+  /** Submits, and waits until the GPU has done everything. */
+  async synchronize(): Promise<void> {
+    this.flush();
+    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.#lostSignal]);
+    this.#assertUsable();
+  }
+
+  /** Reads tensors together: one submission, one wait. Views are read in their own row-major order. */
+  async read(tensors: readonly Tensor[]): Promise<HostArray[]> {
+    this.#assertUsable();
+    const plans = tensors.map((tensor) => {
+      if (isQuantized(tensor.dtype)) throw new ArgumentError('read: tensor', tensor.dtype, 'a plain dtype (dequantize first)');
+      return { tensor, dtype: tensor.dtype, reach: storageReach(tensor) };
+    });
+    let total = 0;
+    const places = plans.map((plan) => {
+      const at = total;
+      const pieces = plan.tensor.storage.pieces;
+      const span = pieces.length > 1 ? this.bytesOf(plan.tensor) : byteSpan(plan.dtype, plan.reach).bytes;
+      total += Math.ceil(span / 8) * 8;
+      return at;
+    });
+    const staging = this.#staging.acquire(total);
+    plans.forEach(({ tensor, dtype, reach }, index) => this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number));
+    this.#recorder.submit();
+    this.#readbacks++;
+    try {
+      await Promise.race([staging.mapAsync(GPUMapMode.READ, 0, Math.max(total, 4)), this.#lostSignal]);
+    } catch (cause) {
+      throw this.#lost ?? new GpuValidationError(`Reading back failed: ${(cause as Error).message}`, { cause });
+    }
+    const mapped = staging.getMappedRange(0, Math.max(total, 4));
+    const results = plans.map(({ tensor, dtype, reach }, index) => {
+      const split = tensor.storage.pieces.length > 1;
+      const span = split ? { bytes: this.bytesOf(tensor), skip: 0 } : byteSpan(dtype, reach);
+      const bytes = mapped.slice(places[index] as number, (places[index] as number) + span.bytes);
+      if (split) return decodeElements(bytes, dtype, tensor.size);
+      const flat = decodeElements(bytes, dtype, span.skip + reach.end - reach.start);
+      return gatherStrided(flat, tensor, span.skip);
+    });
+    staging.unmap();
+    this.#staging.release(staging);
+    await this.#checks?.afterRead();
+    // Error scopes of the submission answer before the mapping does; what they said is thrown here.
+    this.#assertUsable();
+    return results;
+  }
+
+  /** Throws {@link NonFiniteError} when the tensor holds NaN or infinity. A readback. */
+  async check(tensor: Tensor, name = 'The tensor'): Promise<void> {
+    const data = await tensor.read();
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new NonFiniteError(`${name} ${tensor.dtype}[${tensor.shape}], element ${bad},`);
+  }
+
+  /** Runs `work` with a timestamp around every dispatch. Slower than unprofiled: each dispatch is a pass of its own. */
+  async profile(work: () => void | Promise<void>): Promise<Profile> {
+    await this.synchronize();
+    const profiler = new Profiler(this.device);
+    this.#recorder.profiler = profiler;
+    try {
+      await work();
+      await this.synchronize();
+      return new Profile(await profiler.finish());
+    } finally {
+      this.#recorder.profiler = undefined;
+      profiler.dispose();
+    }
+  }
+
+  // --- lifetimes ---
+
+  /** Runs a synchronous function and frees every tensor made in it but those it returns (also inside arrays and plain objects). */
+  tidy<T>(work: () => T): T {
+    this.#assertUsable();
+    const scope = new Scope();
+    this.#scopes.push(scope);
+    let keep = new Set<Tensor>();
+    try {
+      const result = work();
+      keep = tensorsIn(result);
+      return result;
+    } finally {
+      this.#scopes.pop();
+      const outer = this.#scopes.at(-1);
+      for (const tensor of scope.close((candidate) => keep.has(candidate))) outer?.add(tensor);
+    }
+  }
+
+  /** Takes a tensor out of the scopes: it lives until `dispose()`. */
+  keep<T extends Tensor>(tensor: T): T {
+    for (const scope of this.#scopes) scope.remove(tensor);
+    return tensor;
+  }
+
+  /** Called by tensors as they are made. */
+  track(tensor: Tensor, storage: Storage): void {
+    this.#scopes.at(-1)?.add(tensor);
+    finalizers.register(tensor, { storage, what: `tensor ${tensor.dtype}[${tensor.shape}]`, warn: this.#log }, tensor);
+  }
+
+  /** Called by tensors as they are disposed. */
+  untrack(tensor: Tensor): void {
+    for (const scope of this.#scopes) scope.remove(tensor);
+    finalizers.unregister(tensor);
+  }
+
+  /** Destroys freed buffers that wait for reuse. */
+  trim(): void {
+    this.#pool.trim();
+  }
+
+  /** Destroys the device. Pending reads reject with {@link DeviceLostError}. Idempotent. */
+  dispose(): void {
+    this.#lost ??= new DeviceLostError('disposed');
+    this.device.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  // --- inside ---
+
+  #allocate(shape: Shape, dtype: Dtype): Storage {
+    const limit = Math.min(this.capabilities.maxStorageBinding, this.capabilities.maxBufferSize);
+    const bytesOf = (elements: number) => (isQuantized(dtype) ? quantizedBytes(dtype, elements) : plainBytes(dtype, elements));
+    const total = bytesOf(elementCount(shape));
+    const rows = shape[0] ?? 1;
+    const pieces: StoragePiece[] = [];
+    const acquire = (rowStart: number, count: number, bytes: number) => {
+      const buffer = this.#pool.acquire(bytes);
+      if (this.#options.poison) this.#fillWithNaN(buffer.buffer, buffer.bytes);
+      pieces.push({ buffer, rowStart, rows: count });
+    };
+    if (total <= limit) {
+      acquire(0, rows, total);
+      return new Storage(this.#pool, pieces);
+    }
+    const rowElements = elementCount(shape) / rows;
+    // Whole words and whole alignment units, so that every piece starts a binding.
+    let perPiece = Math.floor(limit / bytesOf(rowElements * 2)) * 2;
+    while (perPiece > 0 && bytesOf(rowElements * perPiece) > limit) perPiece -= 2;
+    if (perPiece <= 0) throw new LimitError(`One row of ${dtype}[${shape}]`, bytesOf(rowElements), 'maxStorageBufferBindingSize', limit);
+    try {
+      for (let start = 0; start < rows; start += perPiece) {
+        const count = Math.min(perPiece, rows - start);
+        acquire(start, count, bytesOf(rowElements * count));
+      }
+    } catch (error) {
+      for (const piece of pieces) this.#pool.release(piece.buffer);
+      throw error;
+    }
+    return new Storage(this.#pool, pieces);
+  }
+
+  #nanSource: GPUBuffer | undefined;
+
+  #fillWithNaN(buffer: GPUBuffer, bytes: number): void {
+    const size = 2 ** 20;
+    if (!this.#nanSource) {
+      this.#nanSource = this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+      this.device.queue.writeBuffer(this.#nanSource, 0, new Uint32Array(size / 4).fill(0x7fc00000));
+    }
+    for (let at = 0; at < bytes; at += size) this.#recorder.copy(this.#nanSource, 0, buffer, at, Math.min(size, bytes - at));
+  }
+
+  #grid(workgroups: number): [number, number] {
+    const limit = this.capabilities.maxWorkgroupsPerDimension;
+    if (workgroups <= limit) return [workgroups, 1];
+    const y = Math.ceil(workgroups / limit);
+    if (y > limit) throw new LimitError('A dispatch', workgroups, 'maxComputeWorkgroupsPerDimension squared', limit * limit);
+    return [Math.ceil(workgroups / y), y];
+  }
+
+  #copyToStaging(tensor: Tensor, dtype: PlainDtype, reach: Reach, staging: GPUBuffer, at: number): void {
+    const { pieces } = tensor.storage;
+    let target = at;
+    const copy = (piece: StoragePiece, offset: number, bytes: number) => {
+      if (bytes > 0) this.#recorder.copy(piece.buffer.buffer, offset, staging, target, bytes);
+      target += bytes;
+    };
+    if (pieces.length === 1) {
+      const span = byteSpan(dtype, reach);
+      copy(pieces[0] as StoragePiece, span.start, span.bytes);
+      return;
+    }
+    if (!tensor.contiguous || tensor.offset !== 0) throw new ShapeError('read', 'a view of a split tensor cannot be read.');
+    const rowElements = tensor.size / (tensor.shape[0] as number);
+    for (const piece of pieces) copy(piece, 0, plainBytes(dtype, piece.rows * rowElements));
+  }
+
+  #fail(error: GPUError): void {
+    const outOfMemory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
+    this.#failure ??= outOfMemory
+      ? new OutOfMemoryError(`The device is out of memory: ${error.message}`, { cause: error })
+      : new GpuValidationError(error.message, { cause: error });
+  }
+
+  #assertUsable(): void {
+    if (this.#lost) throw this.#lost;
+    if (this.#failure) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
+  }
+}
+
+/** Elements [start, end) of the storage that a strided tensor touches. */
+interface Reach {
+  readonly start: number;
+  readonly end: number;
+}
+
+function storageReach(tensor: Tensor): Reach {
+  if (tensor.size === 0) return { start: tensor.offset, end: tensor.offset };
+  let last = tensor.offset;
+  tensor.shape.forEach((size, axis) => {
+    last += (size - 1) * (tensor.strides[axis] as number);
+  });
+  return { start: tensor.offset, end: last + 1 };
+}
+
+/** Whole words around a reach: first byte, byte count, and elements to skip in front. */
+function byteSpan(dtype: PlainDtype, reach: Reach): { start: number; bytes: number; skip: number } {
+  const perWord = dtype === 'f16' || dtype === 'bf16' ? 2 : 1;
+  const firstWord = Math.floor(reach.start / perWord);
+  const endWord = Math.ceil(reach.end / perWord);
+  return { start: firstWord * 4, bytes: (endWord - firstWord) * 4, skip: reach.start - firstWord * perWord };
+}
+
+function gatherStrided(flat: HostArray, tensor: Tensor, skip: number): HostArray {
+  if (tensor.contiguous) return skip === 0 && flat.length === tensor.size ? flat : flat.slice(skip, skip + tensor.size);
+  const out = new (flat.constructor as new (length: number) => HostArray)(tensor.size);
+  const index = new Array<number>(tensor.rank).fill(0);
+  for (let at = 0; at < out.length; at++) {
+    let from = skip;
+    for (let axis = 0; axis < index.length; axis++) from += (index[axis] as number) * (tensor.strides[axis] as number);
+    out[at] = flat[from] as number;
+    for (let axis = index.length - 1; axis >= 0; axis--) {
+      index[axis] = (index[axis] as number) + 1;
+      if ((index[axis] as number) < (tensor.shape[axis] as number)) break;
+      index[axis] = 0;
+    }
+  }
+  return out;
+}

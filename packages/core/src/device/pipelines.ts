@@ -1,0 +1,83 @@
+import { GpuValidationError } from '../errors.ts';
+import { assembleWgsl, type KernelDefinition, type Variant, variantKey } from '../kernels/kernel.ts';
+import type { Capabilities } from './capabilities.ts';
+
+/** A compiled specialisation with its bind-group layout. */
+export interface Pipeline {
+  readonly id: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Compiled kernels by specialisation. */
+export class PipelineCache {
+  created = 0;
+  readonly #device: GPUDevice;
+  readonly #capabilities: Capabilities;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #onWgsl: ((key: string, wgsl: string) => void) | undefined;
+
+  constructor(device: GPUDevice, capabilities: Capabilities, onWgsl?: (key: string, wgsl: string) => void) {
+    this.#device = device;
+    this.#capabilities = capabilities;
+    this.#onWgsl = onWgsl;
+  }
+
+  get<V extends Variant>(kernel: KernelDefinition<V>, variant: V): Pipeline {
+    const key = variantKey(kernel.name, variant);
+    const cached = this.#pipelines.get(key);
+    if (cached) return cached;
+    const { descriptor, layout } = this.#describe(kernel, variant, key);
+    return this.#store(key, this.#device.createComputePipeline(descriptor), layout);
+  }
+
+  /** Compiles in the background, so that the first launch does not wait. */
+  async prepare<V extends Variant>(kernel: KernelDefinition<V>, variant: V): Promise<void> {
+    const key = variantKey(kernel.name, variant);
+    if (this.#pipelines.has(key)) return;
+    const { descriptor, layout } = this.#describe(kernel, variant, key);
+    try {
+      const pipeline = await this.#device.createComputePipelineAsync(descriptor);
+      if (!this.#pipelines.has(key)) this.#store(key, pipeline, layout);
+    } catch (cause) {
+      throw new GpuValidationError(`Kernel ${key} does not compile: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #store(key: string, pipeline: GPUComputePipeline, layout: GPUBindGroupLayout): Pipeline {
+    const entry: Pipeline = { id: ++this.created, pipeline, layout };
+    this.#pipelines.set(key, entry);
+    return entry;
+  }
+
+  #describe<V extends Variant>(kernel: KernelDefinition<V>, variant: V, key: string) {
+    const code = assembleWgsl(kernel, variant, this.#capabilities);
+    this.#onWgsl?.(key, code);
+    const layout = this.#layout(kernel.bindings(variant, this.#capabilities).map((binding) => binding.access));
+    const descriptor: GPUComputePipelineDescriptor = {
+      label: key,
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module: this.#device.createShaderModule({ label: key, code }), entryPoint: 'main' },
+    };
+    return { descriptor, layout };
+  }
+
+  #layout(accesses: readonly ('read' | 'read_write')[]): GPUBindGroupLayout {
+    const key = accesses.join();
+    const cached = this.#layouts.get(key);
+    if (cached) return cached;
+    const layout = this.#device.createBindGroupLayout({
+      entries: [
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
+        ...accesses.map((access, index) => ({
+          binding: index + 1,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+        })),
+      ],
+    });
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+}

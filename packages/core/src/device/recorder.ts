@@ -1,0 +1,139 @@
+import type { KernelTiming, Profiler } from '../profiling/profiler.ts';
+
+const slotBytes = 256;
+const slots = 1024;
+const dispatchesPerSubmit = 1024;
+
+/** Where a dispatch's parameters stand in the uniform buffer. */
+export interface ParameterSlot {
+  readonly offset: number;
+}
+
+/**
+ * Collects dispatches and copies into one command encoder. Nothing runs until `submit`; parameters of all recorded
+ * dispatches are uploaded at once, each in a 256-byte slot of its own that a dynamic offset selects.
+ */
+export class Recorder {
+  readonly uniforms: GPUBuffer;
+  dispatches = 0;
+  submits = 0;
+  /** Number of the submission that is being recorded. */
+  current = 0;
+  profiler: Profiler | undefined;
+  readonly #device: GPUDevice;
+  readonly #mirror = new ArrayBuffer(slotBytes * slots);
+  readonly #onSubmit: () => void;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #slotsUsed = 0;
+  #dispatchesRecorded = 0;
+  #errorScopeOpen = false;
+  readonly #onError: (error: GPUError) => void;
+
+  constructor(device: GPUDevice, onSubmit: () => void, onError: (error: GPUError) => void) {
+    this.#device = device;
+    this.#onSubmit = onSubmit;
+    this.#onError = onError;
+    this.uniforms = device.createBuffer({
+      label: 'saccade parameters',
+      size: slotBytes * slots,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** Reserves a parameter slot; the caller fills the returned view before the next submit. */
+  parameters(): { offset: number; view: DataView } {
+    if (this.#slotsUsed === slots || this.#dispatchesRecorded >= dispatchesPerSubmit) this.submit();
+    const offset = this.#slotsUsed++ * slotBytes;
+    return { offset, view: new DataView(this.#mirror, offset, slotBytes) };
+  }
+
+  dispatch(
+    name: string,
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    parameterOffset: number,
+    x: number,
+    y: number,
+    timing?: KernelTiming,
+  ): void {
+    const pass = this.profiler ? this.#timedPass(name, timing) : this.#openPass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group, [parameterOffset]);
+    pass.dispatchWorkgroups(x, y, 1);
+    if (this.profiler) this.#endPass();
+    this.dispatches++;
+    this.#dispatchesRecorded++;
+  }
+
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+    this.#endPass();
+    this.#openEncoder().copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
+  }
+
+  clear(target: GPUBuffer, offset: number, bytes: number): void {
+    this.#endPass();
+    this.#openEncoder().clearBuffer(target, offset, bytes);
+  }
+
+  get hasWork(): boolean {
+    return this.#encoder !== undefined;
+  }
+
+  /** Sends everything recorded to the queue. */
+  submit(): void {
+    if (!this.#encoder) return;
+    this.#endPass();
+    if (this.#slotsUsed > 0) {
+      this.#device.queue.writeBuffer(this.uniforms, 0, this.#mirror, 0, this.#slotsUsed * slotBytes);
+    }
+    this.profiler?.resolve(this.#encoder);
+    this.#device.queue.submit([this.#encoder.finish()]);
+    this.#encoder = undefined;
+    this.#slotsUsed = 0;
+    this.#dispatchesRecorded = 0;
+    this.submits++;
+    this.current++;
+    this.#closeErrorScope();
+    this.#onSubmit();
+  }
+
+  #openEncoder(): GPUCommandEncoder {
+    if (!this.#encoder) {
+      this.#device.pushErrorScope('validation');
+      this.#device.pushErrorScope('out-of-memory');
+      this.#errorScopeOpen = true;
+      this.#encoder = this.#device.createCommandEncoder();
+    }
+    return this.#encoder;
+  }
+
+  #closeErrorScope(): void {
+    if (!this.#errorScopeOpen) return;
+    this.#errorScopeOpen = false;
+    for (let scope = 0; scope < 2; scope++) {
+      this.#device.popErrorScope().then(
+        (error) => error && this.#onError(error),
+        () => undefined, // the device is lost, which is reported on its own path
+      );
+    }
+  }
+
+  #openPass(): GPUComputePassEncoder {
+    this.#pass ??= this.#openEncoder().beginComputePass();
+    return this.#pass;
+  }
+
+  #timedPass(name: string, timing: KernelTiming | undefined): GPUComputePassEncoder {
+    this.#endPass();
+    const encoder = this.#openEncoder();
+    const timestampWrites = this.profiler?.begin(name, timing);
+    this.#pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}

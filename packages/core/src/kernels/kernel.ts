@@ -1,0 +1,83 @@
+import type { Capabilities } from '../device/capabilities.ts';
+
+/** What a kernel is specialised by: only values that change the WGSL text. Sizes belong into parameters. */
+export type Variant = Readonly<Record<string, string | number | boolean>>;
+
+export type ParameterType = 'u32' | 'i32' | 'f32';
+
+/** One storage binding: its WGSL name and type, and whether the kernel writes it. */
+export interface BindingDeclaration {
+  readonly name: string;
+  /** WGSL store type, such as `array<f32>` or `array<vec4<u32>>`. */
+  readonly type: string;
+  readonly access: 'read' | 'read_write';
+}
+
+/** The variable part of a kernel's WGSL. */
+export interface KernelSource {
+  /** Module-scope declarations: functions, workgroup variables, constants. */
+  readonly declarations?: string;
+  /**
+   * Body of the entry point. In scope: the bindings and `params` by name; `group` (linear workgroup index, below
+   * `params.workgroups`), `local` (vec3u), `lane` (index in the workgroup), and with `subgroups` also `subgroup_lane` and `subgroup_size`.
+   */
+  readonly main: string;
+  /** Uses subgroup operations; only where the capabilities have them. */
+  readonly subgroups?: boolean;
+}
+
+/** A kernel: declared once, specialised into pipelines per variant and device. */
+export interface KernelDefinition<V extends Variant = Variant> {
+  /** Unique name; shown by the profiler and in error messages. */
+  readonly name: string;
+  readonly bindings: (variant: V, capabilities: Capabilities) => readonly BindingDeclaration[];
+  /** Scalars of each dispatch, in order. At most 63. */
+  readonly parameters: readonly (readonly [name: string, type: ParameterType])[];
+  readonly workgroupSize: (variant: V, capabilities: Capabilities) => number | readonly [number, number, number];
+  readonly source: (variant: V, capabilities: Capabilities) => KernelSource;
+}
+
+/** Declares a kernel (checked once here rather than at each launch). */
+export function defineKernel<V extends Variant>(definition: KernelDefinition<V>): KernelDefinition<V> {
+  if (definition.parameters.length > 63) throw new RangeError(`Kernel ${definition.name} has over 63 parameters.`);
+  return definition;
+}
+
+/** Cache key of one specialisation. */
+export function variantKey(name: string, variant: Variant): string {
+  let key = name;
+  for (const field of Object.keys(variant).sort()) key += `|${field}=${variant[field]}`;
+  return key;
+}
+
+/** The complete WGSL module of one specialisation. */
+export function assembleWgsl<V extends Variant>(kernel: KernelDefinition<V>, variant: V, capabilities: Capabilities): string {
+  const source = kernel.source(variant, capabilities);
+  const size = kernel.workgroupSize(variant, capabilities);
+  const dimensions = typeof size === 'number' ? [size, 1, 1] : size;
+  const bindings = kernel.bindings(variant, capabilities);
+  const text = `${source.declarations ?? ''}${source.main}${bindings.map((binding) => binding.type).join()}`;
+  const lines: string[] = [];
+  if (/\bf16\b|\bvec[234]h\b/.test(text)) lines.push('enable f16;');
+  if (source.subgroups) lines.push('enable subgroups;');
+  lines.push('struct Params {', '  workgroups: u32,');
+  for (const [name, type] of kernel.parameters) lines.push(`  ${name}: ${type},`);
+  lines.push('}', '@group(0) @binding(0) var<uniform> params: Params;');
+  bindings.forEach((binding, index) => {
+    lines.push(`@group(0) @binding(${index + 1}) var<storage, ${binding.access}> ${binding.name}: ${binding.type};`);
+  });
+  if (source.declarations) lines.push(source.declarations);
+  const builtins = [
+    '@builtin(workgroup_id) workgroup_id: vec3u',
+    '@builtin(num_workgroups) workgroup_count: vec3u',
+    '@builtin(local_invocation_id) local: vec3u',
+    '@builtin(local_invocation_index) lane: u32',
+  ];
+  if (source.subgroups) {
+    builtins.push('@builtin(subgroup_invocation_id) subgroup_lane: u32', '@builtin(subgroup_size) subgroup_size: u32');
+  }
+  lines.push(`@compute @workgroup_size(${dimensions.join(', ')})`, `fn main(${builtins.join(', ')}) {`);
+  lines.push('  let group = workgroup_id.x + workgroup_id.y * workgroup_count.x;');
+  lines.push('  if (group >= params.workgroups) { return; }', source.main, '}');
+  return lines.join('\n');
+}

@@ -1,0 +1,68 @@
+/** What WGSL cannot do, or does differently from C, is dealt with in this file. */
+import type { Capabilities } from '../device/capabilities.ts';
+import type { PlainDtype } from '../tensor/dtype.ts';
+
+/**
+ * Lowest score, used where mathematics says -infinity. WGSL may assume that infinities do not occur, so masks and
+ * empty maxima use this finite sentinel; the host reads values at or below half of it as -Infinity.
+ */
+export const lowestScore = -1e38;
+
+/** The sentinel as WGSL text. */
+export const LOWEST = 'f32(-1e38)';
+
+/** How elements of a tensor stand in a storage buffer, and how one is read as f32 (or its own integer type). */
+export interface ElementAccess {
+  /** WGSL type of the binding. */
+  readonly type: string;
+  /** WGSL type of a loaded element. */
+  readonly valueType: 'f32' | 'i32' | 'u32';
+  /** Expression that loads element `index` (an expression of type u32). */
+  readonly load: (index: string) => string;
+  /** Statement that stores `value` at `index`; undefined for packed types, where two invocations would share a word. */
+  readonly store: ((index: string, value: string) => string) | undefined;
+}
+
+/** Access to a buffer called `name` that holds elements of `dtype`. */
+export function elementAccess(name: string, dtype: PlainDtype, capabilities: Capabilities): ElementAccess {
+  switch (dtype) {
+    case 'f32':
+    case 'i32':
+    case 'u32':
+      return {
+        type: `array<${dtype}>`,
+        valueType: dtype,
+        load: (index) => `${name}[${index}]`,
+        store: (index, value) => `${name}[${index}] = ${value};`,
+      };
+    case 'f16':
+      if (capabilities.f16) {
+        return {
+          type: 'array<f16>',
+          valueType: 'f32',
+          load: (index) => `f32(${name}[${index}])`,
+          store: (index, value) => `${name}[${index}] = f16(${value});`,
+        };
+      }
+      return {
+        type: 'array<u32>',
+        valueType: 'f32',
+        load: (index) => `unpack2x16float(${name}[(${index}) >> 1u])[(${index}) & 1u]`,
+        store: undefined,
+      };
+    case 'bf16':
+      return {
+        type: 'array<u32>',
+        valueType: 'f32',
+        load: (index) =>
+          `bitcast<f32>(select(${name}[(${index}) >> 1u] << 16u, ${name}[(${index}) >> 1u] & 0xffff0000u, ((${index}) & 1u) == 1u))`,
+        store: undefined,
+      };
+  }
+}
+
+/** Declares `is_nonfinite(f32) -> bool`: NaN and infinity by bit pattern, since WGSL may assume neither exists. */
+export const nonFiniteFunction = `
+fn is_nonfinite(value: f32) -> bool {
+  return (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u;
+}`;
