@@ -18,7 +18,7 @@ import { checkShape, elementCount, type Shape } from '../tensor/shape.ts';
 import { Storage, type StoragePiece } from '../tensor/storage.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { BindGroupCache, type BufferRange } from './bind-groups.ts';
-import { BufferPool } from './buffer-pool.ts';
+import { BufferPool, type PooledBuffer } from './buffer-pool.ts';
 import type { AdapterFacts, Capabilities } from './capabilities.ts';
 import { DebugChecks } from './debug-checks.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -428,7 +428,7 @@ export class Gpu {
     const pieces: StoragePiece[] = [];
     const acquire = (rowStart: number, count: number, bytes: number) => {
       const buffer = this.#pool.acquire(bytes);
-      if (this.#options.poison) this.#fillWithNaN(buffer.buffer, buffer.bytes);
+      if (this.#options.poison) this.#fillWithNaN(buffer);
       pieces.push({ buffer, rowStart, rows: count });
     };
     if (total <= limit) {
@@ -454,13 +454,17 @@ export class Gpu {
 
   #nanSource: GPUBuffer | undefined;
 
-  #fillWithNaN(buffer: GPUBuffer, bytes: number): void {
+  #fillWithNaN(buffer: PooledBuffer): void {
     const size = 2 ** 20;
     if (!this.#nanSource) {
       this.#nanSource = this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
-      this.device.queue.writeBuffer(this.#nanSource, 0, new Uint32Array(size / 4).fill(0x7fc00000));
+      // NaN as one f32, as two f16 and as two bf16.
+      this.device.queue.writeBuffer(this.#nanSource, 0, new Uint32Array(size / 4).fill(0x7fff7fff));
     }
-    for (let at = 0; at < bytes; at += size) this.#recorder.copy(this.#nanSource, 0, buffer, at, Math.min(size, bytes - at));
+    for (let at = 0; at < buffer.bytes; at += size) {
+      this.#recorder.copy(this.#nanSource, 0, buffer.buffer, at, Math.min(size, buffer.bytes - at));
+    }
+    buffer.lastUse = this.#recorder.current;
   }
 
   #grid(workgroups: number): [number, number] {

@@ -1,0 +1,32 @@
+import type { Gpu } from '../device/gpu.ts';
+import { type OpenGpuOptions, openGpu } from '../device/open-gpu.ts';
+
+// On the global object, so that test files that load this module twice in one worker still share one device.
+const registry = Symbol.for('saccade.testing.gpus');
+type Registry = Map<string, Promise<Gpu>>;
+
+function shared(key: string, options: OpenGpuOptions): Promise<Gpu> {
+  const holder = globalThis as { [registry]?: Registry };
+  holder[registry] ??= new Map();
+  const gpus = holder[registry];
+  const opened = gpus.get(key) ?? openGpu(options);
+  // A device that some test lost is replaced rather than handed out again.
+  const usable = opened.then((gpu) => (gpu.alive ? gpu : openGpu(options)));
+  gpus.set(key, usable);
+  return usable;
+}
+
+/**
+ * The device that all tests of a worker share, with everything the adapter has. Fresh memory is filled with NaN, so that
+ * reading what nobody wrote shows.
+ *
+ * @throws AdapterNotFoundError where there is no WebGPU adapter.
+ */
+export function sharedGpu(): Promise<Gpu> {
+  return shared('full', { poison: true });
+}
+
+/** As {@link sharedGpu}, with WebGPU's default limits and without f16 and subgroups: the least that every kernel must run on. */
+export function modestGpu(): Promise<Gpu> {
+  return shared('modest', { poison: true, without: ['shader-f16', 'subgroups', 'limits'] });
+}
