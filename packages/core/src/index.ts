@@ -7,3 +7,34 @@ export { Profile } from './profiling/profile.ts';
 export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
+export { crossEntropy } from './ops/cross-entropy.ts';
+export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
+export type {
+  AttendNext,
+  AttentionCall,
+  AttentionContext,
+  AttentionRestriction,
+  Method,
+  MethodState,
+  Phase,
+  Requirements,
+  StepContext,
+} from './protocol/method.ts';
+export { MethodRun } from './protocol/method-run.ts';
+export {
+  type ChatMessage,
+  type FinishReason,
+  type ForwardOptions,
+  type ForwardResult,
+  type GeneratedPiece,
+  type GenerateOptions,
+  type LayerKind,
+  type ModelFacts,
+  type ModelHandle,
+  type PrefillOptions,
+  type Prompt,
+  PromptCache,
+  type RunOptions,
+  type TokenInput,
+  type TokenizerHandle,
+} from './protocol/model-handle.ts';

@@ -1,0 +1,167 @@
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Method } from './method.ts';
+
+/** What a layer's token mixer is. Methods that select positions act on `global` layers only. */
+export type LayerKind = 'global' | 'window' | 'linear' | 'recurrent';
+
+/** Facts about a model that methods may rely on. */
+export interface ModelFacts {
+  /** The name or path it was loaded by. */
+  readonly name: string;
+  /** Such as `llama`. */
+  readonly architecture: string;
+  readonly layers: number;
+  readonly layerKinds: readonly LayerKind[];
+  /** Query heads, H. */
+  readonly heads: number;
+  /** Key/value heads, Hkv. */
+  readonly kvHeads: number;
+  /** D. */
+  readonly headSize: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  /** Most tokens the model was trained for. */
+  readonly contextLength: number;
+  /** Whether a token sees only earlier ones. */
+  readonly causal: boolean;
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | (string & {});
+  readonly content: string;
+}
+
+/** The part of a tokenizer that methods and the bench need. */
+export interface TokenizerHandle {
+  readonly vocabularySize: number;
+  /** Ids that end a generation. */
+  readonly endOfTextIds: readonly number[];
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
+  applyChatTemplate(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean }): string;
+}
+
+/** Text as it is, a conversation (rendered by the model's chat template), token ids, or an earlier prefill. */
+export type Prompt = string | readonly ChatMessage[] | readonly number[] | PromptCache;
+
+/** Options of everything that runs the model. */
+export interface RunOptions {
+  /** The method that acts in this run; without it the model runs dense. */
+  readonly method?: Method | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the share of the work that is done, in [0, 1]. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+}
+
+export interface PrefillOptions extends RunOptions {
+  /** Tokens to leave room for behind the prompt; the cache grows beyond it when it must. Default 256. */
+  readonly reserve?: number;
+}
+
+export interface GenerateOptions extends RunOptions {
+  /** Default 128. */
+  readonly maxTokens?: number;
+  /** 0 (default) is greedy. */
+  readonly temperature?: number;
+  /** Keeps the k most probable tokens; 0 (default) keeps all. */
+  readonly topK?: number;
+  /** Keeps the smallest set of tokens with at least this mass; default 1. */
+  readonly topP?: number;
+  /** Over 1 makes tokens that occurred less probable; default 1. */
+  readonly repetitionPenalty?: number;
+  /** The same seed gives the same text. Default 0. */
+  readonly seed?: number;
+  /** Generation ends before the first of these texts. */
+  readonly stop?: string | readonly string[];
+  /** Go on after an end-of-text token; for measurements. Default false. */
+  readonly ignoreEndOfText?: boolean;
+}
+
+export type FinishReason = 'endOfText' | 'stop' | 'maxTokens';
+
+/** What one step of a generation adds. */
+export interface GeneratedPiece {
+  /** May be empty while a character or a possible stop text is incomplete. */
+  readonly text: string;
+  /** Token ids of this piece. */
+  readonly ids: readonly number[];
+  /** Set on the last piece. */
+  readonly finishReason?: FinishReason;
+}
+
+/** Input of one `forward`: ids of consecutive tokens, on the host or as u32 [N] on the GPU. */
+export type TokenInput = readonly number[] | Tensor;
+
+export interface ForwardOptions {
+  /** Tokens are appended to this cache; without one, a temporary cache serves the call. */
+  readonly cache?: KvCache | undefined;
+  /** The run whose method acts; see `MethodRun`. */
+  readonly run?: import('./method-run.ts').MethodRun | undefined;
+  /** Rows for which logits are computed. Default `last`. */
+  readonly logits?: 'last' | 'all' | 'none';
+}
+
+export interface ForwardResult {
+  /** Output of the last layer after the final norm: f32 [N, hiddenSize]. */
+  readonly hidden: Tensor;
+  /** f32 [1 or N, vocabularySize]. */
+  readonly logits: Tensor | undefined;
+}
+
+/**
+ * What every architecture implements and methods, bench and analysis see. Models are never patched: a method is passed
+ * to a call.
+ */
+export interface ModelHandle {
+  readonly gpu: Gpu;
+  readonly facts: ModelFacts;
+  readonly tokenizer: TokenizerHandle;
+  /** Token ids of a prompt, chat template applied. */
+  encodePrompt(prompt: string | readonly ChatMessage[] | readonly number[]): number[];
+  createCache(capacity: number): KvCache;
+  /** One pass over consecutive tokens. Records only: nothing is awaited. The caller disposes the result. */
+  forward(tokens: TokenInput, options?: ForwardOptions): ForwardResult;
+  /** Runs a prompt and returns its cache, which `generate` accepts and which may be forked. */
+  prefill(prompt: Prompt, options?: PrefillOptions): Promise<PromptCache>;
+  /** Logits of all positions, f32 [N, vocabularySize]. The caller disposes the tensor. */
+  logits(ids: readonly number[], options?: RunOptions): Promise<Tensor>;
+  /** Streams a continuation. */
+  generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GeneratedPiece, void, void>;
+  dispose(): void;
+}
+
+/** A prompt that has been run: its ids, keys and values, and the logits of the token to come. */
+export class PromptCache {
+  /** Ids of the tokens in the cache. */
+  readonly ids: readonly number[];
+  readonly kv: KvCache;
+  /** Logits after the last token, f32 [1, vocabularySize]. */
+  readonly nextLogits: Tensor;
+
+  constructor(ids: readonly number[], kv: KvCache, nextLogits: Tensor) {
+    this.ids = ids;
+    this.kv = kv;
+    this.nextLogits = nextLogits;
+  }
+
+  /** Tokens in the cache. */
+  get length(): number {
+    return this.ids.length;
+  }
+
+  /** An independent continuation of the same prompt; keys and values are shared until one of them writes. */
+  fork(): PromptCache {
+    return new PromptCache(this.ids, this.kv.fork(), this.kv.gpu.keep(this.nextLogits.alias()));
+  }
+
+  dispose(): void {
+    this.kv.dispose();
+    this.nextLogits.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,166 @@
+import {
+  ArgumentError,
+  type ChatMessage,
+  DisposedError,
+  type ForwardOptions,
+  type ForwardResult,
+  type GeneratedPiece,
+  type GenerateOptions,
+  type Gpu,
+  type KvCache,
+  MethodRun,
+  type ModelFacts,
+  type ModelHandle,
+  type PrefillOptions,
+  type Prompt,
+  PromptCache,
+  type RunOptions,
+  Tensor,
+  type TokenInput,
+} from '@saccade/core';
+import type { Architecture } from '../architectures/architecture.ts';
+import type { Tokenizer } from '../tokenizer/types.ts';
+import { generate } from './generate.ts';
+
+/** Tokens of a prompt that run in one pass: bounds the memory of activations. */
+const chunkTokens = 512;
+
+/** A language model on the GPU with its tokenizer. Made by {@link loadLanguageModel}. */
+export class LanguageModel implements ModelHandle {
+  readonly gpu: Gpu;
+  readonly facts: ModelFacts;
+  readonly tokenizer: Tokenizer;
+  readonly #network: Architecture;
+  #disposed = false;
+
+  constructor(network: Architecture, tokenizer: Tokenizer) {
+    this.gpu = network.gpu;
+    this.facts = network.facts;
+    this.tokenizer = tokenizer;
+    this.#network = network;
+  }
+
+  /** Bytes of the weights in GPU memory. */
+  get weightBytes(): number {
+    return this.#network.weightBytes;
+  }
+
+  encodePrompt(prompt: string | readonly ChatMessage[] | readonly number[]): number[] {
+    if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
+    if (isIds(prompt)) return [...prompt];
+    const text = this.tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true });
+    return this.tokenizer.encode(text, { addSpecialTokens: false });
+  }
+
+  createCache(capacity: number): KvCache {
+    this.#assertUsable();
+    return this.#network.createCache(capacity);
+  }
+
+  forward(tokens: TokenInput, options: ForwardOptions = {}): ForwardResult {
+    this.#assertUsable();
+    const { gpu } = this;
+    const ids = tokens instanceof Tensor ? tokens : this.#uploadIds(tokens);
+    const count = ids.shape[0] as number;
+    const cache = options.cache ?? this.createCache(count);
+    const run = options.run ?? MethodRun.dense(this);
+    try {
+      return gpu.tidy(() => {
+        const hidden = this.#network.forward(ids, cache, run);
+        if (options.logits === 'none') return { hidden, logits: undefined };
+        const rows = options.logits === 'all' ? hidden : hidden.slice(0, count - 1, count);
+        return { hidden, logits: this.#network.logits(rows) };
+      });
+    } finally {
+      if (!options.cache) cache.dispose();
+      if (!options.run) run.dispose();
+      if (ids !== tokens) ids.dispose();
+    }
+  }
+
+  async prefill(prompt: Prompt, options: PrefillOptions = {}): Promise<PromptCache> {
+    if (prompt instanceof PromptCache) return prompt.fork();
+    const ids = this.encodePrompt(prompt);
+    const run = await MethodRun.start(this, options.method);
+    try {
+      return await this.prefillWith(run, ids, options);
+    } finally {
+      run.dispose();
+    }
+  }
+
+  /** Prefill inside a run that goes on afterwards. */
+  async prefillWith(run: MethodRun, ids: readonly number[], options: PrefillOptions): Promise<PromptCache> {
+    this.#assertUsable();
+    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
+    const cache = this.createCache(ids.length + (options.reserve ?? 256));
+    run.phase = 'prefill';
+    try {
+      for (let start = 0; ; start += chunkTokens) {
+        options.signal?.throwIfAborted();
+        const chunk = ids.slice(start, start + chunkTokens);
+        const last = start + chunk.length === ids.length;
+        const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
+        hidden.dispose();
+        if (logits) {
+          options.onProgress?.(1);
+          return new PromptCache([...ids], cache, this.gpu.keep(logits));
+        }
+        // Waiting bounds the queue, so that progress and aborts mean something.
+        await this.gpu.synchronize();
+        options.onProgress?.((start + chunk.length) / ids.length);
+      }
+    } catch (error) {
+      cache.dispose();
+      throw error;
+    }
+  }
+
+  async logits(ids: readonly number[], options: RunOptions = {}): Promise<Tensor> {
+    if (ids.length === 0) throw new ArgumentError('ids', ids, 'at least one token');
+    options.signal?.throwIfAborted();
+    const run = await MethodRun.start(this, options.method);
+    try {
+      const { hidden, logits } = this.forward(ids, { run, logits: 'all' });
+      hidden.dispose();
+      return logits as Tensor;
+    } finally {
+      run.dispose();
+    }
+  }
+
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedPiece, void, void> {
+    this.#assertUsable();
+    return generate(this, prompt, options);
+  }
+
+  /** Frees the weights. Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#network.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #uploadIds(tokens: readonly number[]): Tensor {
+    if (tokens.length === 0) throw new ArgumentError('tokens', tokens, 'at least one token');
+    const { vocabularySize } = this.facts;
+    for (const id of tokens) {
+      if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+        throw new ArgumentError('tokens', id, `token ids in [0, ${vocabularySize})`);
+      }
+    }
+    return this.gpu.tensor(tokens, [tokens.length], 'u32');
+  }
+
+  #assertUsable(): void {
+    if (this.#disposed) throw new DisposedError(`The model ${this.facts.name}`);
+  }
+}
+
+function isIds(prompt: readonly ChatMessage[] | readonly number[]): prompt is readonly number[] {
+  return typeof prompt[0] === 'number';
+}
