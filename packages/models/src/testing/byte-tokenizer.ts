@@ -1,0 +1,34 @@
+import type { ChatMessage } from '@saccade/core';
+import type { Tokenizer } from '../tokenizer/types.ts';
+
+/** A tokenizer whose ids are UTF-8 bytes; id 0 ends a text. For small random models. */
+export class ByteTokenizer implements Tokenizer {
+  readonly vocabularySize: number;
+  readonly endOfTextIds: readonly number[] = [0];
+  readonly specialTokens = {};
+
+  constructor(vocabularySize = 256) {
+    this.vocabularySize = vocabularySize;
+  }
+
+  encode(text: string): number[] {
+    return [...new TextEncoder().encode(text)];
+  }
+
+  decode(ids: readonly number[]): string {
+    return new TextDecoder().decode(Uint8Array.from(ids));
+  }
+
+  decodeStream(): { push(id: number): string; end(): string } {
+    const decoder = new TextDecoder();
+    return {
+      push: (id) => decoder.decode(Uint8Array.of(id), { stream: true }),
+      end: () => decoder.decode(),
+    };
+  }
+
+  applyChatTemplate(messages: readonly ChatMessage[], options: { readonly addGenerationPrompt?: boolean } = {}): string {
+    const text = messages.map((message) => `${message.role}: ${message.content}\n`).join('');
+    return options.addGenerationPrompt ? `${text}assistant: ` : text;
+  }
+}

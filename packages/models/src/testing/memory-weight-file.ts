@@ -1,0 +1,25 @@
+import type { WeightFile } from '../weights/types.ts';
+import { WeightFileError } from '../weights/types.ts';
+
+/** A weight file that lives in memory, f32. */
+export function memoryWeightFile(
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>,
+): WeightFile {
+  const find = (name: string) => {
+    const tensor = tensors.get(name);
+    if (!tensor) throw new WeightFileError('missing-tensor', `There is no tensor ${name}.`);
+    return tensor;
+  };
+  return {
+    format: 'safetensors',
+    metadata: {},
+    tensorNames: () => [...tensors.keys()],
+    has: (name) => tensors.has(name),
+    info: (name) => {
+      const { shape, data } = find(name);
+      return { name, shape: [...shape], dtype: 'f32', byteLength: data.byteLength };
+    },
+    read: async (name) => new Uint8Array(find(name).data.slice().buffer),
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,76 @@
+import type { Gpu } from '@saccade/core';
+import { seededRandom } from '@saccade/core/testing';
+import { Llama } from '../architectures/llama/llama.ts';
+import { LanguageModel } from '../language-model/language-model.ts';
+import type { LlamaConfig } from '../weights/model-config.ts';
+import { ByteTokenizer } from './byte-tokenizer.ts';
+import { memoryWeightFile } from './memory-weight-file.ts';
+
+export interface RandomLlamaOptions {
+  readonly seed?: number;
+  /** Sets a tensor's values by hand; returns undefined to leave them random. Row-major, Hugging Face names. */
+  readonly edit?: (name: string, shape: readonly number[]) => ArrayLike<number> | undefined;
+}
+
+/** A configuration that is small enough for tests: 4 layers, 4 query heads on 2 key/value heads of 16. */
+export const smallLlamaConfig: LlamaConfig = {
+  architecture: 'llama',
+  vocabularySize: 256,
+  hiddenSize: 64,
+  layers: 4,
+  heads: 4,
+  kvHeads: 2,
+  headSize: 16,
+  intermediateSize: 96,
+  ropeTheta: 10_000,
+  ropeLayout: 'half',
+  rmsNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+  contextLength: 4096,
+  eosIds: [0],
+};
+
+/** A Llama with seeded random weights. A tensor's values depend on its name and the seed only, so that fewer layers make a prefix. */
+export async function randomLlama(
+  gpu: Gpu,
+  config: Partial<LlamaConfig> = {},
+  options: RandomLlamaOptions = {},
+): Promise<LanguageModel> {
+  const full: LlamaConfig = { ...smallLlamaConfig, ...config };
+  const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+  for (const [name, shape] of llamaShapes(full)) {
+    const edited = options.edit?.(name, shape);
+    tensors.set(name, { shape, data: edited ? Float32Array.from(edited) : randomWeights(name, shape, options.seed ?? 0) });
+  }
+  const network = await Llama.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
+  return new LanguageModel(network, new ByteTokenizer(full.vocabularySize));
+}
+
+function randomWeights(name: string, shape: readonly number[], seed: number): Float32Array {
+  const size = shape.reduce((product, count) => product * count, 1);
+  if (shape.length === 1) return new Float32Array(size).fill(1);
+  let hash = seed + 1;
+  for (const character of name) hash = (Math.imul(hash, 31) + character.charCodeAt(0)) | 0;
+  const next = seededRandom(hash >>> 0);
+  const scale = name.includes('embed') || name.includes('lm_head') ? 1 : 2.5 / Math.sqrt(shape[1] as number);
+  return Float32Array.from({ length: size }, () => (2 * next() - 1) * scale);
+}
+
+function* llamaShapes(config: LlamaConfig): Generator<[name: string, shape: number[]]> {
+  const { hiddenSize, heads, kvHeads, headSize, intermediateSize, vocabularySize } = config;
+  yield ['model.embed_tokens.weight', [vocabularySize, hiddenSize]];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = `model.layers.${layer}`;
+    yield [`${at}.input_layernorm.weight`, [hiddenSize]];
+    yield [`${at}.self_attn.q_proj.weight`, [heads * headSize, hiddenSize]];
+    yield [`${at}.self_attn.k_proj.weight`, [kvHeads * headSize, hiddenSize]];
+    yield [`${at}.self_attn.v_proj.weight`, [kvHeads * headSize, hiddenSize]];
+    yield [`${at}.self_attn.o_proj.weight`, [hiddenSize, heads * headSize]];
+    yield [`${at}.post_attention_layernorm.weight`, [hiddenSize]];
+    yield [`${at}.mlp.gate_proj.weight`, [intermediateSize, hiddenSize]];
+    yield [`${at}.mlp.up_proj.weight`, [intermediateSize, hiddenSize]];
+    yield [`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]];
+  }
+  yield ['model.norm.weight', [hiddenSize]];
+  if (!config.tieWordEmbeddings) yield ['lm_head.weight', [vocabularySize, hiddenSize]];
+}
