@@ -1,0 +1,59 @@
+import { SaccadeError } from '@saccade/core';
+import type { ByteSource } from '../weights/types.ts';
+
+/** The places a model is looked for, in this order. */
+export type ModelSourceName = 'local' | 'cache' | 'hub' | 'pip';
+
+/** A model's files, wherever they are. */
+export interface ModelFiles {
+  /** The name or path that was asked for. */
+  readonly name: string;
+  readonly source: ModelSourceName;
+  /** Path of the file or folder. */
+  readonly location: string;
+  /** Names of the files. */
+  readonly names: readonly string[];
+  /** @throws WeightFileError `not-found` */
+  open(name: string): Promise<ByteSource>;
+}
+
+/** Progress of a download. */
+export interface DownloadProgress {
+  readonly source: ModelSourceName;
+  readonly file: string;
+  readonly loadedBytes: number;
+  /** Unknown for a source that does not tell. */
+  readonly totalBytes: number | undefined;
+}
+
+export interface ResolveOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** One line for people about each place that is tried and which one is taken. */
+  readonly onMessage?: ((message: string) => void) | undefined;
+  /** Where downloads are kept; default `$XDG_CACHE_HOME/saccade/models` or `~/.cache/saccade/models`. */
+  readonly cacheFolder?: string | undefined;
+  /** The places to look in; default all, in the order of {@link ModelSourceName}. */
+  readonly sources?: readonly ModelSourceName[] | undefined;
+  /** Base address of the hub; default `$HF_ENDPOINT` or the public hub. */
+  readonly hubUrl?: string | undefined;
+  /** Milliseconds after which a silent hub is given up; default 5000. */
+  readonly hubTimeout?: number | undefined;
+}
+
+/** What happened at one place. */
+export interface ModelSourceFailure {
+  readonly source: ModelSourceName;
+  readonly reason: string;
+}
+
+/** No place had the model; the message tells what happened at each. */
+export class ModelNotFoundError extends SaccadeError {
+  readonly failures: readonly ModelSourceFailure[];
+
+  constructor(name: string, failures: readonly ModelSourceFailure[]) {
+    const lines = failures.map(({ source, reason }) => `  ${source}: ${reason}`);
+    super('model-not-found', `The model ${JSON.stringify(name)} was not found:\n${lines.join('\n')}`);
+    this.failures = failures;
+  }
+}

@@ -1,0 +1,69 @@
+import { SaccadeError } from '@saccade/core';
+
+/** How rotary positions are stretched beyond the trained context; the variants of the Llama family. */
+export type RopeScaling =
+  | { readonly type: 'linear'; readonly factor: number }
+  | { readonly type: 'dynamic'; readonly factor: number; readonly originalContext: number }
+  | {
+      readonly type: 'llama3';
+      readonly factor: number;
+      readonly lowFrequencyFactor: number;
+      readonly highFrequencyFactor: number;
+      readonly originalContext: number;
+    }
+  | {
+      readonly type: 'yarn';
+      readonly factor: number;
+      readonly originalContext: number;
+      /** Default 32. */
+      readonly betaFast?: number;
+      /** Default 1. */
+      readonly betaSlow?: number;
+      /** Factor on cos and sin; default 0.1 ln(factor) + 1. */
+      readonly attentionFactor?: number;
+    };
+
+/** Configuration of a Llama-family network, the same for every file format. */
+export interface LlamaConfig {
+  readonly architecture: 'llama';
+  /** Rows of the embedding; at least the tokenizer's vocabulary. */
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  /** Query heads, H. */
+  readonly heads: number;
+  /** Key/value heads, Hkv. */
+  readonly kvHeads: number;
+  /** D. */
+  readonly headSize: number;
+  readonly intermediateSize: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling?: RopeScaling;
+  /**
+   * Which elements of a head rotate together: i and i + D/2 (`half`, Hugging Face's checkpoints) or 2i and 2i + 1
+   * (`interleaved`, GGUF, whose converter permutes the rows of the query and key projections).
+   */
+  readonly ropeLayout: 'half' | 'interleaved';
+  readonly rmsNormEpsilon: number;
+  /** Whether the output head is the embedding. */
+  readonly tieWordEmbeddings: boolean;
+  /** Most tokens the model was trained for. */
+  readonly contextLength: number;
+  readonly bosId?: number;
+  /** Ids that end a text. */
+  readonly eosIds: readonly number[];
+}
+
+/** Configuration of any supported network; `architecture` tells them apart. */
+export type ModelConfig = LlamaConfig;
+
+/**
+ * A model's configuration cannot be used: `missing` (a file or value is not there), `invalid` (a value is of the wrong
+ * kind or contradicts another) or `unsupported` (it asks for something that is not implemented).
+ */
+export class ModelConfigError extends SaccadeError {
+  // biome-ignore lint/complexity/noUselessConstructor: narrows the codes that may be given
+  constructor(code: 'missing' | 'invalid' | 'unsupported', message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,31 @@
+import { SaccadeError } from '@saccade/core';
+
+/**
+ * What is wrong with a weight file:
+ * - `not-found`: a file or tensor is missing
+ * - `not-a-weight-file`: neither GGUF nor safetensors
+ * - `truncated`: the file ends before what its header announces
+ * - `corrupt`: the header contradicts itself or the file
+ * - `unsupported-type`: a tensor's element type is not supported
+ * - `unsupported`: the file is sound, but of a kind that is not supported
+ * - `wrong-shape`, `mixed-types`: tensors do not fit the configuration or one another
+ * - `closed`: the file was read after `close()`
+ */
+export type WeightFileErrorCode =
+  | 'not-found'
+  | 'not-a-weight-file'
+  | 'truncated'
+  | 'corrupt'
+  | 'unsupported-type'
+  | 'unsupported'
+  | 'wrong-shape'
+  | 'mixed-types'
+  | 'closed';
+
+/** A weight file cannot be used; `code` is a {@link WeightFileErrorCode}. */
+export class WeightFileError extends SaccadeError {
+  // biome-ignore lint/complexity/noUselessConstructor: narrows the codes that may be given
+  constructor(code: WeightFileErrorCode, message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}
