@@ -6,6 +6,9 @@ import { cacheFolder } from './cache-folder.ts';
 import { manifestFolders } from './candidates.ts';
 import type { AdapterChoice } from './choose-adapter.ts';
 
+/** Raised when a kept choice of an older version of this package must not be used. */
+const format = 1;
+
 const environmentNames = [
   'SACCADE_ADAPTER',
   'VK_DRIVER_FILES',
@@ -34,6 +37,7 @@ function modified(path: string): number {
 export function choiceKey(): string {
   const webgpu = createRequire(import.meta.url).resolve('webgpu');
   const facts = [
+    format,
     process.version,
     process.platform,
     process.arch,

@@ -37,7 +37,7 @@ export interface ChooseOptions {
 
 interface Candidate {
   readonly what: string;
-  /** Undefined where the request rules out everything that this candidate could give. */
+  /** What this candidate could give; it is not tried where another kind is asked for. */
   readonly kinds: readonly AdapterKind[];
   /** The variables to try, or why there is nothing to try. */
   prepare(): Promise<GpuVariables | string>;
@@ -76,9 +76,20 @@ export async function chooseAdapter(options: ChooseOptions): Promise<AdapterChoi
       pass(`found ${adapterLabel(result.adapter)}, but ${unwanted}`);
       continue;
     }
-    return { adapter: result.adapter, source: what, variables: named, passedOver };
+    const others = result.seen.filter((name) => name !== result.name && !describes(name, result.adapter));
+    for (const name of others)
+      passedOver.push({ what: name, reason: `Dawn sees it too; ${adapterLabel(result.adapter)} goes first` });
+    const chosen: GpuVariables =
+      result.name === undefined ? variables : { ...variables, SACCADE_ADAPTER_NAME: result.name };
+    return { adapter: result.adapter, source: what, variables: chosen, passedOver };
   }
   throw new AdapterUnavailableError(unavailableMessage(request, passedOver, options.setUp));
+}
+
+/** Dawn's report spells a name with dashes for everything but letters and digits. */
+function describes(name: string, adapter: AdapterReport): boolean {
+  const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]+/g, '');
+  return plain(adapter.device) === plain(name);
 }
 
 /** Puts an LD_LIBRARY_PATH in front of the one that is set. */

@@ -3,26 +3,52 @@
  * since the loader reads LD_LIBRARY_PATH only when a process starts, and since a bad driver may crash.
  */
 import { create, globals } from 'webgpu';
-import { adapterKind } from './adapter.ts';
+import { type AdapterReport, adapterKind } from './adapter.ts';
 import type { ProbeAnswer } from './probe.ts';
 
 async function answer(): Promise<ProbeAnswer> {
-  const name = process.env.SACCADE_ADAPTER_NAME;
-  const gpu = create(name ? [`adapter=${name}`] : []);
+  const seen = await adapterNames();
+  const wanted = process.env.SACCADE_ADAPTER_NAME?.toLowerCase();
+  const name = wanted === undefined ? undefined : seen.find((candidate) => candidate.toLowerCase().includes(wanted));
+  if (wanted !== undefined && name === undefined) return { found: false, seen };
+  const first = await open(name);
+  if (!first) return { found: false, seen };
+  if (wanted !== undefined || first.kind === 'hardware') return { found: true, adapter: first, name, seen };
+  // Dawn's own preference is not the user's where it lists a software driver before a GPU.
+  for (const other of seen) {
+    const adapter = await open(other);
+    if (adapter?.kind === 'hardware') return { found: true, adapter, name: other, seen };
+  }
+  return { found: true, adapter: first, seen };
+}
+
+/** Dawn tells the adapters that it sees only when none fits a name. */
+async function adapterNames(): Promise<string[]> {
+  try {
+    await create(['adapter=no adapter has this name']).requestAdapter();
+  } catch (error) {
+    return [...String(error).matchAll(/name: '(.*)'$/gm)].map((match) => match[1] ?? '');
+  }
+  return [];
+}
+
+/** Dawn's default adapter, or the one of the given name; tried with a small computation. */
+async function open(name: string | undefined): Promise<AdapterReport | undefined> {
+  const gpu = create(name === undefined ? [] : [`adapter=${name}`]);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) return { found: false };
+  if (!adapter) return undefined;
   const device = await adapter.requestDevice();
   await double21(device);
-  const { vendor, architecture, device: deviceName, description } = adapter.info;
+  device.destroy();
+  const { vendor, architecture, device: deviceName, description, isFallbackAdapter: fallback } = adapter.info;
   const limits: Record<string, number> = {};
   for (const key in adapter.limits) {
     const value = adapter.limits[key as keyof GPUSupportedLimits];
     if (typeof value === 'number') limits[key] = value;
   }
-  const fallback = adapter.info.isFallbackAdapter;
   const kind = adapterKind({ architecture, device: deviceName, description, fallback });
   const features = [...adapter.features].sort();
-  return { found: true, adapter: { kind, vendor, architecture, device: deviceName, description, features, limits } };
+  return { kind, vendor, architecture, device: deviceName, description, features, limits };
 }
 
 /** A driver that lists a device but cannot run a shader is of no use. */

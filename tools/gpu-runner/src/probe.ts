@@ -3,13 +3,18 @@ import type { AdapterReport } from './adapter.ts';
 import { runsFromSource, siblingModule, typeScriptFlags } from './sibling.ts';
 import { isHarmlessDawnWarning } from './stderr-filter.ts';
 
-/** What the probing process prints. */
-export type ProbeAnswer = { readonly found: true; readonly adapter: AdapterReport } | { readonly found: false };
+/** What the probing process prints. `name` is what Dawn must be asked for, `seen` are all names that Dawn lists. */
+export type ProbeAnswer =
+  | {
+      readonly found: true;
+      readonly adapter: AdapterReport;
+      readonly name?: string | undefined;
+      readonly seen: readonly string[];
+    }
+  | { readonly found: false; readonly seen: readonly string[] };
 
 /** An adapter that works, or why there is none. */
-export type ProbeResult =
-  | { readonly found: true; readonly adapter: AdapterReport }
-  | { readonly found: false; readonly reason: string };
+export type ProbeResult = Extract<ProbeAnswer, { found: true }> | { readonly found: false; readonly reason: string };
 
 const timeoutMs = 60_000;
 
@@ -35,7 +40,9 @@ export function probeAdapter(variables: Readonly<Record<string, string>>): Promi
         return;
       }
       const answer = JSON.parse(Buffer.concat(output).toString('utf8')) as ProbeAnswer;
-      resolve(answer.found ? answer : { found: false, reason: complaint || 'Dawn lists no adapter' });
+      const without =
+        answer.seen.length > 0 ? `Dawn sees ${answer.seen.join(', ')}` : complaint || 'Dawn sees no adapter';
+      resolve(answer.found ? answer : { found: false, reason: without });
     });
   });
 }
