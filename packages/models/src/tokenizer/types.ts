@@ -30,7 +30,6 @@ export interface TokenStream {
  * `unsupported` (a kind that is not implemented) or `no-chat-template`.
  */
 export class TokenizerError extends SaccadeError {
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the codes that may be given
   constructor(
     code: 'missing' | 'invalid' | 'unsupported' | 'no-chat-template',
     message: string,

@@ -62,7 +62,6 @@ export type ModelConfig = LlamaConfig;
  * kind or contradicts another) or `unsupported` (it asks for something that is not implemented).
  */
 export class ModelConfigError extends SaccadeError {
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the codes that may be given
   constructor(code: 'missing' | 'invalid' | 'unsupported', message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

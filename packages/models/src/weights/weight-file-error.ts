@@ -24,7 +24,6 @@ export type WeightFileErrorCode =
 
 /** A weight file cannot be used; `code` is a {@link WeightFileErrorCode}. */
 export class WeightFileError extends SaccadeError {
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the codes that may be given
   constructor(code: WeightFileErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }
