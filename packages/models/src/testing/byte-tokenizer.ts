@@ -1,11 +1,12 @@
 import type { ChatMessage } from '@saccade/core';
-import type { Tokenizer } from '../tokenizer/types.ts';
+import type { Tokenizer, TokenStream } from '../tokenizer/types.ts';
 
 /** A tokenizer whose ids are UTF-8 bytes; id 0 ends a text. For small random models. */
 export class ByteTokenizer implements Tokenizer {
   readonly vocabularySize: number;
   readonly endOfTextIds: readonly number[] = [0];
   readonly specialTokens = {};
+  readonly chatTemplate = undefined;
 
   constructor(vocabularySize = 256) {
     this.vocabularySize = vocabularySize;
@@ -19,7 +20,7 @@ export class ByteTokenizer implements Tokenizer {
     return new TextDecoder().decode(Uint8Array.from(ids));
   }
 
-  decodeStream(): { push(id: number): string; end(): string } {
+  decodeStream(): TokenStream {
     const decoder = new TextDecoder();
     return {
       push: (id) => decoder.decode(Uint8Array.of(id), { stream: true }),

@@ -1,5 +1,4 @@
-import type { WeightFile } from '../weights/types.ts';
-import { WeightFileError } from '../weights/types.ts';
+import { type WeightFile, WeightFileError } from '../weights/types.ts';
 
 /** A weight file that lives in memory, f32. */
 export function memoryWeightFile(
@@ -7,19 +6,19 @@ export function memoryWeightFile(
 ): WeightFile {
   const find = (name: string) => {
     const tensor = tensors.get(name);
-    if (!tensor) throw new WeightFileError('missing-tensor', `There is no tensor ${name}.`);
+    if (!tensor) throw new WeightFileError('not-found', `There is no tensor ${name}.`);
     return tensor;
   };
   return {
     format: 'safetensors',
-    metadata: {},
+    metadata: new Map(),
     tensorNames: () => [...tensors.keys()],
     has: (name) => tensors.has(name),
     info: (name) => {
       const { shape, data } = find(name);
-      return { name, shape: [...shape], dtype: 'f32', byteLength: data.byteLength };
+      return { name, storedName: name, shape: [...shape], dtype: 'f32', byteLength: data.byteLength };
     },
-    read: async (name) => new Uint8Array(find(name).data.slice().buffer),
+    read: async (name) => new Uint8Array(find(name).data.slice().buffer as ArrayBuffer),
     close: async () => undefined,
   };
 }
