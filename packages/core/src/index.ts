@@ -3,11 +3,32 @@ export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch } fro
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
 export * from './errors.ts';
 export { defineKernel, type KernelDefinition, type KernelSource, type Variant } from './kernels/kernel.ts';
-export { Profile } from './profiling/profile.ts';
-export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
-export type { Shape } from './tensor/shape.ts';
-export { Tensor } from './tensor/tensor.ts';
+export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
+export {
+  absolute,
+  add,
+  divide,
+  exp,
+  type GeluOptions,
+  gelu,
+  log,
+  maximum,
+  minimum,
+  multiply,
+  negate,
+  reciprocal,
+  relu,
+  rsqrt,
+  scale,
+  sigmoid,
+  silu,
+  sqrt,
+  square,
+  subtract,
+  tanh,
+} from './ops/elementwise.ts';
+export { Profile } from './profiling/profile.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
 export type {
   AttendNext,
@@ -38,3 +59,7 @@ export {
   type TokenInput,
   type TokenizerHandle,
 } from './protocol/model-handle.ts';
+export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
+export type { Shape } from './tensor/shape.ts';
+export { Tensor } from './tensor/tensor.ts';
+export * from './ops/matmul/index.ts';

@@ -1,0 +1,5 @@
+export { dequantize } from './dequantize.ts';
+export type { MatmulSchedule } from './launch-product.ts';
+export { type LinearOptions, linear } from './linear.ts';
+export { type MatmulOptions, matmul } from './matmul.ts';
+export { quantizedTensor } from './quantized-tensor.ts';

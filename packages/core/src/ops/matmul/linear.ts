@@ -1,0 +1,153 @@
+import { ArgumentError, ShapeError } from '../../errors.ts';
+import { isQuantized } from '../../tensor/dtype.ts';
+import { blockElements, quantizedLayout } from '../../tensor/quantized.ts';
+import { contiguousStrides, sameShape } from '../../tensor/shape.ts';
+import type { StoragePiece } from '../../tensor/storage.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { contiguous } from '../copy.ts';
+import { mergeAxes } from '../strided.ts';
+import { defaultSchedule, launchProduct, type MatmulSchedule } from './launch-product.ts';
+import { batchAxes, boundTensor, floatDtype, maxBatchAxes, pieceBuffer, wholeBuffer } from './operands.ts';
+import type { Product, RightOperandSource } from './product.ts';
+import { plainFormat } from './right-operand.ts';
+
+/** Options of {@link linear}. */
+export interface LinearOptions {
+  /** f32, f16 or bf16 `[N]`, added to every row. */
+  readonly bias?: Tensor;
+  /** f32, f16 or bf16 in the shape of the output, added to it. */
+  readonly residual?: Tensor;
+  /** Forces a schedule instead of the default of the adapter's class. All give the same result up to rounding. */
+  readonly schedule?: MatmulSchedule;
+}
+
+/**
+ * `x weight^T + bias + residual`: a linear layer with the weight as files hold it, a row per output.
+ *
+ * Quantized weights stay quantized in GPU memory and are dequantized inside the kernel; a weight over the device's
+ * binding limit, split along its rows, takes one launch per piece. Sums are f32.
+ *
+ * @param x f32, f16 or bf16 `[..., K]`; strided views are read in place.
+ * @param weight `[N, K]` in any float or quantized dtype.
+ * @returns f32 `[..., N]`, contiguous.
+ * @throws ShapeError where shapes do not fit, or where the weight is a view of part of a quantized or split tensor.
+ * @throws ArgumentError for integer tensors.
+ */
+export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  const { gpu } = x;
+  const [columns, inner] = checkShapes(x, weight);
+  const outShape = [...x.shape.slice(0, -1), columns];
+  const { bias, residual } = options;
+  if (bias && !sameShape(bias.shape, [columns])) {
+    throw new ShapeError(
+      'linear',
+      `bias has shape [${bias.shape}]; the weight [${weight.shape}] asks for [${columns}].`,
+    );
+  }
+  if (residual && !sameShape(residual.shape, outShape)) {
+    throw new ShapeError('linear', `residual has shape [${residual.shape}]; the output has [${outShape}].`);
+  }
+  const leftDtype = floatDtype('linear: x', x.dtype);
+  return gpu.tidy(() => {
+    const out = gpu.empty(outShape);
+    if (out.size === 0) return out;
+    const left = mergeableRows(x);
+    const lead = mergeAxes(x.shape.slice(0, -1), [left.strides.slice(0, -1), contiguousStrides(outShape).slice(0, -1)]);
+    const [rows = 1, ...batch] = lead.sizes;
+    const [rowStride = 0, ...batchStrides] = lead.strides[0] ?? [];
+    const shared = {
+      batch: batchAxes(batch, 1),
+      rows,
+      inner,
+      left: {
+        range: wholeBuffer(left, 'linear: x'),
+        dtype: leftDtype,
+        offset: left.offset,
+        batchStrides: batchAxes(batchStrides, 0),
+        rowStride,
+        innerStride: left.strides.at(-1) as number,
+      },
+      bias: bias && boundTensor('linear: bias', contiguous(bias), 'linear: bias'),
+      residual: residual && boundTensor('linear: residual', contiguous(residual), 'linear: residual'),
+      out: gpu.range(out, 'linear: output'),
+      outStrides: { batch: rows * columns, row: columns, column: 1 },
+    } satisfies Partial<Product>;
+    const schedule = options.schedule ?? defaultSchedule(rows, gpu.capabilities);
+    for (const piece of weight.storage.pieces) {
+      const [start, count] = weight.storage.pieces.length > 1 ? [piece.rowStart, piece.rows] : [0, columns];
+      launchProduct(
+        gpu,
+        { ...shared, columns: count, right: weightPiece(weight, piece), columnStart: start },
+        schedule,
+      );
+    }
+    return out;
+  });
+}
+
+function checkShapes(x: Tensor, weight: Tensor): [columns: number, inner: number] {
+  const inner = x.shape.at(-1);
+  const [columns, weightInner] = weight.shape;
+  if (weight.rank !== 2 || columns === undefined || inner === undefined || inner !== weightInner) {
+    throw new ShapeError(
+      'linear',
+      `x [${x.shape}] and weight [${weight.shape}] do not fit; expected [..., K] and [N, K].`,
+    );
+  }
+  if (weight.gpu !== x.gpu) throw new ArgumentError('linear: weight', 'a tensor of another Gpu', 'tensors of one Gpu');
+  if (isQuantized(weight.dtype) && inner % blockElements !== 0) {
+    throw new ShapeError('linear', `K is ${inner}; ${weight.dtype} weights need a multiple of ${blockElements}.`);
+  }
+  const { pieces } = weight.storage;
+  if (isQuantized(weight.dtype) || pieces.length > 1) {
+    const held = pieces.reduce((sum, piece) => sum + piece.rows, 0);
+    if (!weight.contiguous || weight.offset !== 0 || held !== columns) {
+      const kind = isQuantized(weight.dtype) ? 'quantized' : 'split';
+      throw new ShapeError(
+        'linear',
+        `weight ${weight.dtype}[${weight.shape}] is a view; a ${kind} weight must be whole.`,
+      );
+    }
+  }
+  return [columns, inner];
+}
+
+/** x itself where its leading axes merge into few enough axes, else a contiguous copy. */
+function mergeableRows(x: Tensor): Tensor {
+  const lead = x.shape.slice(0, -1);
+  const merged = mergeAxes(lead, [x.strides.slice(0, -1), contiguousStrides(lead)]);
+  return merged.sizes.length <= maxBatchAxes + 1 ? x : contiguous(x);
+}
+
+/** The columns of the product that one piece of a weight holds. */
+function weightPiece(weight: Tensor, piece: StoragePiece): RightOperandSource {
+  const inner = weight.shape[1] as number;
+  const { dtype } = weight;
+  const batchStrides = batchAxes([], 0);
+  if (isQuantized(dtype)) {
+    const layout = quantizedLayout(dtype, piece.rows * inner);
+    const quants = { buffer: piece.buffer, offset: 0, bytes: layout.quantBytes };
+    const scales = { buffer: piece.buffer, offset: layout.scaleOffset, bytes: layout.scaleBytes };
+    const bytes = layout.quantBytes + layout.scaleBytes;
+    return {
+      ranges: [quants, scales],
+      format: dtype,
+      bytes,
+      offset: 0,
+      batchStrides,
+      innerStride: 1,
+      columnStride: inner,
+    };
+  }
+  const float = floatDtype('linear: weight', dtype);
+  const [columnStride, innerStride] = weight.strides as [number, number];
+  return {
+    ranges: [pieceBuffer(piece)],
+    format: plainFormat(float, innerStride, [columnStride, weight.offset], inner),
+    bytes: piece.rows * inner * (float === 'f32' ? 4 : 2),
+    offset: weight.offset,
+    batchStrides,
+    innerStride,
+    columnStride,
+  };
+}

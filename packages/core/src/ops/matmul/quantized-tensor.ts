@@ -1,0 +1,37 @@
+import type { Gpu } from '../../device/gpu.ts';
+import { ArgumentError, ShapeError } from '../../errors.ts';
+import { isQuantized, type QuantizedDtype } from '../../tensor/dtype.ts';
+import { blockElements, ggufBlockBytes, packQuantized } from '../../tensor/quantized.ts';
+import { elementCount, type Shape } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+
+/**
+ * Uploads block-quantized weights as a GGUF file holds them. They stay quantized in GPU memory; every bit of scales and
+ * quants is kept.
+ *
+ * @param dtype `q4_0`, `q4_1` or `q8_0`.
+ * @param shape Row-major, outermost first (a GGUF file lists sizes innermost first); the last size in whole blocks of 32.
+ * @param ggufBytes The tensor's blocks, row after row.
+ * @throws ShapeError where the last axis is not whole blocks or the bytes do not fill the shape.
+ */
+export function quantizedTensor(gpu: Gpu, dtype: QuantizedDtype, shape: Shape, ggufBytes: Uint8Array): Tensor {
+  if (!isQuantized(dtype)) throw new ArgumentError('quantizedTensor: dtype', dtype, 'q4_0, q4_1, q8_0');
+  const inner = shape.at(-1) ?? 0;
+  if (inner % blockElements !== 0 || shape.length === 0) {
+    throw new ShapeError('quantizedTensor', `the last axis of [${shape}] is not a multiple of ${blockElements}.`);
+  }
+  const expected = (elementCount(shape) / blockElements) * ggufBlockBytes[dtype];
+  if (ggufBytes.byteLength !== expected) {
+    throw new ShapeError(
+      'quantizedTensor',
+      `${ggufBytes.byteLength} bytes are not ${dtype}[${shape}] (${expected} bytes).`,
+    );
+  }
+  const tensor = gpu.empty(shape, dtype);
+  const rowBytes = expected / Math.max(shape[0] as number, 1);
+  for (const { buffer, rowStart, rows } of tensor.storage.pieces) {
+    const packed = packQuantized(dtype, ggufBytes.subarray(rowStart * rowBytes, (rowStart + rows) * rowBytes));
+    gpu.write({ buffer, offset: 0, bytes: buffer.bytes }, packed);
+  }
+  return tensor;
+}

@@ -1,0 +1,156 @@
+import type { Capabilities } from '../../device/capabilities.ts';
+import type { BindingDeclaration } from '../../kernels/kernel.ts';
+import { elementAccess } from '../../kernels/wgsl.ts';
+import type { PlainDtype, QuantizedDtype } from '../../tensor/dtype.ts';
+
+/**
+ * How the right operand stands in memory: single elements, pairs of half-precision elements along the inner axis
+ * (one load gives two), or quantized blocks.
+ */
+export type RightFormat = 'f32' | 'f16' | 'bf16' | 'f16Pairs' | 'bf16Pairs' | QuantizedDtype;
+
+/**
+ * WGSL that reads one column of the right operand (one row of a linear layer's weight) in *octets* of eight inner
+ * positions. Octets form blocks; what a block shares (its scale) is loaded once by `openBlock`.
+ */
+export interface RightOperand {
+  readonly bindings: readonly BindingDeclaration[];
+  /** Octets of a block: 4 where 32 elements share a scale, else 1. */
+  readonly octetsPerBlock: number;
+  /** Declares the base index of column `column` under the name `<name>_base`. */
+  readonly openColumn: (name: string, column: string) => string;
+  /** Declares what block number `block` of the column shares. */
+  readonly openBlock: (name: string, block: string) => string;
+  /** Declares the words of octet `octet` of block `block`. */
+  readonly openOctet: (name: string, block: string, octet: string) => string;
+  /** Element 0..7 of the open octet, as an f32 expression. */
+  readonly value: (name: string, element: number) => string;
+  /** Inner position of element 0..7 of an octet, relative to the position `32 block + octetStep octet`. */
+  readonly position: (element: number) => number;
+  /** The same for an element that is a WGSL expression below 8. */
+  readonly positionExpression: (element: string) => string;
+  /** Distance of the first positions of neighbouring octets of a block. */
+  readonly octetStep: number;
+}
+
+const elementNumbers = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/** The reader of a format. Positions past the inner size are clamped: the left operand is zero there. */
+export function rightOperand(format: RightFormat, capabilities: Capabilities): RightOperand {
+  switch (format) {
+    case 'q4_0':
+    case 'q4_1':
+    case 'q8_0':
+      return quantizedOperand(format);
+    case 'f16Pairs':
+    case 'bf16Pairs':
+      return pairedOperand(format);
+    default:
+      return plainOperand(format, capabilities);
+  }
+}
+
+/** Whether a format holds quantized blocks. */
+export function isQuantizedFormat(format: RightFormat): format is QuantizedDtype {
+  return format === 'q4_0' || format === 'q4_1' || format === 'q8_0';
+}
+
+/** The format of a plain right operand with these strides, in elements. */
+export function plainFormat(
+  dtype: PlainDtype,
+  innerStride: number,
+  otherStrides: readonly number[],
+  inner: number,
+): RightFormat {
+  if (dtype !== 'f16' && dtype !== 'bf16') return 'f32';
+  const even = inner % 2 === 0 && otherStrides.every((stride) => stride % 2 === 0);
+  return innerStride === 1 && even ? `${dtype}Pairs` : dtype;
+}
+
+const plainOrder = {
+  octetsPerBlock: 1,
+  octetStep: 8,
+  position: (element: number) => element,
+  positionExpression: (element: string) => element,
+} as const;
+
+const openStridedColumn = (name: string, column: string) =>
+  `let ${name}_base = right_start + ${column} * params.right_column;`;
+
+function plainOperand(dtype: 'f32' | 'f16' | 'bf16', capabilities: Capabilities): RightOperand {
+  const access = elementAccess('right', dtype, capabilities);
+  return {
+    ...plainOrder,
+    bindings: [{ name: 'right', type: access.type, access: 'read' }],
+    openColumn: openStridedColumn,
+    openBlock: () => '',
+    openOctet: (name, block) =>
+      elementNumbers
+        .map((element) => {
+          const at = `min(${block} * 8u + ${element}u, params.inner - 1u) * params.right_inner`;
+          return `let ${name}_${element} = ${access.load(`${name}_base + ${at}`)};`;
+        })
+        .join('\n'),
+    value: (name, element) => `${name}_${element}`,
+  };
+}
+
+function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
+  const half = (word: string, high: boolean) => {
+    if (format === 'f16Pairs') return `unpack2x16float(${word}).${high ? 'y' : 'x'}`;
+    return `bitcast<f32>(${high ? `${word} & 0xffff0000u` : `${word} << 16u`})`;
+  };
+  return {
+    ...plainOrder,
+    bindings: [{ name: 'right', type: 'array<u32>', access: 'read' }],
+    openColumn: (name, column) => `let ${name}_base = (right_start + ${column} * params.right_column) >> 1u;`,
+    openBlock: () => '',
+    openOctet: (name, block) =>
+      [0, 1, 2, 3]
+        .map((word) => {
+          const at = `min(${block} * 4u + ${word}u, (params.inner >> 1u) - 1u)`;
+          return `let ${name}_${word} = right[${name}_base + ${at}];`;
+        })
+        .join('\n'),
+    value: (name, element) => half(`${name}_${element >> 1}`, element % 2 === 1),
+  };
+}
+
+/**
+ * 32 elements share a scale. Words of q4 hold element `4 word + byte` in the low and `16 + 4 word + byte` in the high
+ * half of each byte. `quant * scale + minimum` rounds once or not at all: a product of at most 8 by 11 bits is exact.
+ */
+function quantizedOperand(dtype: QuantizedDtype): RightOperand {
+  const eightBit = dtype === 'q8_0';
+  const wordsPerOctet = eightBit ? 2 : 1;
+  const wordsPerBlock = 4 * wordsPerOctet;
+  const openScale = (name: string, block: string) => {
+    const load = `unpack2x16float(scales[${name}_base + ${block}])`;
+    if (dtype === 'q4_1') return `let ${name}_scale = ${load};`;
+    return dtype === 'q4_0' ? `let ${name}_scale = ${load}.x * vec2f(1.0, -8.0);` : `let ${name}_scale = ${load}.x;`;
+  };
+  return {
+    octetsPerBlock: 4,
+    octetStep: eightBit ? 8 : 4,
+    position: (element) => (eightBit || element < 4 ? element : element + 12),
+    positionExpression: (element) => (eightBit ? element : `(${element} + select(0u, 12u, ${element} >= 4u))`),
+    bindings: [
+      { name: 'quants', type: 'array<u32>', access: 'read' },
+      { name: 'scales', type: 'array<u32>', access: 'read' },
+    ],
+    openColumn: (name, column) => `let ${name}_base = ${column} * (params.inner >> 5u);`,
+    openBlock: openScale,
+    openOctet: (name, block, octet) =>
+      Array.from({ length: wordsPerOctet }, (_, word) => {
+        const at = `(${name}_base + ${block}) * ${wordsPerBlock}u + ${octet} * ${wordsPerOctet}u + ${word}u`;
+        return `let ${name}_${word} = bitcast<i32>(quants[${at}]);`;
+      }).join('\n'),
+    value: (name, element) => {
+      if (eightBit) {
+        return `f32(extractBits(${name}_${element >> 2}, ${8 * (element & 3)}u, 8u)) * ${name}_scale`;
+      }
+      const shift = element < 4 ? 8 * element : 8 * (element - 4) + 4;
+      return `fma(f32((${name}_0 >> ${shift}u) & 15), ${name}_scale.x, ${name}_scale.y)`;
+    },
+  };
+}

@@ -1,0 +1,190 @@
+import { ArgumentError, linear, type MatmulSchedule, matmul, ShapeError, type Tensor } from '@saccade/core';
+import { assertClose, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { matmulReference } from '../src/testing/reference/matmul.ts';
+
+const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile'];
+const shapes = [
+  [1, 1, 1],
+  [1, 7, 5],
+  [2, 33, 9],
+  [3, 64, 31],
+  [5, 31, 1],
+  [13, 17, 33],
+  [33, 40, 65],
+] as const;
+const close = (k: number) => ({ absolute: 1e-6 * Math.max(k, 4), relative: 1e-5 });
+
+describe('matmul', () => {
+  it.each(schedules)('%s: equals the reference on ragged shapes', async (schedule) => {
+    const gpu = await sharedGpu();
+    for (const [m, k, n] of shapes) {
+      const a = randomArray(m * k, 1);
+      const b = randomArray(k * n, 2);
+      const out = gpu.tidy(() => matmul(gpu.tensor(a, [m, k]), gpu.tensor(b, [k, n]), { schedule }));
+      expect(out.shape).toEqual([m, n]);
+      assertClose(await out.read(), matmulReference(a, b, m, k, n), {
+        ...close(k),
+        name: `${schedule} ${m}x${k}x${n}`,
+      });
+      out.dispose();
+    }
+  });
+
+  it.each(schedules)('%s: runs on WebGPU defaults', async (schedule) => {
+    const gpu = await modestGpu();
+    const [m, k, n] = [5, 37, 41];
+    const a = randomArray(m * k, 1);
+    const b = randomArray(k * n, 2);
+    const out = gpu.tidy(() => matmul(gpu.tensor(a, [m, k]), gpu.tensor(b, [k, n]), { schedule }));
+    assertClose(await out.read(), matmulReference(a, b, m, k, n), close(k));
+    out.dispose();
+  });
+
+  it.each(schedules)('%s: reads transposes and slices in place', async (schedule) => {
+    const gpu = await sharedGpu();
+    const [m, k, n] = [6, 21, 11];
+    const a = randomArray(m * k, 3);
+    const bTransposed = randomArray((n + 3) * k, 4);
+    const b = new Float64Array(k * n);
+    for (let i = 0; i < k; i++) for (let j = 0; j < n; j++) b[i * n + j] = bTransposed[(j + 3) * k + i] as number;
+    const aTransposed = new Float32Array(m * k);
+    for (let i = 0; i < m; i++) for (let j = 0; j < k; j++) aTransposed[j * m + i] = a[i * k + j] as number;
+    const out = gpu.tidy(() =>
+      matmul(
+        gpu.tensor(aTransposed, [k, m]).transpose(),
+        gpu
+          .tensor(bTransposed, [n + 3, k])
+          .slice(0, 3, n + 3)
+          .transpose(),
+        { schedule },
+      ),
+    );
+    assertClose(await out.read(), matmulReference(a, b, m, k, n), close(k));
+    out.dispose();
+  });
+
+  it('broadcasts batch axes', async () => {
+    const gpu = await sharedGpu();
+    const [m, k, n] = [3, 9, 10];
+    const cases: [number[], number[], number[]][] = [
+      [[2, 1], [5], [2, 5]],
+      [[2], [], [2]],
+      [[], [3, 2], [3, 2]],
+      [
+        [2, 1, 3, 1],
+        [1, 2, 1, 2],
+        [2, 2, 3, 2],
+      ],
+    ];
+    for (const [left, right, whole] of cases) {
+      const a = randomArray(count(left) * m * k, 5);
+      const b = randomArray(count(right) * k * n, 6);
+      for (const schedule of schedules) {
+        const out = gpu.tidy(() =>
+          matmul(gpu.tensor(a, [...left, m, k]), gpu.tensor(b, [...right, k, n]), { schedule }),
+        );
+        expect(out.shape).toEqual([...whole, m, n]);
+        const expected: number[] = [];
+        for (let batch = 0; batch < count(whole); batch++) {
+          const ai = broadcastIndex(batch, whole, left) * m * k;
+          const bi = broadcastIndex(batch, whole, right) * k * n;
+          expected.push(...matmulReference(a.subarray(ai, ai + m * k), b.subarray(bi, bi + k * n), m, k, n));
+        }
+        assertClose(await out.read(), expected, { ...close(k), name: `${schedule} [${left}] x [${right}]` });
+        out.dispose();
+      }
+    }
+  });
+
+  it('takes half-precision operands, also with odd inner sizes', async () => {
+    for (const gpu of [await sharedGpu(), await modestGpu()]) {
+      for (const dtype of ['f16', 'bf16'] as const) {
+        for (const k of [17, 18]) {
+          for (const schedule of schedules) {
+            const [m, n] = [5, 7];
+            const [a, b] = gpu.tidy(() => [
+              gpu.tensor(randomArray(m * k, 7), [m, k], dtype),
+              gpu.tensor(randomArray(k * n, 8), [n, k], dtype),
+            ]) as [Tensor, Tensor];
+            const bColumns = b.transpose();
+            const [aRounded, bRounded] = await gpu.read([a, bColumns]);
+            const out = gpu.tidy(() => matmul(a, bColumns, { schedule }));
+            const plain = gpu.tidy(() => matmul(b, a.transpose(), { schedule }));
+            assertClose(await out.read(), matmulReference(aRounded ?? [], bRounded ?? [], m, k, n), close(k));
+            expect(plain.shape).toEqual([n, m]);
+            for (const tensor of [a, b, bColumns, out, plain]) tensor.dispose();
+          }
+        }
+      }
+    }
+  });
+
+  it('holds for random shapes and magnitudes', async () => {
+    const gpu = await sharedGpu();
+    const size = fc.integer({ min: 1, max: 40 });
+    await fc.assert(
+      fc.asyncProperty(
+        size,
+        size,
+        size,
+        fc.constantFrom(...schedules),
+        fc.integer({ min: -8, max: 8 }),
+        async (m, k, n, schedule, power) => {
+          const scale = 10 ** power;
+          const a = randomArray(m * k, m, { scale });
+          const b = randomArray(k * n, n, { scale });
+          const out = gpu.tidy(() => matmul(gpu.tensor(a, [m, k]), gpu.tensor(b, [k, n]), { schedule }));
+          const result = await out.read();
+          out.dispose();
+          assertClose(result, matmulReference(a, b, m, k, n), { absolute: 1e-6 * k * scale * scale, relative: 1e-5 });
+        },
+      ),
+      { numRuns: 20, seed: 1 },
+    );
+  });
+
+  it('gives zeros where there is nothing to sum, and empty results', async () => {
+    const gpu = await sharedGpu();
+    const [zeros, none] = gpu.tidy(() => [
+      matmul(gpu.zeros([2, 0]), gpu.zeros([0, 3])),
+      matmul(gpu.zeros([0, 4]), gpu.zeros([4, 3])),
+    ]) as [Tensor, Tensor];
+    expect([...(await zeros.read())]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(none.shape).toEqual([0, 3]);
+    zeros.dispose();
+    none.dispose();
+  });
+
+  it('refuses wrong shapes and types', async () => {
+    const gpu = await sharedGpu();
+    gpu.tidy(() => {
+      const a = gpu.zeros([2, 3]);
+      expect(() => matmul(a, gpu.zeros([4, 3]))).toThrow(ShapeError);
+      expect(() => matmul(a, gpu.zeros([3]))).toThrow(ShapeError);
+      expect(() => matmul(gpu.zeros([2, 2, 3]), gpu.zeros([3, 3, 3]))).toThrow(/broadcast/);
+      expect(() => matmul(a, gpu.zeros([3, 2], 'u32'))).toThrow(ArgumentError);
+      expect(() => linear(a, gpu.zeros([4, 2]))).toThrow(ShapeError);
+    });
+  });
+});
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Index into a tensor of shape `own` of the element at flat index `flat` of the shape `whole` that it broadcasts to. */
+function broadcastIndex(flat: number, whole: readonly number[], own: readonly number[]): number {
+  let index = 0;
+  let stride = 1;
+  let rest = flat;
+  for (let axis = whole.length - 1; axis >= 0; axis--) {
+    const at = rest % (whole[axis] as number);
+    rest = Math.floor(rest / (whole[axis] as number));
+    const size = own[axis - whole.length + own.length] ?? 1;
+    index += (size === 1 ? 0 : at) * stride;
+    stride *= size;
+  }
+  return index;
+}
