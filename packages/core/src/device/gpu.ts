@@ -89,6 +89,10 @@ export class Gpu {
   readonly #checks: DebugChecks | undefined;
   readonly #scopes: Scope[] = [];
   readonly #log: (line: string) => void;
+  /** Of a leak; a device that is gone took its memory along. */
+  readonly #warn = (line: string) => {
+    if (this.alive) this.#log(line);
+  };
   #failure: SaccadeError | undefined;
   #lost: DeviceLostError | undefined;
   readonly #lostSignal: Promise<never>;
@@ -394,7 +398,7 @@ export class Gpu {
   /** Called by tensors as they are made. */
   track(tensor: Tensor, storage: Storage): void {
     this.#scopes.at(-1)?.add(tensor);
-    finalizers.register(tensor, { storage, what: `tensor ${tensor.dtype}[${tensor.shape}]`, warn: this.#log }, tensor);
+    finalizers.register(tensor, { storage, what: `tensor ${tensor.dtype}[${tensor.shape}]`, warn: this.#warn }, tensor);
   }
 
   /** Called by tensors as they are disposed. */

@@ -51,7 +51,11 @@ export function variantKey(name: string, variant: Variant): string {
 }
 
 /** The complete WGSL module of one specialisation. */
-export function assembleWgsl<V extends Variant>(kernel: KernelDefinition<V>, variant: V, capabilities: Capabilities): string {
+export function assembleWgsl<V extends Variant>(
+  kernel: KernelDefinition<V>,
+  variant: V,
+  capabilities: Capabilities,
+): string {
   const source = kernel.source(variant, capabilities);
   const size = kernel.workgroupSize(variant, capabilities);
   const dimensions = typeof size === 'number' ? [size, 1, 1] : size;

@@ -66,3 +66,32 @@ export const nonFiniteFunction = `
 fn is_nonfinite(value: f32) -> bool {
   return (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u;
 }`;
+
+/**
+ * Declares `half_bits(f32) -> u32` and `bfloat_bits(f32) -> u32`: 16-bit floats rounded to nearest even, beyond the range
+ * infinity, as on the host. WGSL leaves rounding and overflow of its own conversions to the implementation.
+ */
+export const narrowFunctions = `
+fn half_bits(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  let sign = (bits >> 16u) & 0x8000u;
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) { return sign | 0x7e00u; }
+  if (magnitude >= 0x477ff000u) { return sign | 0x7c00u; }
+  if (magnitude >= 0x38800000u) {
+    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+  }
+  // Subnormal: the fraction in units of 2^-24.
+  let exponent = magnitude >> 23u;
+  if (exponent < 102u) { return sign; }
+  let fraction = (magnitude & 0x7fffffu) | 0x800000u;
+  let shift = 126u - exponent;
+  let half = 1u << (shift - 1u);
+  let floor = fraction >> shift;
+  return sign | ((fraction + half - 1u + (floor & 1u)) >> shift);
+}
+fn bfloat_bits(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
+  return ((bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u) & 0xffffu;
+}`;
