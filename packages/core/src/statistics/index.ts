@@ -1,0 +1,5 @@
+export { type BootstrapOptions, bootstrapMean, bootstrapMedianRatio } from './bootstrap.ts';
+export { agreement, klDivergence, klPerRow, relativeError } from './divergence.ts';
+export { mean, median, quantile } from './quantile.ts';
+export { summarizeTimings, type TimingSummary } from './timing.ts';
+export { type Interval, wilsonInterval } from './wilson.ts';
