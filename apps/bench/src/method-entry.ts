@@ -1,0 +1,40 @@
+import type { GivenOptions, Method, OptionSchema, OptionsOf, Phase } from '@saccade/core';
+
+/**
+ * How a method (or a baseline) appears in the bench. Method packages export one from their `./bench` subpath, importing
+ * types only.
+ */
+export interface MethodEntry<Schema extends OptionSchema = OptionSchema> {
+  /** The bare slug: what results call `method` and the command line takes. */
+  readonly name: string;
+  /** As a person writes it. */
+  readonly title: string;
+  /** One sentence: what it does for its user. */
+  readonly description: string;
+  /** The paper, as `arXiv 2410.05076`; absent for baselines. */
+  readonly paper?: string;
+  /** `method`: a paper's; `baseline`: a plain competitor at the same budget; `oracle`: the best of its kind, not usable. */
+  readonly role: 'method' | 'baseline' | 'oracle';
+  /** Phases that it changes. A scenario fits if it measures one of them. */
+  readonly phases: readonly Phase[];
+  /** The one schema of its options. */
+  readonly options: Schema;
+  /** The method itself, or undefined for the dense run. Options are full and validated. */
+  create(options: OptionsOf<Schema>): Method | undefined;
+  /**
+   * The options at which the method reads the share `budget` (0 to 1] of `contextLength` tokens. Absent where the method
+   * has no budget: it then runs once.
+   */
+  atBudget?(budget: number, contextLength: number): Partial<GivenOptions<Schema>>;
+}
+
+/** The run without any method; every table has it. */
+export const denseEntry: MethodEntry = {
+  name: 'dense',
+  title: 'Dense attention',
+  description: 'The model as it is: every token attends to all earlier ones.',
+  role: 'baseline',
+  phases: ['prefill', 'decode'],
+  options: {},
+  create: () => undefined,
+};

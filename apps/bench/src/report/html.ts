@@ -1,0 +1,133 @@
+import type { Registry } from '../registry.ts';
+import type { ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
+import { type Chart, chartsFor, denseSeries } from './charts.ts';
+import { type Column, columnsFor } from './columns.ts';
+import { adapterName, environmentFacts } from './environment-facts.ts';
+import { formatMeasure, formatRate } from './format.ts';
+import { type Group, groupRows } from './groups.ts';
+import { headline } from './headlines.ts';
+import { styleSheet } from './style.ts';
+import { chartSvg, legendSvg, type SeriesStyle, styleSeries } from './svg.ts';
+
+/** A result file as one page that needs no network: what was found, plots, every row, and where it was measured. */
+export function htmlReport(file: ResultFile, registry: Registry): string {
+  const groups = groupRows(file.results, registry);
+  const { environment } = file;
+  const where = environment.adapter === null ? '' : ` on ${adapterName(environment.adapter)}`;
+  const headlines = groups.flatMap((group) => headline(group) ?? []);
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Saccade benchmark results</title>
+<style>${styleSheet}</style>
+</head>
+<body>
+<h1>Saccade benchmark results</h1>
+<p>A transformer spends much of its time on attention: every new token looks at all earlier ones. The methods here make it
+look only where the information is. This page compares them with the full, “dense” computation: what it costs in quality
+and what it saves in time and memory.</p>
+<p class="soft">Measured ${escapeHtml(environment.date.slice(0, 16).replace('T', ' '))} UTC${escapeHtml(where)}.${
+    environment.quick ? ' A quick run: shorter and with fewer repeats, so less certain than a full one.' : ''
+  }</p>
+${headlines.length === 0 ? '' : `<ul class="headline">${headlines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`}
+${guide}
+${groups.map(groupSection).join('\n')}
+${file.roofline === undefined ? '' : rooflineSection(file.roofline)}
+<h2>Where and how this was measured</h2>
+<dl>${environmentFacts(environment)
+    .map(({ name, value }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`)
+    .join('')}</dl>
+</body>
+</html>
+`;
+}
+
+const guide = `<details><summary>How to read this page</summary>
+<dl>
+<dt>Dense</dt><dd>The model without any method. Every other row is compared with it.</dd>
+<dt>Budget</dt><dd>The share of the context that a method was allowed to read.</dd>
+<dt>Density</dt><dd>The share that it did read, measured.</dd>
+<dt>Baselines</dt><dd>Plain competitors at the same budget: random tokens, or the first few and the most recent ones.
+A method is worth its trouble only if it beats them.</dd>
+<dt>Oracle</dt><dd>Picks the best tokens with knowledge that costs as much as dense attention: an upper bound, no shortcut.</dd>
+<dt>a [b, c]</dt><dd>For sampled quantities and ratios: the value and its 95% interval. For times: the median and the 10th and 90th percentile.</dd>
+<dt>Status</dt><dd>“dense fails”: the task is too hard for the model itself, so the row says nothing about the method.
+“refused”: method and model do not fit.</dd>
+</dl></details>`;
+
+function groupSection(group: Group): string {
+  const charts = chartsFor(group);
+  const dense = denseSeries(group);
+  const styles = styleSeries([...new Set(charts.flatMap(({ series }) => series))], dense);
+  return `<section>
+<h2>${escapeHtml(group.title)}</h2>
+<p>${escapeHtml(group.description)}</p>
+<p class="soft"><code>${escapeHtml(group.scenario)}</code></p>
+${charts.map((chart) => figure(chart, styles)).join('\n')}
+<h3>All measurements</h3>
+${rowTable(group.rows)}
+</section>`;
+}
+
+function figure(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>): string {
+  const legend = chart.series.flatMap((name) => {
+    const style = styles.get(name);
+    return style === undefined ? [] : [`<li>${legendSvg(style)}<span>${escapeHtml(name)}</span></li>`];
+  });
+  return `<figure>
+<figcaption><strong>${escapeHtml(chart.title)}</strong>${escapeHtml(chart.caption)}</figcaption>
+<ul class="legend">${legend.join('')}</ul>
+<div class="axis">${escapeHtml(chart.yLabel)}</div>
+<div class="chart">${chartSvg(chart, styles)}</div>
+<div class="axis x">${escapeHtml(chart.xLabel)}</div>
+</figure>`;
+}
+
+function rowTable(rows: readonly ResultRow[]): string {
+  const columns = columnsFor(rows);
+  const head = columns.map(
+    ({ header, numeric }) => `<th${numeric ? ' class="number"' : ''}>${escapeHtml(header)}</th>`,
+  );
+  const body = rows.map(
+    (row) =>
+      `<tr${row.method === 'dense' ? ' class="dense"' : ''}>${columns.map((column) => cell(column, row)).join('')}</tr>`,
+  );
+  return `<div class="table"><table><thead><tr>${head.join('')}</tr></thead><tbody>\n${body.join('\n')}\n</tbody></table></div>`;
+}
+
+const statusClasses = { ok: 'status-ok', 'dense fails': 'status-warn', refused: 'status-warn', failed: 'status-bad' };
+
+function cell(column: Column, row: ResultRow): string {
+  const text = escapeHtml(column.cell(row));
+  if (column.header === 'Status') return `<td class="${statusClasses[row.status]}">${text}</td>`;
+  if (column.header === 'Remark') return `<td class="wide">${text}</td>`;
+  if (!column.numeric) return `<td>${text}</td>`;
+  // The interval steps back behind the value.
+  return `<td class="number">${text.replace(/ (\[.*\])$/, ' <small>$1</small>')}</td>`;
+}
+
+function rooflineSection(roofline: Roofline): string {
+  const rows = roofline.peaks.map(
+    ({ name, description, unit, value }) =>
+      `<tr><td>${escapeHtml(name)}</td><td class="number">${escapeHtml(formatMeasure(value, (rate) => formatRate(rate, unit)))}</td><td class="wide">${escapeHtml(description)}</td></tr>`,
+  );
+  return `<h2>Peaks of this adapter</h2>
+<p>The highest rates that kernels of our own reached here. “Share of peak” in the tables is measured against them.</p>
+<div class="table"><table><thead><tr><th>Peak</th><th class="number">Reached</th><th>How</th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table></div>`;
+}
+
+/** Text for HTML content and attribute values. */
+export function escapeHtml(text: string): string {
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
+  return text.replace(/[&<>"']/g, (character) => entities[character] as string);
+}

@@ -1,0 +1,62 @@
+import type { Registry } from '../registry.ts';
+import type { ResultFile, ResultRow } from '../result-file/types.ts';
+import { columnsFor } from './columns.ts';
+import { environmentFacts } from './environment-facts.ts';
+import { formatMeasure, formatRate } from './format.ts';
+import { type Group, groupRows } from './groups.ts';
+
+/** A result file as Markdown: a table per scenario and model, the peaks of the adapter, the environment. */
+export function markdownReport(file: ResultFile, registry: Registry): string {
+  const parts = ['# Saccade benchmark results', groupTables(groupRows(file.results, registry))];
+  if (file.roofline !== undefined) {
+    const rows = file.roofline.peaks.map(({ name, description, unit, value }) => [
+      name,
+      formatMeasure(value, (rate) => formatRate(rate, unit)),
+      description,
+    ]);
+    parts.push('## Peaks of this adapter', markdownTable(['Peak', 'Reached', 'How'], rows, [false, true, false]));
+  }
+  const facts = environmentFacts(file.environment).map(({ name, value }) => `- ${name}: ${value}`);
+  parts.push('## Environment', facts.join('\n'));
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+/** The tables alone, as `run` prints them. */
+export function markdownTables(rows: readonly ResultRow[], registry: Registry): string {
+  return groupTables(groupRows(rows, registry));
+}
+
+function groupTables(groups: readonly Group[]): string {
+  return groups
+    .map(({ title, description, rows }) => {
+      const columns = columnsFor(rows);
+      const table = markdownTable(
+        columns.map(({ header }) => header),
+        rows.map((row) => columns.map((column) => column.cell(row))),
+        columns.map(({ numeric }) => numeric),
+      );
+      return [`## ${title}`, description, table].filter((part) => part !== '').join('\n\n');
+    })
+    .join('\n\n');
+}
+
+/** An aligned Markdown table, readable as plain text too. */
+function markdownTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  numeric: readonly boolean[],
+): string {
+  const cells = [header, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
+  const widths = header.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]) => {
+    const padded = widths.map((width, column) => {
+      const cell = row[column] ?? '';
+      return numeric[column] === true ? cell.padStart(width) : cell.padEnd(width);
+    });
+    return `| ${padded.join(' | ')} |`;
+  };
+  const rule = widths.map((width, column) =>
+    numeric[column] === true ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width),
+  );
+  return [line(cells[0] ?? []), line(rule), ...cells.slice(1).map(line)].join('\n');
+}

@@ -1,0 +1,124 @@
+import type { Interval, TimingSummary } from '@saccade/core';
+
+/** A number as results hold it: bare, sampled with its 95% interval, or repeated timings. */
+export type Measure = number | Interval | TimingSummary;
+
+/** The closed list of what quality is measured by. */
+export const qualityNames = [
+  'accuracy',
+  'perplexity',
+  'relativeError',
+  'agreement',
+  'klToDense',
+  'f1',
+  'precision',
+  'recall',
+  'yesRatio',
+  'chairSentence',
+  'chairInstance',
+  'psnr',
+  'ssim',
+  'featureDistance',
+] as const;
+
+export type QualityName = (typeof qualityNames)[number];
+
+export type Quality = { readonly [K in QualityName]?: Measure };
+
+/** Milliseconds, always as repeated timings; `speedup` and `shareOfPeak` are ratios. */
+export interface Speed {
+  readonly prefillMs?: TimingSummary;
+  readonly decodeMsPerToken?: TimingSummary;
+  readonly attentionMs?: TimingSummary;
+  /** Time of the `baseline` row divided by this row's: same run, same quantity. */
+  readonly speedup?: Measure;
+  /** Share of the adapter's measured peak: the larger of its shares of the read and FMA peaks. */
+  readonly shareOfPeak?: Measure;
+}
+
+/** Bytes of GPU memory. */
+export interface Memory {
+  readonly peakBytes?: Measure;
+  readonly cacheBytes?: Measure;
+}
+
+export type RowStatus = 'ok' | 'dense fails' | 'refused' | 'failed';
+
+/** One measurement. */
+export interface ResultRow {
+  readonly scenario: string;
+  /** Null where the scenario runs no model. */
+  readonly model: string | null;
+  /** The bare slug; the run without a method is `dense`. */
+  readonly method: string;
+  /** Full options; `contextLength` among them where it matters. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** The `method` of the row that this one is compared against; null in that row itself. */
+  readonly baseline: string | null;
+  readonly seed: number;
+  /** How many samples the quality rests on. */
+  readonly samples: number;
+  /** Share of the context that was asked for; null where the method has no budget. */
+  readonly budget: number | null;
+  /** Share of the context's keys that was read, measured; null where it was not. */
+  readonly density: Measure | null;
+  readonly status: RowStatus;
+  /** Why, unless `status` is `ok`. */
+  readonly message?: string;
+  readonly quality: Quality;
+  readonly speed: Speed;
+  readonly memory: Memory;
+}
+
+/** Where and with what a file was made. */
+export interface Environment {
+  /** ISO 8601, UTC. */
+  readonly date: string;
+  readonly commandLine: string;
+  readonly quick: boolean;
+  /** One line per thing that `--quick` left out. */
+  readonly leftOut: readonly string[];
+  /** Null where no GPU was opened. */
+  readonly adapter: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    /** Whether it is a CPU that pretends to be a GPU. */
+    readonly software: boolean;
+    /** Driver name and version, where the adapter tells. */
+    readonly driver: string | null;
+    readonly features: readonly string[];
+    readonly limits: Readonly<Record<string, number>>;
+  } | null;
+  readonly node: string;
+  readonly operatingSystem: string;
+  readonly cpu: { readonly model: string; readonly cores: number };
+  readonly memoryBytes: number;
+  /** Versions of the packages that did the work. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** Commit of the working tree, `+` behind it if files differ; null outside a repository. */
+  readonly commit: string | null;
+}
+
+/** A peak of the adapter that a kernel of our own reached. */
+export interface RooflinePeak {
+  /** Such as `f32-fma`, `read`, `copy`. */
+  readonly name: string;
+  readonly description: string;
+  readonly unit: 'flop/s' | 'byte/s';
+  readonly value: Measure;
+}
+
+export interface Roofline {
+  readonly peaks: readonly RooflinePeak[];
+}
+
+/** A result file, `saccade-bench/1`. */
+export interface ResultFile {
+  readonly schema: 'saccade-bench/1';
+  readonly environment: Environment;
+  readonly results: readonly ResultRow[];
+  readonly roofline?: Roofline;
+  readonly peers?: readonly Readonly<Record<string, unknown>>[];
+}
