@@ -27,7 +27,7 @@ async function installDependencies() {
   await runStep(
     'installing dependencies',
     'npx',
-    ['--yes', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'],
+    ['--yes', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only'],
     { npm_config_cache: join(cacheFolder(), 'npm'), npm_config_update_notifier: 'false' },
   );
 }
