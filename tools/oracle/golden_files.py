@@ -18,9 +18,16 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], made_by: str) ->
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: dict[str, object]) -> None:
+    """Writes an object whose lists have one element per line, so that differences can be read."""
+
+    def lines(item: object) -> str:
+        if not isinstance(item, list):
+            return json.dumps(item)
+        return "[\n" + ",\n".join(json.dumps(element) for element in item) + "\n]"
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, ensure_ascii=True, indent=1) + "\n")
+    path.write_text("{\n" + ",\n".join(f"{json.dumps(key)}: {lines(item)}" for key, item in value.items()) + "\n}\n")
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
 
 
