@@ -28,6 +28,21 @@ export {
   subtract,
   tanh,
 } from './ops/elementwise.ts';
+export { embedding } from './ops/embedding.ts';
+export * from './ops/matmul/index.ts';
+export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
+export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
+export {
+  type RopeFrequencies,
+  type RopeScaling,
+  type RopeTable,
+  type RopeTableOptions,
+  ropeFrequencies,
+  ropeTable,
+} from './ops/rope-table.ts';
+export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
+export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { Profile } from './profiling/profile.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
 export type {
@@ -62,4 +77,3 @@ export {
 export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
-export * from './ops/matmul/index.ts';
