@@ -63,6 +63,15 @@ export async function loadModel(model: ModelEntry, { gpu, signal, stream }: Exec
   }
 }
 
+/** Runs all of a plan's scenarios on a model that is loaded already; the caller disposes it. */
+export async function* executeOnModel(
+  plan: RunPlan,
+  handle: ModelHandle,
+  options: ExecuteOptions,
+): AsyncGenerator<ResultRow> {
+  yield* runItems(plan, plan.items, handle, options);
+}
+
 async function* runItems(
   plan: RunPlan,
   items: readonly PlannedScenario[],

@@ -1,7 +1,7 @@
 import { OptionError } from '@saccade/core';
 import { type MethodRequest, methodRequest, variantsOf } from './method-request.ts';
 import type { ModelEntry } from './model-entry.ts';
-import { fits, type Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import type { FullAndQuick, Scenario } from './scenario.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -49,8 +49,8 @@ export function planRun(registry: Registry, request: RunRequest): RunPlan {
   const models = request.models.map((name) => registry.model(name));
   const asked = request.methods.map((text) => methodRequest(text, registry, scenarios));
   for (const { entry } of asked) {
-    if (!scenarios.some((scenario) => fits(entry, scenario))) {
-      const names = scenarios.map((scenario) => `${scenario.name} (${fitting(registry, scenario)})`).join('; ');
+    if (!scenarios.some((scenario) => registry.methodsFor(scenario).includes(entry))) {
+      const names = scenarios.map((scenario) => `${scenario.name} (${namesOfFitting(registry, scenario)})`).join('; ');
       throw new UsageError(`method ${entry.name} fits none of the chosen scenarios. What fits: ${names}.`);
     }
   }
@@ -67,10 +67,13 @@ function planScenario(
   asked: readonly MethodRequest[],
   request: RunRequest,
 ): PlannedScenario[] {
-  const all = registry.methodsFor(scenario).map((entry) => ({ entry, given: {} }));
+  const fitting = registry.methodsFor(scenario);
   const item: PlannedScenario = {
     scenario,
-    methods: asked.length > 0 ? asked.filter(({ entry }) => fits(entry, scenario)) : all,
+    methods:
+      asked.length > 0
+        ? asked.filter(({ entry }) => fitting.includes(entry))
+        : fitting.map((entry) => ({ entry, given: {} })),
     lengths: request.lengths ?? pick(scenario.lengths, request.quick),
     budgets: request.budgets ?? pick(scenario.budgets, request.quick),
     repeats: request.repeats ?? pick(scenario.repeats, request.quick),
@@ -103,7 +106,7 @@ function pick<T>(setting: FullAndQuick<T>, quick: boolean): T {
   return quick ? setting.quick : setting.full;
 }
 
-function fitting(registry: Registry, scenario: Scenario): string {
+function namesOfFitting(registry: Registry, scenario: Scenario): string {
   return registry
     .methodsFor(scenario)
     .map(({ name }) => name)

@@ -63,16 +63,18 @@ export class Registry {
     return known ?? this.#modelFromPath?.(name) ?? find('model', name, this.models);
   }
 
-  /** Every method that fits a scenario, the dense run first. */
+  /**
+   * Every method that fits a scenario, the dense run first: those that change a phase that it measures, and its own.
+   * Shared methods plug into models, so the bare engine takes only its own and dense.
+   */
   methodsFor(scenario: Scenario): readonly MethodEntry[] {
-    return [...this.methods.filter((entry) => fits(entry, scenario)), ...(scenario.ownMethods ?? [])];
+    const shared = this.methods.filter(
+      ({ name, phases }) =>
+        name === denseEntry.name ||
+        (scenario.needs !== 'none' && phases.some((phase) => scenario.phases.includes(phase))),
+    );
+    return [...shared, ...(scenario.ownMethods ?? [])];
   }
-}
-
-/** Whether a method changes what a scenario measures. Shared methods plug into models, so the bare engine takes only its own. */
-export function fits(entry: MethodEntry, scenario: Scenario): boolean {
-  if (entry.name === 'dense' || scenario.ownMethods?.includes(entry)) return true;
-  return scenario.needs !== 'none' && entry.phases.some((phase) => scenario.phases.includes(phase));
 }
 
 function find<Entry extends { readonly name: string }>(kind: string, name: string, entries: readonly Entry[]): Entry {

@@ -1,8 +1,6 @@
 import { Command, Option } from 'commander';
 import type { Registry } from '../registry.ts';
-import { listCommand } from './commands/list.ts';
-import { reportCommand } from './commands/report.ts';
-import { type RunFlags, runCommand } from './commands/run.ts';
+import type { RunFlags } from './commands/run.ts';
 import { budgetsArgument, callerPath, collect, integerArgument, lengthsArgument } from './values.ts';
 
 /** What a command ends with. */
@@ -16,7 +14,10 @@ export interface CliContext {
   readonly signal: AbortSignal;
 }
 
-/** Builds the command line; `done` gets the exit code of the command that ran. */
+/**
+ * Builds the command line; `done` gets the exit code of the command that ran. The code of a command is loaded when it
+ * runs: charts and GPU take long to load.
+ */
 export function buildProgram(context: CliContext, done: (code: ExitCode) => void): Command {
   const program = new Command('saccade-bench')
     .description('Measures attention methods on real models: quality, speed and memory, dense beside sparse.')
@@ -27,7 +28,10 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .command('list')
     .description('what can be run: scenarios, methods with their options, models')
     .option('--json', 'machine-readable')
-    .action((flags: { json?: boolean }) => done(listCommand(context.registry, flags.json === true)));
+    .action(async (flags: { json?: boolean }) => {
+      const { listCommand } = await import('./commands/list.ts');
+      done(listCommand(context.registry, flags.json === true));
+    });
 
   program
     .command('run')
@@ -42,7 +46,29 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .addOption(adapterOption())
     .option('--quick', 'at most 3 minutes per scenario on 2 cores; says what it left out')
     .option('--json <file>', 'write the result file', callerPath)
-    .action(async (scenarios: string[], flags: RunFlags) => done(await runCommand(context, scenarios, flags)));
+    .action(async (scenarios: string[], flags: RunFlags) => {
+      const { runCommand } = await import('./commands/run.ts');
+      done(await runCommand(context, scenarios, flags));
+    });
+
+  program
+    .command('start')
+    .description('the main job: a real model, dense beside a method, with a report')
+    .addOption(adapterOption())
+    .action(async (flags: { adapter?: string }) => {
+      const { startCommand } = await import('./commands/start.ts');
+      done(await startCommand(context, flags));
+    });
+
+  program
+    .command('roofline')
+    .description('measure the peaks of the adapter: multiply-adds, reading, copying')
+    .addOption(adapterOption())
+    .option('--json <file>', 'write the result file', callerPath)
+    .action(async (flags: { adapter?: string; json?: string }) => {
+      const { rooflineCommand } = await import('./commands/roofline.ts');
+      done(await rooflineCommand(context, flags));
+    });
 
   program
     .command('report')
@@ -50,9 +76,10 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .argument('<file>', 'a result file', callerPath)
     .option('--html <out>', 'a self-contained page with plots', callerPath)
     .option('--markdown <out>', 'tables as Markdown', callerPath)
-    .action((file: string, flags: { html?: string; markdown?: string }) =>
-      done(reportCommand(context.registry, file, flags)),
-    );
+    .action(async (file: string, flags: { html?: string; markdown?: string }) => {
+      const { reportCommand } = await import('./commands/report.ts');
+      done(reportCommand(context.registry, file, flags));
+    });
 
   return program;
 }

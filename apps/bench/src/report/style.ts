@@ -23,7 +23,7 @@ figcaption strong { display: block; color: var(--ink); font-size: 1rem; }
 .axis.x { padding-left: 58px; }
 .chart { overflow-x: auto; }
 .chart svg { display: block; max-width: none; font-family: inherit; font-size: 12px; color: var(--soft); }
-.chart svg text { fill: var(--soft); }
+.chart svg text { fill: var(--soft); white-space: pre; }
 .chart svg [aria-label="y-grid"] { stroke: var(--grid); stroke-opacity: .8; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; list-style: none; padding: 0; margin: .5rem 0; font-size: .88rem; }
 .legend li { display: flex; align-items: center; gap: .4rem; }

@@ -37,15 +37,13 @@ export function styleSeries(names: readonly string[], dense: string | undefined)
 
 /** Draws a chart as SVG text that needs nothing from outside; colours are the page's CSS variables. */
 export function chartSvg(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>): string {
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const several = chart.facets.length > 1;
   const facet = several ? { fx: 'facet' } : {};
   const ordered = [...chart.points].sort((a, b) => a.x - b.x);
   const color = (entry: { readonly series: string }) => styles.get(entry.series)?.color ?? 'var(--dense)';
   const xs = [...new Set(ordered.map(({ x }) => x))];
   const whiskers = ordered.filter(({ low, high }) => high > low && (!chart.yLog || low > 0));
-  const svg = Plot.plot({
-    document: document as unknown as Document,
+  const svg = plotElement({
     width: several ? Math.min(1020, margin.left + margin.right + chart.facets.length * 330) : 680,
     height,
     marginLeft: margin.left,
@@ -116,9 +114,7 @@ export function chartSvg(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>)
 
 /** The small sign of a series in a legend. */
 export function legendSvg(style: SeriesStyle): string {
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const svg = Plot.plot({
-    document: document as unknown as Document,
+  const svg = plotElement({
     width: 30,
     height: 14,
     margin: 0,
@@ -132,6 +128,14 @@ export function legendSvg(style: SeriesStyle): string {
   });
   svg.setAttribute('aria-hidden', 'true');
   return svg.outerHTML;
+}
+
+/** Draws with a document of its own; the library's style sheet is dropped, since the page has one. */
+function plotElement(options: Plot.PlotOptions): Element {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const element = Plot.plot({ ...options, document: document as unknown as Document });
+  element.querySelector('style')?.remove();
+  return element;
 }
 
 /** At most `most` of the values, evenly picked, first and last kept, so that tick labels do not overlap. */

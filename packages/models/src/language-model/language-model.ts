@@ -92,27 +92,27 @@ export class LanguageModel implements ModelHandle {
   /** Prefill inside a run that goes on afterwards. */
   async prefillWith(run: MethodRun, ids: readonly number[], options: PrefillOptions): Promise<PromptCache> {
     this.#assertUsable();
-    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
     const cache = this.createCache(ids.length + (options.reserve ?? 256));
-    run.phase = 'prefill';
     try {
-      for (let start = 0; ; start += chunkTokens) {
-        options.signal?.throwIfAborted();
-        const chunk = ids.slice(start, start + chunkTokens);
-        const last = start + chunk.length === ids.length;
-        const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
-        hidden.dispose();
-        if (logits) {
-          options.onProgress?.(1);
-          return new PromptCache([...ids], cache, this.gpu.keep(logits));
-        }
-        // Waiting bounds the queue, so that progress and aborts mean something.
-        await this.gpu.synchronize();
-        options.onProgress?.((start + chunk.length) / ids.length);
-      }
+      return new PromptCache([...ids], cache, await this.#append(run, cache, ids, options));
     } catch (error) {
       cache.dispose();
       throw error;
+    }
+  }
+
+  /** Runs further tokens behind a prompt that was run before. The prompt's own cache stays as it is. */
+  async extend(prompt: PromptCache, ids: readonly number[], options: PrefillOptions = {}): Promise<PromptCache> {
+    const run = await MethodRun.start(this, options.method);
+    const cache = prompt.kv.fork();
+    try {
+      if (cache.capacity < prompt.length + ids.length) cache.grow(prompt.length + ids.length + (options.reserve ?? 256));
+      return new PromptCache([...prompt.ids, ...ids], cache, await this.#append(run, cache, ids, options));
+    } catch (error) {
+      cache.dispose();
+      throw error;
+    } finally {
+      run.dispose();
     }
   }
 
@@ -143,6 +143,26 @@ export class LanguageModel implements ModelHandle {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Runs tokens behind those in the cache, in chunks; returns the logits after the last one. */
+  async #append(run: MethodRun, cache: KvCache, ids: readonly number[], options: PrefillOptions): Promise<Tensor> {
+    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
+    run.phase = 'prefill';
+    for (let start = 0; ; start += chunkTokens) {
+      options.signal?.throwIfAborted();
+      const chunk = ids.slice(start, start + chunkTokens);
+      const last = start + chunk.length === ids.length;
+      const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
+      hidden.dispose();
+      if (logits) {
+        options.onProgress?.(1);
+        return this.gpu.keep(logits);
+      }
+      // Waiting bounds the queue, so that progress and aborts mean something.
+      await this.gpu.synchronize();
+      options.onProgress?.((start + chunk.length) / ids.length);
+    }
   }
 
   #uploadIds(tokens: readonly number[]): Tensor {

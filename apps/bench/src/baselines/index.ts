@@ -1,0 +1,3 @@
+export { layerTopK } from './layer-top-k.ts';
+export { randomTokens } from './random-tokens.ts';
+export { sinksRecent } from './sinks-recent.ts';

@@ -1,0 +1,105 @@
+import { type KvCache, MethodRun, randomUniform } from '@saccade/core';
+import type { LanguageModel } from '@saccade/models';
+import { DensityMeter } from '../../measure/density.ts';
+import { interleave, speedup } from '../../measure/interleave.ts';
+import type { ResultRow } from '../../result-file/types.ts';
+import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
+import { languageModel } from './language-model.ts';
+
+/** `language/decode`: milliseconds per token of the whole model against the length of the context. */
+export const languageDecode: Scenario = {
+  name: 'language/decode',
+  title: 'Time per token',
+  description:
+    'One decode step of the whole model, from token to logits, on a cache of the given length whose keys and values are random ' +
+    '(time does not depend on them). Methods are timed alternately; a repeat is one step.',
+  needs: 'language',
+  phases: ['decode'],
+  lengths: { full: [512, 1024, 2048, 4096, 8000], quick: [256, 512, 1024] },
+  budgets: { full: [0.05, 0.1], quick: [0.1] },
+  repeats: { full: 10, quick: 5 },
+  async *run(context) {
+    const model = languageModel(context);
+    context.progress.total(context.lengths.length);
+    for (const length of context.lengths) {
+      context.progress.advance(1, `${length} tokens`);
+      yield* measureLength(context, model, length);
+    }
+  },
+};
+
+async function* measureLength(
+  context: ScenarioContext,
+  model: LanguageModel,
+  length: number,
+): AsyncGenerator<ResultRow> {
+  const cache = randomCache(model, length, context.seed);
+  const runs: {
+    readonly variant: Variant;
+    readonly run: MethodRun;
+    readonly meter: DensityMeter;
+    readonly name: string;
+  }[] = [];
+  try {
+    const refused: ResultRow[] = [];
+    for (const variant of context.variants(length)) {
+      const meter = new DensityMeter();
+      const row = await context.measure(variant, { contextLength: length }, async () => {
+        const run = await MethodRun.start(model, meter.wrap(variant.create()));
+        run.phase = 'decode';
+        runs.push({ variant, run, meter, name: `${variant.entry.name}@${variant.budget ?? 'given'}:${runs.length}` });
+        return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };
+      });
+      if (row.status !== 'ok') refused.push(row);
+    }
+    yield* refused;
+    const peaks = new Map<string, number>();
+    const times = await interleave(
+      runs.map(({ name, run }) => ({
+        name,
+        run: async () => {
+          model.gpu.resetPeak();
+          const result = model.forward([1], { cache, run });
+          result.hidden.dispose();
+          result.logits?.dispose();
+          await model.gpu.synchronize();
+          cache.truncate(length);
+          peaks.set(name, model.gpu.stats().peakBytes);
+          return undefined;
+        },
+      })),
+      { rounds: context.repeats, signal: context.signal },
+    );
+    const dense = times.get(runs[0]?.name ?? '');
+    for (const { variant, meter, name } of runs) {
+      const own = times.get(name);
+      if (!own || !dense) continue;
+      yield await context.measure(variant, { contextLength: length }, async () => ({
+        samples: own.summary.n,
+        density: meter.density,
+        quality: {},
+        speed: { decodeMsPerToken: own.summary, ...(own === dense ? {} : { speedup: speedup(dense, own) }) },
+        memory: { cacheBytes: cache.bytes, peakBytes: peaks.get(name) ?? 0 },
+      }));
+    }
+  } finally {
+    for (const { run } of runs) run.dispose();
+    cache.dispose();
+  }
+}
+
+/** A cache of `length` tokens with random keys and values, and room for one more. */
+function randomCache(model: LanguageModel, length: number, seed: number): KvCache {
+  const { layers, kvHeads, headSize } = model.facts;
+  const cache = model.createCache(length + 1);
+  for (let layer = 0; layer < layers; layer++) {
+    model.gpu.tidy(() => {
+      const [k, v] = [0, 1].map((which) =>
+        randomUniform(model.gpu, [1, kvHeads, length, headSize], { seed, stream: 2 * layer + which }),
+      );
+      if (k && v) cache.layer(layer).append(k, v);
+    });
+  }
+  cache.advance(length);
+  return cache;
+}

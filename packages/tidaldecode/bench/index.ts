@@ -1,0 +1,1 @@
+export { tidalDecodeEntry } from './entry.ts';
