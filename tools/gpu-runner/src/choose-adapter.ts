@@ -92,12 +92,12 @@ function describes(name: string, adapter: AdapterReport): boolean {
   return plain(adapter.device) === plain(name);
 }
 
-/** Puts an LD_LIBRARY_PATH in front of the one that is set. */
+/** Puts the variables' LD_LIBRARY_PATH in front of the one that is set. */
 export function mergeLibraryPath(variables: GpuVariables, present = process.env.LD_LIBRARY_PATH): GpuVariables {
   const own = variables.LD_LIBRARY_PATH;
-  if (!own || !present || present.split(':').includes(own))
-    return present && own ? { ...variables, LD_LIBRARY_PATH: present } : variables;
-  return { ...variables, LD_LIBRARY_PATH: `${own}:${present}` };
+  if (!own || !present) return variables;
+  const others = present.split(':').filter((folder) => folder !== own);
+  return { ...variables, LD_LIBRARY_PATH: [own, ...others].join(':') };
 }
 
 function candidates(request: AdapterRequest, options: ChooseOptions, passedOver: readonly PassedOver[]): Candidate[] {

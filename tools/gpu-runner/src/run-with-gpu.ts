@@ -25,7 +25,10 @@ export async function runWithGpu(command: string, args: readonly string[], optio
   const child = spawn(command, args, { cwd: options.cwd, env, stdio: ['inherit', 'inherit', 'pipe'] });
   const filtered = child.stderr.pipe(dawnWarningFilter());
   filtered.pipe(process.stderr, { end: false });
-  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  const forward = (signal: NodeJS.Signals) => {
+    // A terminal interrupts the whole group, the child included; twice would be taken for impatience.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  };
   for (const signal of forwarded) process.on(signal, forward);
   try {
     return await new Promise<number>((resolve, reject) => {
