@@ -74,6 +74,10 @@ export {
   type TokenInput,
   type TokenizerHandle,
 } from './protocol/model-handle.ts';
+export * from './protocol/option-schema.ts';
+export { nearNames } from './protocol/near-names.ts';
+export * from './statistics/index.ts';
 export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
+export * from './attention/index.ts';

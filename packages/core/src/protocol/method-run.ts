@@ -75,7 +75,7 @@ export class MethodRun {
 
   dispose(): void {
     this.indices.clear();
-    this.state.dispose?.();
+    (this.state as { dispose?: () => void }).dispose?.();
   }
 }
 

@@ -17,10 +17,8 @@ export interface Requirements {
   readonly check?: (facts: ModelFacts) => string | undefined;
 }
 
-/** State that a method keeps for one run. */
-export interface MethodState {
-  dispose?(): void;
-}
+/** State that a method keeps for one run; a `dispose` method of it is called at the run's end. */
+export type MethodState = object;
 
 /** Where one attention call stands. */
 export interface AttentionContext<State extends MethodState = MethodState> {

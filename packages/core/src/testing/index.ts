@@ -15,3 +15,4 @@ export { argsortReference } from './reference/sort.ts';
 export { broadcastReference, type HostTensor, transposeReference } from './reference/strided.ts';
 export { topKReference } from './reference/top-k.ts';
 export { modestGpu, sharedGpu } from './shared-gpu.ts';
+export { crossEntropyReference } from './reference/cross-entropy.ts';
