@@ -1,0 +1,11 @@
+export { attention } from './attention.ts';
+export { readLogSumExp } from './read-log-sum-exp.ts';
+export type {
+  AttentionOptions,
+  AttentionPlanOverride,
+  AttentionResult,
+  HeadGrouping,
+  KeyAccess,
+  LaneLayout,
+  TokenList,
+} from './types.ts';

@@ -1,0 +1,110 @@
+import { inputAccess } from './elements.ts';
+import type { LayoutBuilder, ScoreSlot } from './layout.ts';
+import { entryPosition, loadPosition } from './positions.ts';
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+/** Key rows of a tile in workgroup memory: at most 8 KiB, so that two workgroups fit into WebGPU's least. */
+export function stagedTile(headSize: number, software: boolean): number {
+  return Math.max(4, Math.min(software ? 8 : 32, Math.floor(512 / Math.ceil(headSize / 4))));
+}
+
+/**
+ * One invocation per query row; keys, then values, pass through workgroup memory, which all 64 rows read. Needs no
+ * optional feature. Invariant: the loop bounds are the same for all invocations, so that the barriers are uniform.
+ */
+export const stagedRows: LayoutBuilder = (variant, capabilities) => {
+  const { headSize } = variant;
+  const quads = Math.ceil(headSize / 4);
+  const tile = stagedTile(headSize, capabilities.software);
+  // Software adapters compile for half a minute when these loops are unrolled: there the bound is a uniform.
+  const bound = capabilities.software ? 'params.quads' : `${quads}u`;
+  const workgroupSize = 64;
+  const query = inputAccess('query', variant.queryDtype, false, capabilities);
+  const slots: ScoreSlot[] = range(tile).map((index) => ({
+    score: `score_${index}`,
+    entry: `(tile + ${index}u)`,
+    position: `position_${index}`,
+  }));
+  const stage = (
+    name: 'keys' | 'values',
+    offset: string,
+    batchStride: string,
+    headStride: string,
+    rowStride: string,
+  ) => {
+    const input = inputAccess(name, variant.keyDtype, variant.vector, capabilities);
+    const element = (d: number) => `select(0.0, ${input.load(`at + ${d}u`)}, 4u * quad + ${d}u < ${headSize}u)`;
+    const value = headSize % 4 === 0 ? input.load4('at') : `vec4f(${range(4).map(element).join(', ')})`;
+    return `
+    workgroupBarrier();
+    for (var index = lane; index < ${tile * quads}u; index += ${workgroupSize}u) {
+      let row = index / ${quads}u;
+      let quad = index % ${quads}u;
+      let row_position = ${entryPosition(variant, 'tile + row')};
+      let at = params.${offset} + batch * params.${batchStride} + kv_head * params.${headStride}
+        + ${loadPosition(variant, 'row_position')} * params.${rowStride} + 4u * quad;
+      staged[index] = ${value};
+    }
+    workgroupBarrier();`;
+  };
+  return {
+    workgroupSize,
+    tile,
+    queryRows: workgroupSize,
+    declarations: `var<workgroup> staged: array<vec4f, ${tile * quads}>;`,
+    place: `
+  let part = group % params.parts;
+  let row_tiles = (params.queries + ${workgroupSize - 1}u) / ${workgroupSize}u;
+  let row_tile = row_tiles - 1u - (group / params.parts) % row_tiles;
+  let head = (group / (params.parts * row_tiles)) % params.heads;
+  let batch = group / (params.parts * row_tiles * params.heads);
+  let kv_head = head / params.heads_per_kv;
+  let first_query = row_tile * ${workgroupSize}u;
+  let last_query = min(first_query + ${workgroupSize}u, params.queries) - 1u;
+  let own_query = first_query + lane;`,
+    rows: [{ suffix: '', query: 'own_query', head: 'head', exists: 'own_query < params.queries', slots }],
+    prepare: `
+  var query_row: array<vec4f, ${quads}>;
+  var accumulator: array<vec4f, ${quads}>;
+  {
+    let at = params.query_start + batch * params.query_batch + head * params.query_head + min(own_query, last_query) * params.query_row;
+    for (var quad = 0u; quad < ${bound}; quad++) {
+      query_row[quad] = vec4f(${range(4)
+        .map((d) => {
+          const load = query.load(`at + 4u * quad + ${d}u`);
+          return headSize % 4 === 0 ? load : `select(0.0, ${load}, 4u * quad + ${d}u < ${headSize}u)`;
+        })
+        .join(', ')});
+      accumulator[quad] = vec4f();
+    }
+  }`,
+    scores: `${stage('keys', 'key_start', 'key_batch', 'key_head', 'key_row')}
+    ${slots.map((slot, index) => `var ${slot.score} = 0.0;\n    let ${slot.position} = ${entryPosition(variant, `tile + ${index}u`)};`).join('\n    ')}
+    for (var quad = 0u; quad < ${bound}; quad++) {
+      let factor = query_row[quad];
+      ${slots.map((slot, index) => `${slot.score} += dot(factor, staged[${index * quads}u + quad]);`).join('\n      ')}
+    }`,
+    reduceMaximum: '',
+    accumulate: `${stage('values', 'value_start', 'value_batch', 'value_head', 'value_row')}
+    for (var quad = 0u; quad < ${bound}; quad++) {
+      var total = accumulator[quad] * correction;
+      ${slots.map((slot, index) => `total += ${slot.score} * staged[${index * quads}u + quad];`).join('\n      ')}
+      accumulator[quad] = total;
+    }`,
+    reduceSum: '',
+    write: `
+  if (own_query < params.queries) {
+    for (var quad = 0u; quad < ${bound}; quad++) {
+      let value = accumulator[quad] * inverse;
+      ${range(4)
+        .map((d) => {
+          const store = `output[output_row + 4u * quad + ${d}u] = value[${d}];`;
+          return headSize % 4 === 0 ? store : `if (4u * quad + ${d}u < ${headSize}u) { ${store} }`;
+        })
+        .join('\n      ')}
+    }
+  }`,
+    writesStatistics: 'true',
+  };
+};

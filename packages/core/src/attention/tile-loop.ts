@@ -1,0 +1,156 @@
+import { type BindingDeclaration, defineKernel, type KernelDefinition } from '../kernels/kernel.ts';
+import { LOWEST } from '../kernels/wgsl.ts';
+import { inputAccess } from './elements.ts';
+import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
+import { entryRange, lengths, rowInterval, visible } from './positions.ts';
+import { stagedRows } from './rows-layout.ts';
+
+/** The layout that a variant names. */
+export function layoutOf(_variant: TileLoopVariant): LayoutBuilder {
+  return stagedRows;
+}
+
+/** Turns a raw dot product into a score. Score modifiers (bias, soft-cap, ALiBi) extend this expression. */
+function modifiedScore(raw: string): string {
+  return `${raw} * params.scale`;
+}
+
+/**
+ * The online softmax over one tile (FlashAttention-2, arXiv 2307.08691, algorithm 1). Maxima start at half the mask
+ * sentinel: a masked score minus such a maximum is so low that its weight is exactly zero, without a branch.
+ */
+function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
+  const masked = rows.map(({ suffix, slots }) =>
+    slots
+      .map(({ score, entry, position }) => {
+        const seen = visible(variant, entry, position, suffix);
+        return `${score} = select(${LOWEST}, ${modifiedScore(score)}, ${seen});`;
+      })
+      .join('\n    '),
+  );
+  const tileMaxima = rows.map(({ suffix, slots }) => {
+    const most = slots.reduce((expression, { score }) => (expression ? `max(${expression}, ${score})` : score), '');
+    return `var tile_maximum${suffix} = ${most};`;
+  });
+  const weights = rows.map(({ suffix, slots }) =>
+    [
+      `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});`,
+      `let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});`,
+      `maximum${suffix} = new_maximum${suffix};`,
+      ...slots.map(({ score }) => `${score} = exp(${score} - new_maximum${suffix});`),
+      `sum${suffix} = sum${suffix} * correction${suffix} + (${slots.map(({ score }) => score).join(' + ')});`,
+    ].join('\n    '),
+  );
+  return [...masked, ...tileMaxima, reduceMaximum, ...weights].join('\n    ');
+}
+
+/** Normalised output, log-sum-exp and maximum of each row, at its place in part `part` of the result. */
+function epilogue(
+  variant: TileLoopVariant,
+  rows: readonly RowState[],
+  write: string,
+  writesStatistics: string,
+): string {
+  const places = rows.map(
+    ({ suffix, query, head }) => `
+  let row_index${suffix} = ((part * params.batches + batch) * params.queries + ${query}) * params.heads + ${head};
+  let output_row${suffix} = row_index${suffix} * ${variant.headSize}u;
+  let inverse${suffix} = select(0.0, 1.0 / sum${suffix}, sum${suffix} > 0.0);`,
+  );
+  const statistics = rows.map(
+    ({ suffix, query, head, exists }) => `
+  if (${writesStatistics} && ${exists}) {
+    let at = ((part * params.batches + batch) * params.heads + ${head}) * params.queries + ${query};
+    let seen = sum${suffix} > 0.0;
+    output[params.log_sum_exp_start + at] = select(${LOWEST}, maximum${suffix} + log(max(sum${suffix}, 1e-37)), seen);
+    output[params.row_maximum_start + at] = select(${LOWEST}, maximum${suffix}, seen);
+  }`,
+  );
+  return [...places, write, ...(variant.statistics ? statistics : [])].join('');
+}
+
+/** Every case of attention: one loop over tiles of keys, composed of a key source, predicates, a layout and an epilogue. */
+export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoopVariant>({
+  name: 'attention',
+  bindings: (variant, capabilities) => {
+    const bindings: BindingDeclaration[] = [];
+    const read = (name: string, type: string) => bindings.push({ name, type, access: 'read' });
+    read('query', inputAccess('query', variant.queryDtype, false, capabilities).type);
+    const keyType = inputAccess('keys', variant.keyDtype, variant.vector, capabilities).type;
+    read('keys', keyType);
+    read('values', keyType);
+    if (variant.keyLengths) read('key_lengths', 'array<u32>');
+    if (variant.queryLengths) read('query_lengths', 'array<u32>');
+    if (variant.list) read('list', 'array<u32>');
+    if (variant.listCounts) read('list_counts', 'array<u32>');
+    bindings.push({ name: 'output', type: 'array<f32>', access: 'read_write' });
+    if (variant.counting) bindings.push({ name: 'counter', type: 'array<atomic<u32>>', access: 'read_write' });
+    return bindings;
+  },
+  parameters: [
+    ['batches', 'u32'],
+    ['heads', 'u32'],
+    ['heads_per_kv', 'u32'],
+    ['queries', 'u32'],
+    ['query_bound', 'u32'],
+    ['keys', 'u32'],
+    ['quads', 'u32'],
+    ['scale', 'f32'],
+    ['window', 'i32'],
+    ['query_offset', 'i32'],
+    ['query_offset_given', 'u32'],
+    ['query_start', 'u32'],
+    ['query_batch', 'u32'],
+    ['query_head', 'u32'],
+    ['query_row', 'u32'],
+    ['key_start', 'u32'],
+    ['key_batch', 'u32'],
+    ['key_head', 'u32'],
+    ['key_row', 'u32'],
+    ['value_start', 'u32'],
+    ['value_batch', 'u32'],
+    ['value_head', 'u32'],
+    ['value_row', 'u32'],
+    ['list_length', 'u32'],
+    ['list_count', 'u32'],
+    ['list_heads', 'u32'],
+    ['list_share', 'u32'],
+    ['parts', 'u32'],
+    ['log_sum_exp_start', 'u32'],
+    ['row_maximum_start', 'u32'],
+  ],
+  workgroupSize: (variant, capabilities) => layoutOf(variant)(variant, capabilities).workgroupSize,
+  source: (variant, capabilities) => {
+    const layout = layoutOf(variant)(variant, capabilities);
+    const { rows } = layout;
+    const states = rows.map(
+      ({ suffix, query }) => `${rowInterval(variant, query, suffix)}
+  var maximum${suffix} = 0.5 * ${LOWEST};
+  var sum${suffix} = 0.0;`,
+    );
+    const count = variant.counting
+      ? `
+    if (lane == 0u) { atomicAdd(&counter[0], min(${layout.tile}u, part_end - tile)); }`
+      : '';
+    return {
+      declarations: layout.declarations,
+      subgroups: variant.access === 'subgroup',
+      main: `${layout.place}
+${lengths(variant)}
+${entryRange(variant)}
+  let chunk = (max(end, begin) - begin + params.parts - 1u) / params.parts;
+  let part_size = (chunk + ${layout.tile - 1}u) / ${layout.tile}u * ${layout.tile}u;
+  let part_begin = begin + part * part_size;
+  let part_end = select(begin, min(end, part_begin + part_size), first_query < query_length);
+${states.join('')}
+${layout.prepare}
+  for (var tile = part_begin; tile < part_end; tile += ${layout.tile}u) {${count}
+${layout.scores}
+    ${onlineSoftmax(variant, rows, layout.reduceMaximum)}
+${layout.accumulate}
+  }
+${layout.reduceSum}
+${epilogue(variant, rows, layout.write, layout.writesStatistics)}`,
+    };
+  },
+});

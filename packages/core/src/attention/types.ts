@@ -1,0 +1,70 @@
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** Whether something is kept for each of the H query heads or for each of the Hkv key/value heads. */
+export type HeadGrouping = 'queryHead' | 'kvHead';
+
+/**
+ * The only keys that attention looks at: cache positions, distinct within a list, in any order. All queries of a head
+ * share its list. Entries at or past the valid key length are ignored; causality and the sliding window still apply.
+ */
+export interface TokenList {
+  /** u32 [B, H, K] or [B, Hkv, K], contiguous. */
+  readonly indices: Tensor;
+  /** Valid entries of each list: u32 [B, H] or [B, Hkv] on the device, or one number for all. Default K. */
+  readonly counts?: Tensor | number;
+  readonly per: HeadGrouping;
+}
+
+/** Options of {@link attention}. */
+export interface AttentionOptions {
+  /** Factor on q k^T. Default 1 / sqrt(D). */
+  readonly scale?: number;
+  /** Query i stands at key position offset + i and sees keys up to there. Default false. */
+  readonly causal?: boolean;
+  /** Position of the first query; by default key length - query length, so that the last query stands at the last key. */
+  readonly queryOffset?: number;
+  /** Keys at positions > query position - slidingWindow are seen (1 = only the query's own position and later). */
+  readonly slidingWindow?: number;
+  /** Valid keys: a number for all, or u32 [B] on the device. Default: all M. */
+  readonly keyLength?: number | Tensor;
+  /** Valid queries, as `keyLength`; rows past it give zeros and an empty log-sum-exp. Default: all N. */
+  readonly queryLength?: number | Tensor;
+  /** Attend to these keys only. */
+  readonly tokens?: TokenList;
+  readonly returnLogSumExp?: boolean;
+  readonly returnRowMaximum?: boolean;
+  /**
+   * For the counting proof: u32 [1], to which the kernel adds every (workgroup, key) row that it loads. Slower; tests only.
+   */
+  readonly keyRowCounter?: Tensor;
+  /** Replaces the defaults of this class of adapter. For measurements and tests. */
+  readonly plan?: AttentionPlanOverride;
+}
+
+/** What {@link attention} returns. */
+export interface AttentionResult {
+  /** f32 [B, H, N, D], a transposed view of [B, N, H, D]: `output.transpose(0, 2, 1, 3).reshape([B * N, H * D])` copies nothing. */
+  readonly output: Tensor;
+  /** f32 [B, H, N]: natural log of the sum of exp(score). Empty rows hold a sentinel: read it with {@link readLogSumExp}. */
+  readonly logSumExp?: Tensor;
+  /** f32 [B, H, N]: largest score of the row (scaled). Empty rows hold the same sentinel. */
+  readonly rowMaximum?: Tensor;
+}
+
+/**
+ * How a head's work is laid over invocations.
+ * `rows`: an invocation owns a query row (prefill). `features`: the invocations of a workgroup share the rows of one
+ * key/value group and stand along the head dimension, so that keys and values are loaded once per group (decode).
+ */
+export type LaneLayout = 'rows' | 'features';
+
+/** How keys reach the score computation. See docs/architecture/attention-engine.md. */
+export type KeyAccess = 'direct' | 'staged' | 'subgroup';
+
+/** Tuning parameters of one launch; everything left out keeps its default. */
+export interface AttentionPlanOverride {
+  readonly layout?: LaneLayout;
+  readonly access?: KeyAccess;
+  /** Parts that the keys are split into; 1 writes the output directly. */
+  readonly parts?: number;
+}
