@@ -150,7 +150,7 @@ export function boolean<D extends Default<boolean> = undefined>(settings: Settin
 }
 
 /** Declares one word out of `choices`. */
-export function choice<const C extends string, D extends Default<NoInfer<C>> = undefined>(
+export function choice<const C extends string, const D extends C | null | undefined = undefined>(
   choices: readonly C[],
   settings: Settings<D> = {},
 ): ChoiceOption<C, D> {
