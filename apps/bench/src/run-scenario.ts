@@ -37,10 +37,11 @@ export async function* runScenario(run: ScenarioRun): AsyncGenerator<ResultRow> 
 }
 
 function scenarioContext(run: ScenarioRun): ScenarioContext {
-  const { gpu, lengths, seed, repeats, quick, signal, progress } = run;
+  const { gpu, lengths, budgets, seed, repeats, quick, signal, progress } = run;
   return {
     gpu,
     lengths,
+    budgets,
     seed,
     repeats,
     quick,

@@ -52,6 +52,8 @@ export type Measured = Pick<ResultRow, 'quality' | 'speed' | 'memory' | 'density
 export interface ScenarioContext {
   readonly gpu: Gpu;
   readonly lengths: readonly number[];
+  /** Shares of the context; `variants` has applied them already. */
+  readonly budgets: readonly number[];
   readonly seed: number;
   readonly repeats: number;
   readonly quick: boolean;
@@ -60,8 +62,9 @@ export interface ScenarioContext {
   /** The loaded model. @throws SaccadeError in a scenario that needs none. */
   readonly model: ModelHandle;
   /**
-   * What to measure at one context length, the dense run first: each chosen method at each budget. Methods whose options
-   * refuse the length are reported by `measure` like any failure.
+   * What to measure at one context length, the dense run first: each chosen method at each budget.
+   *
+   * @throws OptionError if a schema refuses the options at a length other than those of `lengths`, which were checked.
    */
   variants(contextLength: number): readonly Variant[];
   /**
