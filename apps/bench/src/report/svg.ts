@@ -64,7 +64,7 @@ export function chartSvg(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>)
     y: {
       type: chart.yLog ? 'log' : 'linear',
       label: null,
-      ticks: 5,
+      ticks: chart.yLog ? logTicks(chart) : 5,
       tickFormat: chart.yForm === 'share' ? formatShare : formatNumber,
       grid: true,
       inset: 8,
@@ -136,6 +136,21 @@ function plotElement(options: Plot.PlotOptions): Element {
   const element = Plot.plot({ ...options, document: document as unknown as Document });
   element.querySelector('style')?.remove();
   return element;
+}
+
+/** Round values of a logarithmic axis that lie in the data: 1, 2, 5 of each decade, or decades alone where there are many. */
+function logTicks(chart: Chart): number[] {
+  const values = [...chart.points, ...chart.references]
+    .flatMap(({ y, low, high }) => [y, low, high])
+    .filter((y) => y > 0);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const decades = Array.from(
+    { length: Math.ceil(Math.log10(most)) - Math.floor(Math.log10(least)) + 1 },
+    (_, index) => 10 ** (Math.floor(Math.log10(least)) + index),
+  );
+  const steps = decades.length > 4 ? [1] : most / least < 4 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : [1, 2, 5];
+  const inData = decades.flatMap((decade) => steps.map((step) => step * decade)).filter((y) => y >= least && y <= most);
+  return inData.length > 0 ? inData : [least];
 }
 
 /** At most `most` of the values, evenly picked, first and last kept, so that tick labels do not overlap. */
