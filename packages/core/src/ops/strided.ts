@@ -167,7 +167,7 @@ function vectorMode(sizes: readonly number[], strides: readonly number[], offset
 }
 
 /** Binds the aligned byte range that an operand touches; `offset` is what is left, in elements. */
-function bind(gpu: Gpu, operand: StridedOperand, sizes: readonly number[], strides: readonly number[]) {
+function bind(gpu: Gpu, operand: StridedOperand, sizes: readonly number[], strides: readonly number[]): StridedRange {
   const elementBytes = bytesPerElement[operand.dtype];
   const alignment = gpu.capabilities.storageAlignment;
   const start = Math.floor((operand.offset * elementBytes) / alignment) * alignment;
@@ -177,6 +177,21 @@ function bind(gpu: Gpu, operand: StridedOperand, sizes: readonly number[], strid
     range: { buffer: operand.buffer, offset: start, bytes: end - start },
     offset: operand.offset - start / elementBytes,
   };
+}
+
+/** A binding that holds a strided view, and where in it the view starts, in elements. */
+export interface StridedRange {
+  readonly range: BufferRange;
+  readonly offset: number;
+}
+
+/**
+ * The binding of a strided view with at least one element, for kernels that take strides as parameters.
+ *
+ * @throws ShapeError for a quantized tensor, LimitError for one that is split.
+ */
+export function stridedRange(operation: string, tensor: Tensor): StridedRange {
+  return bind(tensor.gpu, stridedOperand(operation, tensor), tensor.shape, tensor.strides);
 }
 
 /** Names of the operands in WGSL: the output, then the inputs. */
