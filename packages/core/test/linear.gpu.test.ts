@@ -1,69 +1,271 @@
-import { linear, type MatmulSchedule, quantizedTensor } from '@saccade/core';
+import {
+  ArgumentError,
+  concatenateRows,
+  type Dtype,
+  dequantize,
+  Gpu,
+  linear,
+  type MatmulSchedule,
+  type PlainDtype,
+  type QuantizedDtype,
+  quantizedTensor,
+  ShapeError,
+  type Tensor,
+} from '@saccade/core';
 import { assertClose, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { dequantizeReference } from '../src/testing/reference/dequantize.ts';
 import { linearReference } from '../src/testing/reference/matmul.ts';
+import { goldenTensors } from './golden-tensors.ts';
 import { randomGguf } from './quantized-blocks.ts';
 
 const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile'];
+const quantizedDtypes: readonly QuantizedDtype[] = ['q4_0', 'q4_1', 'q8_0'];
 const close = (k: number) => ({ absolute: 2e-6 * Math.max(k, 4), relative: 1e-5 });
 
-describe('linear', () => {
-  for (const modest of [false, true]) {
-    it.each(['f32', 'f16', 'bf16'] as const)(
-      `%s weights equal the reference${modest ? ' on WebGPU defaults' : ''}`,
-      async (dtype) => {
-        const gpu = await (modest ? modestGpu() : sharedGpu());
-        for (const [m, k, n] of [
-          [1, 64, 33],
-          [1, 35, 7],
-          [2, 34, 16],
-          [3, 8, 1],
-          [4, 31, 65],
-          [5, 96, 34],
-          [37, 66, 43],
-        ] as const) {
-          for (const schedule of schedules) {
-            const x = randomArray(m * k, 1);
-            const weight = gpu.tensor(randomArray(n * k, 2), [n, k], dtype);
-            const out = gpu.tidy(() => linear(gpu.tensor(x, [m, k]), weight, { schedule }));
-            const expected = linearReference(x, await weight.read(), m, k, n);
-            assertClose(await out.read(), expected, { ...close(k), name: `${schedule} ${dtype} ${m}x${k}x${n}` });
-            out.dispose();
-            weight.dispose();
-          }
-        }
-      },
-    );
-
-    it.each(['q4_0', 'q4_1', 'q8_0'] as const)(
-      `%s weights equal the reference${modest ? ' on WebGPU defaults' : ''}`,
-      async (dtype) => {
-        const gpu = await (modest ? modestGpu() : sharedGpu());
-        for (const [m, k, n] of [
-          [1, 32, 1],
-          [1, 576, 37],
-          [2, 64, 33],
-          [3, 96, 31],
-          [4, 160, 8],
-          [5, 32, 65],
-          [35, 224, 67],
-        ] as const) {
-          const gguf = randomGguf(dtype, (n * k) / 32, m);
-          const values = dequantizeReference(dtype, gguf);
-          const x = randomArray(m * k, 1);
-          const weight = quantizedTensor(gpu, dtype, [n, k], gguf);
-          for (const schedule of schedules) {
-            const out = gpu.tidy(() => linear(gpu.tensor(x, [m, k]), weight, { schedule }));
-            assertClose(await out.read(), linearReference(x, values, m, k, n), {
-              ...close(k),
-              name: `${schedule} ${dtype} ${m}x${k}x${n}`,
-            });
-            out.dispose();
-          }
-          weight.dispose();
-        }
-      },
-    );
+/** A weight in any dtype, and its numbers on the host. */
+async function randomWeight(
+  gpu: Gpu,
+  dtype: Dtype,
+  n: number,
+  k: number,
+  seed: number,
+): Promise<[Tensor, ArrayLike<number>]> {
+  if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0') {
+    const gguf = randomGguf(dtype, (n * k) / 32, seed);
+    return [quantizedTensor(gpu, dtype, [n, k], gguf), dequantizeReference(dtype, gguf)];
   }
+  const weight = gpu.tensor(randomArray(n * k, seed), [n, k], dtype as PlainDtype);
+  return [weight, await weight.read()];
+}
+
+async function compare(
+  gpu: Gpu,
+  dtype: Dtype,
+  shapes: readonly (readonly [number, number, number])[],
+  which = schedules,
+) {
+  for (const [m, k, n] of shapes) {
+    const x = randomArray(m * k, 1);
+    const [weight, values] = await randomWeight(gpu, dtype, n, k, m);
+    const expected = linearReference(x, values, m, k, n);
+    for (const schedule of which) {
+      const out = gpu.tidy(() => linear(gpu.tensor(x, [m, k]), weight, { schedule }));
+      expect(out.shape).toEqual([m, n]);
+      assertClose(await out.read(), expected, { ...close(k), name: `${schedule} ${dtype} ${m}x${k}x${n}` });
+      out.dispose();
+    }
+    weight.dispose();
+  }
+}
+
+describe('linear', () => {
+  it.each(['f32', 'f16', 'bf16'] as const)('%s weights equal the reference', async (dtype) => {
+    const gpu = await sharedGpu();
+    await compare(gpu, dtype, [
+      [1, 35, 37],
+      [5, 31, 65],
+      [33, 66, 35],
+    ]);
+    await compare(gpu, dtype, [[1, 64, 33]]);
+  });
+
+  it('takes every small number of rows', async () => {
+    const gpu = await sharedGpu();
+    for (const dtype of ['f32', 'q4_1'] as const) {
+      await compare(gpu, dtype, [
+        [1, 32, 1],
+        [2, 64, 33],
+        [3, 96, 31],
+        [4, 160, 8],
+        [17, 32, 67],
+      ]);
+    }
+  });
+
+  it.each(quantizedDtypes)('%s weights equal the reference', async (dtype) => {
+    await compare(await sharedGpu(), dtype, [
+      [1, 576, 37],
+      [5, 32, 65],
+      [35, 224, 67],
+    ]);
+  });
+
+  it('runs on WebGPU defaults', async () => {
+    const gpu = await modestGpu();
+    for (const dtype of ['f16', 'bf16', 'q4_0', 'q8_0'] as const) await compare(gpu, dtype, [[1, 64, 33]]);
+    for (const dtype of ['f16', 'q4_1'] as const) await compare(gpu, dtype, [[5, 96, 34]], ['lanes', 'tile']);
+  });
+
+  it('adds bias and residual, for activations of any float type and any leading axes', async () => {
+    const gpu = await sharedGpu();
+    const [a, b, k, n] = [2, 3, 32, 9];
+    const [weight, values] = await randomWeight(gpu, 'q8_0', n, k, 3);
+    for (const dtype of ['f32', 'f16', 'bf16'] as const) {
+      const x = gpu.tensor(randomArray(a * b * k, 1), [a, b, k], dtype);
+      const bias = gpu.tensor(randomArray(n, 2), [n], dtype);
+      const residual = gpu.tensor(randomArray(a * b * n, 4), [a, b, n], dtype);
+      const [xs = [], biases = [], residuals = []] = await gpu.read([x, bias, residual]);
+      const expected = linearReference(xs, values, a * b, k, n, { bias: biases, residual: residuals });
+      for (const schedule of schedules) {
+        const out = linear(x, weight, { bias, residual, schedule });
+        expect(out.shape).toEqual([a, b, n]);
+        assertClose(await out.read(), expected, { ...close(k), name: `${schedule} ${dtype}` });
+        out.dispose();
+      }
+      for (const tensor of [x, bias, residual]) tensor.dispose();
+    }
+    weight.dispose();
+  });
+
+  it('reads strided activations and transposed weights in place', async () => {
+    const gpu = await sharedGpu();
+    const [heads, tokens, size, n] = [3, 5, 8, 7];
+    const x = randomArray(heads * tokens * size, 1);
+    const weight = randomArray(n * size, 2);
+    const permuted = new Float32Array(x.length);
+    for (let h = 0; h < heads; h++) {
+      for (let t = 0; t < tokens; t++) {
+        for (let d = 0; d < size; d++) permuted[(t * heads + h) * size + d] = x[(h * tokens + t) * size + d] as number;
+      }
+    }
+    const transposed = Float32Array.from(
+      { length: n * size },
+      (_, i) => weight[(i % n) * size + Math.floor(i / n)] as number,
+    );
+    for (const schedule of schedules) {
+      const out = gpu.tidy(() =>
+        linear(gpu.tensor(x, [heads, tokens, size]).transpose(1, 0, 2), gpu.tensor(transposed, [size, n]).transpose(), {
+          schedule,
+        }),
+      );
+      expect(out.shape).toEqual([tokens, heads, n]);
+      assertClose(await out.read(), linearReference(permuted, weight, tokens * heads, size, n), close(size));
+      out.dispose();
+    }
+  });
+
+  it.each(['f32', 'bf16', 'q4_1', 'q8_0'] as const)('takes %s weights that are split over buffers', async (dtype) => {
+    const gpu = await smallBindings(4096);
+    const [m, k, n] = [3, 64, 129];
+    const [weight, values] = await randomWeight(gpu, dtype, n, k, 5);
+    expect(weight.storage.pieces.length).toBeGreaterThan(2);
+    const x = randomArray(m * k, 1);
+    const bias = randomArray(n, 2);
+    for (const schedule of schedules) {
+      const out = gpu.tidy(() => linear(gpu.tensor(x, [m, k]), weight, { bias: gpu.tensor(bias), schedule }));
+      assertClose(await out.read(), linearReference(x, values, m, k, n, { bias }), {
+        ...close(k),
+        name: `${schedule} ${dtype}`,
+      });
+      out.dispose();
+    }
+    weight.dispose();
+  });
+
+  it('takes a weight over the binding limit of WebGPU defaults', async () => {
+    const gpu = await modestGpu();
+    const [k, n] = [256, 131_072 + 5];
+    const values = new Float32Array(n * k);
+    for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 2003) / 1000 - 1;
+    const weight = gpu.fromBytes(new Uint8Array(values.buffer), [n, k], 'f32');
+    expect(weight.storage.pieces.length).toBe(2);
+    const x = randomArray(k, 1);
+    const out = gpu.tidy(() => linear(gpu.tensor(x, [k]), weight));
+    assertClose(await out.read(), linearReference(x, values, 1, k, n), close(k));
+    out.dispose();
+    weight.dispose();
+    gpu.trim();
+  });
+
+  it('refuses wrong shapes, types and views', async () => {
+    const gpu = await sharedGpu();
+    const [weight] = await randomWeight(gpu, 'q4_0', 4, 64, 1);
+    gpu.tidy(() => {
+      const x = gpu.zeros([2, 64]);
+      expect(() => linear(x, gpu.zeros([4, 32]))).toThrow(ShapeError);
+      expect(() => linear(x, weight.slice(0, 0, 2))).toThrow(/view of part of a quantized/);
+      expect(() => linear(x, weight, { bias: gpu.zeros([5]) })).toThrow(/bias has shape \[5\]/);
+      expect(() => linear(x, weight, { residual: gpu.zeros([4]) })).toThrow(/residual has shape/);
+      expect(() => linear(gpu.zeros([2, 64], 'i32'), weight)).toThrow(ArgumentError);
+      expect(() => linear(x, gpu.zeros([4, 64], 'u32'))).toThrow(ArgumentError);
+      expect(() => linear(gpu.zeros([]), weight)).toThrow(ShapeError);
+      expect(() => quantizedTensor(gpu, 'q4_0', [2, 48], new Uint8Array(54))).toThrow(/multiple of 32/);
+      expect(() => quantizedTensor(gpu, 'q4_0', [2, 64], new Uint8Array(71))).toThrow(/72 bytes/);
+    });
+    weight.dispose();
+  });
+
+  it('equals PyTorch', async () => {
+    const gpu = await sharedGpu();
+    const golden = goldenTensors('ops');
+    const tensor = (name: string) => gpu.tensor(golden(name).data, golden(name).shape);
+    for (const schedule of schedules) {
+      const out = gpu.tidy(() =>
+        linear(tensor('matmul.a'), tensor('linear.weight'), { bias: tensor('linear.bias'), schedule }),
+      );
+      assertClose(await out.read(), golden('linear.out').data, { absolute: 1e-5, relative: 1e-5 });
+      out.dispose();
+    }
+  });
 });
+
+describe('concatenateRows', () => {
+  it.each(['f32', 'bf16', 'q4_0', 'q4_1', 'q8_0'] as const)(
+    '%s: stacks weights, also into and out of split ones',
+    async (dtype) => {
+      for (const gpu of [await sharedGpu(), await smallBindings(2048)]) {
+        const k = 64;
+        const parts = await Promise.all([3, 40, 2].map((n, index) => randomWeight(gpu, dtype, n, k, index)));
+        const whole = concatenateRows(parts.map(([weight]) => weight));
+        expect(whole.shape).toEqual([45, k]);
+        const values = parts.flatMap(([, numbers]) => Array.from(numbers));
+        const plain = whole.dtype.startsWith('q') ? dequantize(whole) : whole.alias();
+        expect(Array.from(await plain.read())).toEqual(values);
+        for (const tensor of [whole, plain, ...parts.map(([weight]) => weight)]) tensor.dispose();
+      }
+    },
+  );
+
+  it('refuses what does not stack', async () => {
+    const gpu = await sharedGpu();
+    gpu.tidy(() => {
+      expect(() => concatenateRows([])).toThrow(ArgumentError);
+      expect(() => concatenateRows([gpu.zeros([2, 4]), gpu.zeros([2, 5])])).toThrow(ShapeError);
+      expect(() => concatenateRows([gpu.zeros([2, 4]), gpu.zeros([2, 4], 'f16')])).toThrow(/one dtype/);
+      expect(() => concatenateRows([gpu.zeros([1, 3], 'f16'), gpu.zeros([1, 3], 'f16')])).toThrow(/32-bit word/);
+    });
+  });
+});
+
+describe('dequantize', () => {
+  it.each(quantizedDtypes)('%s: equals the gguf package to the last bit', async (dtype) => {
+    const golden = goldenTensors('dequantize');
+    const blocks = golden(`${dtype}.blocks`);
+    for (const gpu of [await sharedGpu(), await modestGpu()]) {
+      const rows = blocks.shape[0] as number;
+      const out = gpu.tidy(() => dequantize(quantizedTensor(gpu, dtype, [rows, 32], blocks.data as Uint8Array)));
+      expect(out.shape).toEqual([rows, 32]);
+      expect(Array.from(await out.read())).toEqual(Array.from(golden(`${dtype}.values`).data));
+      out.dispose();
+    }
+  });
+
+  it('takes any rank and split tensors, and refuses the rest', async () => {
+    const gpu = await smallBindings(2048);
+    const gguf = randomGguf('q4_1', 2 * 32 * 3, 1);
+    const whole = quantizedTensor(gpu, 'q4_1', [32, 2, 96], gguf);
+    const out = dequantize(whole);
+    expect(whole.storage.pieces.length).toBeGreaterThan(1);
+    expect(Array.from(await out.read())).toEqual(Array.from(dequantizeReference('q4_1', gguf)));
+    expect(() => dequantize(out)).toThrow(ArgumentError);
+    whole.dispose();
+    out.dispose();
+  });
+});
+
+/** The shared device under a smaller binding limit, so that small tensors are split. */
+async function smallBindings(maxStorageBinding: number): Promise<Gpu> {
+  const { device, capabilities, adapter } = await sharedGpu();
+  return new Gpu(device, { ...capabilities, maxStorageBinding }, adapter, { poison: true });
+}

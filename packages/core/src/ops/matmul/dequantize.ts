@@ -1,9 +1,9 @@
-import { ArgumentError, ShapeError } from '../../errors.ts';
+import { ArgumentError } from '../../errors.ts';
 import { defineKernel } from '../../kernels/kernel.ts';
 import { isQuantized, type QuantizedDtype } from '../../tensor/dtype.ts';
 import { quantizedLayout } from '../../tensor/quantized.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { pieceBuffer } from './operands.ts';
+import { pieceBuffer, requireWhole } from './operands.ts';
 import { repeat } from './product.ts';
 import { rightOperand } from './right-operand.ts';
 
@@ -50,12 +50,9 @@ const dequantizeKernel = defineKernel<{ readonly dtype: QuantizedDtype }>({
 export function dequantize(tensor: Tensor): Tensor {
   const { gpu, dtype } = tensor;
   if (!isQuantized(dtype)) throw new ArgumentError('dequantize: tensor', dtype, 'q4_0, q4_1, q8_0');
+  requireWhole('dequantize', tensor);
   const rows = tensor.shape[0] as number;
   const { pieces } = tensor.storage;
-  const held = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-  if (!tensor.contiguous || tensor.offset !== 0 || (tensor.size > 0 && held !== rows)) {
-    throw new ShapeError('dequantize', `[${tensor.shape}] is a view of part of a quantized tensor.`);
-  }
   const out = gpu.empty(tensor.shape);
   if (tensor.size === 0) return out;
   const rowElements = tensor.size / rows;

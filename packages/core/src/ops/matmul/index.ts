@@ -1,3 +1,4 @@
+export { concatenateRows } from './concatenate-rows.ts';
 export { dequantize } from './dequantize.ts';
 export type { MatmulSchedule } from './launch-product.ts';
 export { type LinearOptions, linear } from './linear.ts';

@@ -2,6 +2,7 @@ import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu } from '../../device/gpu.ts';
 import { lanesKernel } from './lanes.ts';
 import { bindingRanges, type Product, parameterValues, productCost, productVariant, tileCount } from './product.ts';
+import type { RightFormat } from './right-operand.ts';
 import { tileKernel, tileSize } from './tile.ts';
 import { vectorColumns, vectorKernel } from './vector.ts';
 
@@ -27,7 +28,7 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
     const rows = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
     gpu.launch(vectorKernel, { ...variant, rows }, { ...launch, workgroups: tileCount(product, rows, vectorColumns) });
   } else {
-    const tile = lanesTile(product.rows);
+    const tile = lanesTile(product.rows, product.right.format);
     const broadcast = gpu.capabilities.subgroups && gpu.capabilities.subgroupMinSize >= 8;
     gpu.launch(
       lanesKernel,
@@ -37,9 +38,14 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
   }
 }
 
-/** Register tiles that were fastest on lavapipe (docs/decisions/0020-matrix-products.md). */
-function lanesTile(rows: number): { rowsPerLane: number; columnsPerLane: number; lanes: number } {
+/**
+ * Register tiles that were fastest on lavapipe (docs/decisions/0020-matrix-products.md). Formats that need a load per
+ * element gain nothing from more columns; those that unpack several from a word do.
+ */
+function lanesTile(rows: number, format: RightFormat): { rowsPerLane: number; columnsPerLane: number; lanes: number } {
   if (rows === 1) return { rowsPerLane: 1, columnsPerLane: 2, lanes: 16 };
+  const unpacked = format === 'f32' || format === 'f16' || format === 'bf16';
+  if (unpacked) return { rowsPerLane: rows <= 4 ? 4 : 8, columnsPerLane: 2, lanes: 8 };
   if (rows === 2) return { rowsPerLane: 2, columnsPerLane: 4, lanes: 8 };
-  return { rowsPerLane: 4, columnsPerLane: 4, lanes: 8 };
+  return { rowsPerLane: rows < 16 ? 4 : 8, columnsPerLane: 4, lanes: 8 };
 }

@@ -7,7 +7,15 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
 import { mergeAxes } from '../strided.ts';
 import { defaultSchedule, launchProduct, type MatmulSchedule } from './launch-product.ts';
-import { batchAxes, boundTensor, floatDtype, maxBatchAxes, pieceBuffer, wholeBuffer } from './operands.ts';
+import {
+  batchAxes,
+  boundTensor,
+  floatDtype,
+  maxBatchAxes,
+  pieceBuffer,
+  requireWhole,
+  wholeBuffer,
+} from './operands.ts';
 import type { Product, RightOperandSource } from './product.ts';
 import { plainFormat } from './right-operand.ts';
 
@@ -98,17 +106,7 @@ function checkShapes(x: Tensor, weight: Tensor): [columns: number, inner: number
   if (isQuantized(weight.dtype) && inner % blockElements !== 0) {
     throw new ShapeError('linear', `K is ${inner}; ${weight.dtype} weights need a multiple of ${blockElements}.`);
   }
-  const { pieces } = weight.storage;
-  if (isQuantized(weight.dtype) || pieces.length > 1) {
-    const held = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-    if (!weight.contiguous || weight.offset !== 0 || held !== columns) {
-      const kind = isQuantized(weight.dtype) ? 'quantized' : 'split';
-      throw new ShapeError(
-        'linear',
-        `weight ${weight.dtype}[${weight.shape}] is a view; a ${kind} weight must be whole.`,
-      );
-    }
-  }
+  if (isQuantized(weight.dtype) || weight.storage.pieces.length > 1) requireWhole('linear: weight', weight);
   return [columns, inner];
 }
 

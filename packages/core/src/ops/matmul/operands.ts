@@ -1,7 +1,7 @@
 /** Turns tensors into the operands of a product: ranges, offsets and merged batch axes. */
 import type { BufferRange } from '../../device/bind-groups.ts';
-import { ArgumentError, LimitError } from '../../errors.ts';
-import type { Dtype } from '../../tensor/dtype.ts';
+import { ArgumentError, LimitError, ShapeError } from '../../errors.ts';
+import { type Dtype, isQuantized } from '../../tensor/dtype.ts';
 import type { StoragePiece } from '../../tensor/storage.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BatchAxes, BoundTensor, FloatDtype } from './product.ts';
@@ -41,4 +41,13 @@ export function boundTensor(argument: string, tensor: Tensor, operation: string)
 export function batchAxes(innermostFirst: readonly number[], missing: number): BatchAxes {
   const at = (index: number) => innermostFirst[index] ?? missing;
   return [at(2), at(1), at(0)];
+}
+
+/** Throws {@link ShapeError} for views of part of a quantized or split tensor: their planes are addressed from the start. */
+export function requireWhole(operation: string, tensor: Tensor): void {
+  const held = tensor.storage.pieces.reduce((sum, piece) => sum + piece.rows, 0);
+  const [rows = 1] = tensor.shape;
+  if (tensor.contiguous && tensor.offset === 0 && held === rows) return;
+  const kind = isQuantized(tensor.dtype) ? 'quantized' : 'split';
+  throw new ShapeError(operation, `${tensor.dtype}[${tensor.shape}] is a view of part of a ${kind} tensor.`);
 }

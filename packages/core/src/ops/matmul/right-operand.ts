@@ -118,7 +118,8 @@ function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
 
 /**
  * 32 elements share a scale. Words of q4 hold element `4 word + byte` in the low and `16 + 4 word + byte` in the high
- * half of each byte. `quant * scale + minimum` rounds once or not at all: a product of at most 8 by 11 bits is exact.
+ * half of each byte. Values equal GGUF's to the last bit: a product of at most 8 by 11 bits is exact, so that
+ * `quant * scale + minimum` rounds once, fused or not.
  */
 function quantizedOperand(dtype: QuantizedDtype): RightOperand {
   const eightBit = dtype === 'q8_0';
@@ -126,8 +127,7 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
   const wordsPerBlock = 4 * wordsPerOctet;
   const openScale = (name: string, block: string) => {
     const load = `unpack2x16float(scales[${name}_base + ${block}])`;
-    if (dtype === 'q4_1') return `let ${name}_scale = ${load};`;
-    return dtype === 'q4_0' ? `let ${name}_scale = ${load}.x * vec2f(1.0, -8.0);` : `let ${name}_scale = ${load}.x;`;
+    return `let ${name}_scale = ${load}${dtype === 'q4_1' ? '' : '.x'};`;
   };
   return {
     octetsPerBlock: 4,
@@ -150,7 +150,10 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
         return `f32(extractBits(${name}_${element >> 2}, ${8 * (element & 3)}u, 8u)) * ${name}_scale`;
       }
       const shift = element < 4 ? 8 * element : 8 * (element - 4) + 4;
-      return `fma(f32((${name}_0 >> ${shift}u) & 15), ${name}_scale.x, ${name}_scale.y)`;
+      const quant = `((${name}_0 >> ${shift}u) & 15)`;
+      return dtype === 'q4_1'
+        ? `fma(f32(${quant}), ${name}_scale.x, ${name}_scale.y)`
+        : `f32(${quant} - 8) * ${name}_scale`;
     },
   };
 }

@@ -14,11 +14,12 @@ export function dequantizeReference(dtype: QuantizedDtype, gguf: Uint8Array): Fl
       continue;
     }
     const head = dtype === 'q4_1' ? 4 : 2;
-    const minimum = dtype === 'q4_1' ? half(view.getUint16(at + 2, true)) : -8 * scale;
+    const value = (quant: number) =>
+      dtype === 'q4_1' ? scale * quant + half(view.getUint16(at + 2, true)) : scale * (quant - 8);
     for (let i = 0; i < 16; i++) {
       const byte = gguf[at + head + i] as number;
-      out[block * 32 + i] = scale * (byte & 15) + minimum;
-      out[block * 32 + 16 + i] = scale * (byte >> 4) + minimum;
+      out[block * 32 + i] = value(byte & 15);
+      out[block * 32 + 16 + i] = value(byte >> 4);
     }
   }
   return out;
