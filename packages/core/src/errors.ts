@@ -45,6 +45,21 @@ export class LimitError extends SaccadeError {
   }
 }
 
+/** A cache has no room for more tokens: make it larger (`capacity`, `grow`) or shorten the input. */
+export class CapacityError extends SaccadeError {
+  readonly capacity: number;
+  readonly needed: number;
+
+  constructor(capacity: number, needed: number) {
+    super(
+      'capacity',
+      `The cache holds ${capacity} tokens; ${needed} are needed. Create it larger or call grow(${needed}).`,
+    );
+    this.capacity = capacity;
+    this.needed = needed;
+  }
+}
+
 /** No WebGPU implementation or no adapter was found. The message says what to install. */
 export class AdapterNotFoundError extends SaccadeError {
   constructor(message: string, options?: { cause?: unknown }) {

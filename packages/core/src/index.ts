@@ -81,3 +81,4 @@ export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtyp
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
 export * from './attention/index.ts';
+export * from './cache/index.ts';

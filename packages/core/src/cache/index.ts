@@ -1,0 +1,2 @@
+export { KvCache } from './kv-cache.ts';
+export type { CacheDtype, KvCacheOptions, LayerCache } from './types.ts';
