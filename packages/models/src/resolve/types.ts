@@ -13,6 +13,8 @@ export interface ModelFiles {
   readonly location: string;
   /** Names of the files. */
   readonly names: readonly string[];
+  /** The weight file to take, where a file rather than a folder was named. */
+  readonly weights?: string;
   /** @throws WeightFileError `not-found` */
   open(name: string): Promise<ByteSource>;
 }

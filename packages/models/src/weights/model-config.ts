@@ -66,3 +66,28 @@ export class ModelConfigError extends SaccadeError {
     super(code, message, options);
   }
 }
+
+/**
+ * Checks that the sizes of a configuration fit together.
+ * @param where Name of the file, for messages.
+ * @throws ModelConfigError `invalid`
+ */
+export function checkLlamaConfig(where: string, config: LlamaConfig): LlamaConfig {
+  const { heads, kvHeads, headSize, vocabularySize, bosId, eosIds } = config;
+  if (heads % kvHeads !== 0) {
+    throw new ModelConfigError(
+      'invalid',
+      `${where}: ${heads} query heads do not divide into ${kvHeads} key/value heads.`,
+    );
+  }
+  if (headSize % 2 !== 0) throw new ModelConfigError('invalid', `${where}: the head size ${headSize} is odd.`);
+  for (const id of [bosId ?? 0, ...eosIds]) {
+    if (id >= vocabularySize) {
+      throw new ModelConfigError(
+        'invalid',
+        `${where}: the token ${id} is outside the vocabulary of ${vocabularySize}.`,
+      );
+    }
+  }
+  return config;
+}

@@ -26,12 +26,12 @@ const units: Readonly<Record<WeightDtype, { readonly elements: number; readonly 
 
 /**
  * Bytes of a tensor in a file.
- * @returns undefined for a shape that no file can hold: dimensions that are not positive integers, more bytes than a
+ * @returns undefined for a shape that no file can hold: dimensions that are not whole numbers, more bytes than a
  * number counts exactly, or rows that are not whole blocks.
  */
 export function weightBytes(dtype: WeightDtype, shape: readonly number[]): number | undefined {
   const unit = units[dtype];
-  if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) return undefined;
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return undefined;
   const elements = shape.reduce((product, size) => product * size, 1);
   const bytes = (elements / unit.elements) * unit.bytes;
   const wholeRows = (shape.at(-1) ?? 1) % unit.elements === 0;

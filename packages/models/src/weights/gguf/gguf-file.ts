@@ -77,14 +77,20 @@ export async function openGguf(source: ByteSource): Promise<WeightFile> {
   return weightTable('gguf', metadata, entries, [source]);
 }
 
-async function readPreamble(cursor: HeaderCursor, source: ByteSource): Promise<{ tensorCount: number; valueCount: number }> {
+async function readPreamble(
+  cursor: HeaderCursor,
+  source: ByteSource,
+): Promise<{ tensorCount: number; valueCount: number }> {
   if (source.size < 8) throw new WeightFileError('not-a-weight-file', `${source.name} has only ${source.size} bytes.`);
   await cursor.require(8);
   if (cursor.u32() !== ggufMagic) throw new WeightFileError('not-a-weight-file', `${source.name} is not a GGUF file.`);
   const version = cursor.u32();
   if ((version & 0xffff) === 0) throw new WeightFileError('unsupported', `${source.name} is a big-endian GGUF file.`);
   if (version !== 2 && version !== 3) {
-    throw new WeightFileError('unsupported', `${source.name} is a GGUF file of version ${version}; supported are 2 and 3.`);
+    throw new WeightFileError(
+      'unsupported',
+      `${source.name} is a GGUF file of version ${version}; supported are 2 and 3.`,
+    );
   }
   await cursor.require(16);
   const tensorCount = cursor.count('tensors');
@@ -99,7 +105,11 @@ async function readPreamble(cursor: HeaderCursor, source: ByteSource): Promise<{
   return { tensorCount, valueCount };
 }
 
-async function readMetadata(cursor: HeaderCursor, source: ByteSource, count: number): Promise<Map<string, MetadataValue>> {
+async function readMetadata(
+  cursor: HeaderCursor,
+  source: ByteSource,
+  count: number,
+): Promise<Map<string, MetadataValue>> {
   const metadata = new Map<string, MetadataValue>();
   for (let index = 0; index < count; index++) {
     const key = await readString(cursor);
@@ -116,7 +126,8 @@ async function readTensors(cursor: HeaderCursor, source: ByteSource, count: numb
     const storedName = await readString(cursor);
     await cursor.require(4);
     const dimensions = cursor.u32();
-    if (dimensions < 1 || dimensions > 4) throw corrupt(source, `the tensor ${JSON.stringify(storedName)} has ${dimensions} dimensions`);
+    if (dimensions < 1 || dimensions > 4)
+      throw corrupt(source, `the tensor ${JSON.stringify(storedName)} has ${dimensions} dimensions`);
     await cursor.require(8 * dimensions + 12);
     const shape: number[] = [];
     // GGUF lists the innermost dimension first.
@@ -146,14 +157,17 @@ function placeTensors(
     const quoted = JSON.stringify(storedName);
     const name = canonicalName(architecture, storedName);
     const byteLength = weightBytes(dtype, shape);
-    if (byteLength === undefined) throw corrupt(source, `the tensor ${quoted} cannot have the shape [${shape}] as ${dtype}`);
+    if (!byteLength) throw corrupt(source, `the tensor ${quoted} cannot have the shape [${shape}] as ${dtype}`);
     const start = dataStart + offset;
     if (start < end || offset % alignment !== 0) {
       throw corrupt(source, `the tensor ${quoted} begins at ${start}, inside another or out of line`);
     }
     end = start + byteLength;
     if (end > source.size) {
-      throw new WeightFileError('truncated', `${source.name} has ${source.size} bytes, but the tensor ${quoted} ends at ${end}.`);
+      throw new WeightFileError(
+        'truncated',
+        `${source.name} has ${source.size} bytes, but the tensor ${quoted} ends at ${end}.`,
+      );
     }
     if (entries.has(name)) throw corrupt(source, `it has the tensor ${quoted} twice`);
     entries.set(name, { info: { name, storedName, shape, dtype, byteLength }, source, offset: start });

@@ -52,7 +52,10 @@ async function readArray(cursor: HeaderCursor, depth: number): Promise<MetadataV
   // The least that each element takes: a string its length, an array its type and length.
   const elementBytes = scalars.get(type)?.bytes ?? (type === arrayType ? 12 : 8);
   if (count > cursor.remaining / elementBytes) {
-    throw new WeightFileError('truncated', `The metadata announces an array of ${count} elements, more than the file holds.`);
+    throw new WeightFileError(
+      'truncated',
+      `The metadata announces an array of ${count} elements, more than the file holds.`,
+    );
   }
   const values: MetadataValue[] = [];
   const scalar = scalars.get(type);

@@ -33,12 +33,18 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsCo
   if (source.size < 8) throw new WeightFileError('not-a-weight-file', `${source.name} has only ${source.size} bytes.`);
   const announced = new DataView((await source.read(0, 8)).buffer).getBigUint64(0, true);
   if (announced > maximumHeaderBytes || announced < 2) {
-    throw new WeightFileError('not-a-weight-file', `${source.name} is not a safetensors file: its header has ${announced} bytes.`);
+    throw new WeightFileError(
+      'not-a-weight-file',
+      `${source.name} is not a safetensors file: its header has ${announced} bytes.`,
+    );
   }
   const headerBytes = Number(announced);
   const dataStart = 8 + headerBytes;
   if (dataStart > source.size) {
-    throw new WeightFileError('truncated', `${source.name} has ${source.size} bytes, but its header ends at ${dataStart}.`);
+    throw new WeightFileError(
+      'truncated',
+      `${source.name} has ${source.size} bytes, but its header ends at ${dataStart}.`,
+    );
   }
   const header = parseHeader(source, await source.read(8, headerBytes));
   const metadata = readMetadata(source, header.__metadata__);
@@ -79,7 +85,8 @@ function placeTensors(
   for (const tensor of parsed) {
     const name = tensor.name;
     // The format allows neither holes nor overlaps, which also tells of a name that occurs twice.
-    if (tensor.begin !== end) throw corrupt(source, `the tensor ${JSON.stringify(name)} does not begin where the last one ends`);
+    if (tensor.begin !== end)
+      throw corrupt(source, `the tensor ${JSON.stringify(name)} does not begin where the last one ends`);
     end = tensor.end;
     const byteLength = tensor.end - tensor.begin;
     const dtype = supportedTypes.get(tensor.dtype);
@@ -88,14 +95,20 @@ function placeTensors(
       continue;
     }
     if (weightBytes(dtype, tensor.shape) !== byteLength) {
-      throw corrupt(source, `the tensor ${JSON.stringify(name)} has ${byteLength} bytes, which [${tensor.shape}] as ${dtype} has not`);
+      throw corrupt(
+        source,
+        `the tensor ${JSON.stringify(name)} has ${byteLength} bytes, which [${tensor.shape}] as ${dtype} has not`,
+      );
     }
     const info = { name, storedName: name, shape: tensor.shape, dtype, byteLength };
     entries.set(name, { info, source, offset: dataStart + tensor.begin });
   }
   const available = source.size - dataStart;
   if (end > available) {
-    throw new WeightFileError('truncated', `${source.name} has ${available} bytes of tensors, but its header announces ${end}.`);
+    throw new WeightFileError(
+      'truncated',
+      `${source.name} has ${available} bytes of tensors, but its header announces ${end}.`,
+    );
   }
   if (end < available) throw corrupt(source, `it has ${available - end} bytes that belong to no tensor`);
   return entries;

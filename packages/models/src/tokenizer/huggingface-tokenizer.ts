@@ -1,0 +1,90 @@
+import { Tokenizer as Backend } from '@huggingface/tokenizers';
+import type { ChatMessage } from '@saccade/core';
+import { ChatTemplate } from './chat-template.ts';
+import { withUnicodeDigits } from './pre-tokenizers.ts';
+import { tokenStream } from './token-stream.ts';
+import { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './types.ts';
+
+/** What a tokenizer is made of. */
+export interface TokenizerParts {
+  /** Parsed `tokenizer.json`. */
+  readonly tokenizer: unknown;
+  /** The special tokens' texts, by role. */
+  readonly specialTexts: Readonly<Partial<Record<keyof SpecialTokens, string>>>;
+  readonly endOfTextIds: readonly number[];
+  readonly chatTemplate: string | undefined;
+  /** Whether decoding removes spaces before punctuation. */
+  readonly cleanUpSpaces: boolean;
+}
+
+/** A tokenizer over Hugging Face's own JavaScript library. */
+export class HuggingFaceTokenizer implements Tokenizer {
+  readonly vocabularySize: number;
+  readonly specialTokens: SpecialTokens;
+  readonly endOfTextIds: readonly number[];
+  readonly #backend: Backend;
+  readonly #template: ChatTemplate | undefined;
+  readonly #cleanUpSpaces: boolean;
+
+  /** @throws TokenizerError */
+  constructor(parts: TokenizerParts) {
+    this.#backend = makeBackend(parts.tokenizer);
+    this.#cleanUpSpaces = parts.cleanUpSpaces;
+    this.vocabularySize = this.#backend.get_vocab(true).size;
+    this.endOfTextIds = parts.endOfTextIds;
+    const ids: { -readonly [Role in keyof SpecialTokens]: SpecialTokens[Role] } = {};
+    const variables: Record<string, string> = {};
+    for (const role of ['bos', 'eos', 'pad', 'unk'] as const) {
+      const text = parts.specialTexts[role];
+      if (text === undefined) continue;
+      variables[`${role}_token`] = text;
+      const id = this.#backend.token_to_id(text);
+      if (id !== undefined) ids[role] = id;
+    }
+    this.specialTokens = ids;
+    this.#template = parts.chatTemplate === undefined ? undefined : new ChatTemplate(parts.chatTemplate, variables);
+  }
+
+  get chatTemplate(): string | undefined {
+    return this.#template?.text;
+  }
+
+  encode(text: string, { addSpecialTokens = true }: { readonly addSpecialTokens?: boolean } = {}): number[] {
+    return this.#backend.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+  }
+
+  decode(ids: readonly number[], { skipSpecialTokens = true }: { readonly skipSpecialTokens?: boolean } = {}): string {
+    if (ids.length === 0) return '';
+    return this.#backend.decode([...ids], {
+      skip_special_tokens: skipSpecialTokens,
+      clean_up_tokenization_spaces: this.#cleanUpSpaces,
+    });
+  }
+
+  decodeStream(options: { readonly skipSpecialTokens?: boolean } = {}): TokenStream {
+    return tokenStream((ids) => this.decode(ids, options));
+  }
+
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt = false }: { readonly addGenerationPrompt?: boolean } = {},
+  ): string {
+    if (!this.#template) {
+      throw new TokenizerError('no-chat-template', 'This model has no chat template; give the prompt as one text.');
+    }
+    return this.#template.render(messages, addGenerationPrompt);
+  }
+}
+
+function makeBackend(json: unknown): Backend {
+  if (typeof json !== 'object' || json === null || !('model' in json)) {
+    throw new TokenizerError('invalid', 'tokenizer.json is not an object with a model.');
+  }
+  const preTokenizer = 'pre_tokenizer' in json ? withUnicodeDigits(json.pre_tokenizer) : null;
+  try {
+    return new Backend({ ...json, pre_tokenizer: preTokenizer }, {});
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TokenizerError('unsupported', `No tokenizer can be made of tokenizer.json: ${reason}`, { cause });
+  }
+}

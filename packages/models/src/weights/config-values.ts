@@ -1,0 +1,80 @@
+import { ModelConfigError } from './model-config.ts';
+
+/** Typed access to values that a file gives, with errors that name file and value. */
+export class ConfigValues {
+  readonly #where: string;
+  readonly #get: (name: string) => unknown;
+
+  /**
+   * @param where Name of the file, for messages.
+   * @param get The value of a name; undefined or null where there is none.
+   */
+  constructor(where: string, get: (name: string) => unknown) {
+    this.#where = where;
+    this.#get = get;
+  }
+
+  /** An integer of 1 or more. @throws ModelConfigError `missing`, `invalid` */
+  count(name: string, fallback?: number): number {
+    return this.#number(
+      name,
+      fallback,
+      'an integer from 1 to 2^31',
+      (value) => Number.isInteger(value) && value >= 1 && value <= 2 ** 31,
+    );
+  }
+
+  /** A finite number over 0. */
+  positive(name: string, fallback?: number): number {
+    return this.#number(name, fallback, 'a number over 0', (value) => Number.isFinite(value) && value > 0);
+  }
+
+  flag(name: string, fallback: boolean): boolean {
+    const value = this.#get(name) ?? fallback;
+    if (typeof value !== 'boolean') throw this.invalid(name, value, 'true or false');
+    return value;
+  }
+
+  text(name: string, fallback?: string): string {
+    const value = this.#get(name) ?? fallback;
+    if (value === undefined) throw this.#missing(name);
+    if (typeof value !== 'string') throw this.invalid(name, value, 'a text');
+    return value;
+  }
+
+  /** Token ids, given as one number, a list or not at all. */
+  ids(name: string): number[] {
+    const value = this.#get(name) ?? [];
+    const list: unknown[] = Array.isArray(value) ? value : [value];
+    return list.map((id) => {
+      if (typeof id !== 'number' || !Number.isInteger(id) || id < 0) throw this.invalid(name, value, 'token ids');
+      return id;
+    });
+  }
+
+  has(name: string): boolean {
+    return (this.#get(name) ?? undefined) !== undefined;
+  }
+
+  invalid(name: string, given: unknown, allowed: string): ModelConfigError {
+    return new ModelConfigError('invalid', `${this.#where}: ${name} is ${JSON.stringify(given)}; allowed: ${allowed}.`);
+  }
+
+  unsupported(name: string, given: unknown, allowed: string): ModelConfigError {
+    return new ModelConfigError(
+      'unsupported',
+      `${this.#where}: ${name} is ${JSON.stringify(given)}; supported: ${allowed}.`,
+    );
+  }
+
+  #missing(name: string): ModelConfigError {
+    return new ModelConfigError('missing', `${this.#where} has no ${name}.`);
+  }
+
+  #number(name: string, fallback: number | undefined, allowed: string, accept: (value: number) => boolean): number {
+    const value = this.#get(name) ?? fallback;
+    if (value === undefined) throw this.#missing(name);
+    if (typeof value !== 'number' || !accept(value)) throw this.invalid(name, value, allowed);
+    return value;
+  }
+}

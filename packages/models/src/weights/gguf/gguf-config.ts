@@ -1,0 +1,72 @@
+import { ConfigValues } from '../config-values.ts';
+import { checkLlamaConfig, type LlamaConfig, type RopeScaling } from '../model-config.ts';
+import type { WeightFile } from '../types.ts';
+
+/**
+ * The configuration of a network in a GGUF file, from its metadata and the tensors that it has.
+ * @throws ModelConfigError
+ */
+export function ggufConfig(file: WeightFile): LlamaConfig {
+  const general = new ConfigValues('GGUF metadata', (name) => file.metadata.get(name));
+  const architecture = general.text('general.architecture');
+  if (architecture !== 'llama') throw general.unsupported('general.architecture', architecture, 'llama');
+  const values = new ConfigValues('GGUF metadata', (name) => file.metadata.get(`llama.${name}`));
+  if (values.has('expert_count') && file.metadata.get('llama.expert_count') !== 0) {
+    throw values.unsupported('expert_count', values.count('expert_count'), '0 (no mixture of experts)');
+  }
+  if (file.has('rope_freqs.weight')) {
+    throw general.unsupported('rope_freqs.weight', 'present', 'rotary positions without factors per frequency');
+  }
+  const hiddenSize = values.count('embedding_length');
+  const heads = values.count('attention.head_count');
+  const headSize = values.count('attention.key_length', hiddenSize / heads);
+  for (const name of ['attention.value_length', 'rope.dimension_count']) {
+    const size = values.count(name, headSize);
+    if (size !== headSize) throw values.unsupported(name, size, `the head size, ${headSize}`);
+  }
+  const scaling = readScaling(values);
+  const [bosId] = general.ids('tokenizer.ggml.bos_token_id');
+  const eosIds = [...general.ids('tokenizer.ggml.eos_token_id'), ...general.ids('tokenizer.ggml.eot_token_id')];
+  const embedding = 'model.embed_tokens.weight';
+  return checkLlamaConfig('GGUF metadata', {
+    architecture: 'llama',
+    vocabularySize: file.has(embedding) ? (file.info(embedding).shape[0] as number) : values.count('vocab_size'),
+    hiddenSize,
+    layers: values.count('block_count'),
+    heads,
+    kvHeads: values.count('attention.head_count_kv', heads),
+    headSize,
+    intermediateSize: values.count('feed_forward_length'),
+    ropeTheta: values.positive('rope.freq_base', 10000),
+    ...(scaling ? { ropeScaling: scaling } : {}),
+    ropeLayout: 'interleaved',
+    rmsNormEpsilon: values.positive('attention.layer_norm_rms_epsilon'),
+    tieWordEmbeddings: !file.has('lm_head.weight'),
+    contextLength: values.count('context_length'),
+    ...(bosId === undefined ? {} : { bosId }),
+    eosIds: [...new Set(eosIds)],
+  });
+}
+
+function readScaling(values: ConfigValues): RopeScaling | undefined {
+  if (values.has('rope.scale_linear')) throw values.unsupported('rope.scale_linear', 'present', 'rope.scaling.type');
+  const type = values.text('rope.scaling.type', 'none');
+  switch (type) {
+    case 'none':
+      return undefined;
+    case 'linear':
+      return { type, factor: values.positive('rope.scaling.factor') };
+    case 'yarn':
+      // Factors on the logits' temperature beyond yarn's own differ between GGUF and Hugging Face.
+      if (values.has('rope.scaling.attn_factor')) {
+        throw values.unsupported('rope.scaling.attn_factor', values.positive('rope.scaling.attn_factor'), 'absent');
+      }
+      return {
+        type,
+        factor: values.positive('rope.scaling.factor'),
+        originalContext: values.count('rope.scaling.original_context_length'),
+      };
+    default:
+      throw values.unsupported('rope.scaling.type', type, 'none, linear, yarn');
+  }
+}
