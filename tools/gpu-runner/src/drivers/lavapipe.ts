@@ -1,14 +1,11 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DriverSetupError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { driverSources, readAptSources, readDistribution, sourceLine } from './apt-sources.ts';
+import { driverPackages, machineDriverSources, writeAptConfiguration } from './apt-configuration.ts';
 import { capture } from './command.ts';
 import { neededLibraries } from './libraries.ts';
 import { installUnpackedDriver, type UnpackedDriver } from './unpacked-driver.ts';
-
-/** Mesa's Vulkan drivers and the Vulkan loader. */
-export const driverPackages = ['mesa-vulkan-drivers', 'libvulkan1'];
 
 const driverLibrary = 'libvulkan_lvp.so';
 const loaderLibrary = 'libvulkan.so.1';
@@ -23,18 +20,13 @@ const runtimePackages = /^(?:libc6|libc-bin|libgcc-s1|libstdc\+\+6|libcrypt1|gcc
  * @throws DriverSetupError where the machine has no apt with usable sources, or the download fails.
  */
 export async function unpackLavapipe(log: Log): Promise<UnpackedDriver> {
-  if (process.platform !== 'linux')
+  if (process.platform !== 'linux') {
     throw new DriverSetupError(`lavapipe is unpacked on Linux only, this is ${process.platform}`);
-  const release = '/etc/os-release';
-  const distribution = readDistribution(existsSync(release) ? readFileSync(release, 'utf8') : '');
-  const found = driverSources(distribution, readAptSources('/etc/apt'));
-  if (!found) {
-    const name = [distribution.id, distribution.codename].filter(Boolean).join(' ') || 'this system';
-    throw new DriverSetupError(`${name} has no apt sources of a Debian or Ubuntu release`);
   }
+  const found = machineDriverSources();
   return installUnpackedDriver('lavapipe', async ({ libraries, scratch }) => {
-    const configuration = writeAptConfiguration(scratch, found.sources.map(sourceLine));
-    const apt = (...args: string[]) => capture('apt-get', args, { env: { APT_CONFIG: configuration } });
+    const configuration = writeAptConfiguration(scratch, found.sources, 'own state');
+    const apt = (...args: string[]) => capture('apt-get', [...args, ...configuration]);
     log(`getting package lists of ${found.targetSuite} (into the cache folder, no root needed)`);
     await apt('update', '--error-on=any');
     log(`downloading ${driverPackages.join(', ')} and what they need (about 40 to 60 MB, once)`);
@@ -56,28 +48,4 @@ export async function unpackLavapipe(log: Log): Promise<UnpackedDriver> {
     const version = decodeURIComponent(basename(mesa).split('_')[1] ?? '');
     return { version: `Mesa ${version}`, library: driverLibrary, apiVersion: '1.3.0' };
   });
-}
-
-/** Sources, state and cache of apt inside `folder`; only the list of installed packages is the machine's. */
-function writeAptConfiguration(folder: string, sources: readonly string[]): string {
-  for (const path of ['lists/partial', 'state', 'cache/archives/partial'])
-    mkdirSync(join(folder, path), { recursive: true });
-  writeFileSync(join(folder, 'sources.list'), `${sources.join('\n')}\n`);
-  const file = join(folder, 'apt.conf');
-  const settings: Record<string, string> = {
-    'Dir::Etc::sourcelist': join(folder, 'sources.list'),
-    'Dir::Etc::sourceparts': '-',
-    'Dir::State': join(folder, 'state'),
-    'Dir::State::lists': join(folder, 'lists'),
-    'Dir::State::status': '/var/lib/dpkg/status',
-    'Dir::Cache': join(folder, 'cache'),
-    'APT::Sandbox::User': '',
-    'APT::Get::List-Cleanup': 'false',
-    'Acquire::Languages': 'none',
-    'Acquire::Retries': '2',
-    'Debug::NoLocking': 'true',
-  };
-  const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`);
-  writeFileSync(file, `${lines.join('\n')}\n`);
-  return file;
 }
