@@ -11,7 +11,7 @@ import { unpackSwiftShader } from './drivers/swiftshader.ts';
 import { findUnpackedDriver, type UnpackedDriver } from './drivers/unpacked-driver.ts';
 import { AdapterUnavailableError } from './errors.ts';
 import type { Log } from './log.ts';
-import { probeAdapter } from './probe.ts';
+import { type ProbeResult, probeAdapter } from './probe.ts';
 import { type AdapterRequest, adapterRequest, refusal } from './request.ts';
 
 /** Something that was tried and not taken. */
@@ -41,6 +41,8 @@ interface Candidate {
   readonly kinds: readonly AdapterKind[];
   /** The variables to try, or why there is nothing to try. */
   prepare(): Promise<GpuVariables | string>;
+  /** Makes what an earlier set-up made anew, where that may help; otherwise undefined. */
+  renew?(): Promise<GpuVariables | undefined>;
 }
 
 /**
@@ -66,7 +68,7 @@ export async function chooseAdapter(options: ChooseOptions): Promise<AdapterChoi
     }
     const named: GpuVariables =
       request.by === 'name' ? { ...variables, SACCADE_ADAPTER_NAME: request.name } : variables;
-    const result = await probeAdapter(mergeLibraryPath(named));
+    const result = await probeOrRenew(candidate, named);
     if (!result.found) {
       pass(result.reason);
       continue;
@@ -84,6 +86,13 @@ export async function chooseAdapter(options: ChooseOptions): Promise<AdapterChoi
     return { adapter: result.adapter, source: what, variables: chosen, passedOver };
   }
   throw new AdapterUnavailableError(unavailableMessage(request, passedOver, options.setUp));
+}
+
+/** A driver that was unpacked on a machine with other libraries (a shared home folder, an upgrade) may have to be redone. */
+async function probeOrRenew(candidate: Candidate, variables: GpuVariables): Promise<ProbeResult> {
+  const result = await probeAdapter(mergeLibraryPath(variables));
+  if (result.found || (await candidate.renew?.()) === undefined) return result;
+  return probeAdapter(mergeLibraryPath(variables));
 }
 
 /** Dawn's report spells a name with dashes for everything but letters and digits. */
@@ -132,6 +141,12 @@ function candidates(request: AdapterRequest, options: ChooseOptions, passedOver:
       const driver = await unpacked(kind, options);
       return typeof driver === 'string' ? driver : unpackedDriverVariables(driver);
     },
+    renew: async () => {
+      if (!options.setUp || attempts.has(kind)) return undefined;
+      options.log(`the ${kind} driver in the cache folder does not work here, unpacking it anew`);
+      const driver = await unpack(kind, options.log);
+      return typeof driver === 'string' ? undefined : unpackedDriverVariables(driver);
+    },
   });
   const software = linux ? [installed, unpackedDriver('lavapipe'), unpackedDriver('swiftshader')] : [];
   if (!linux && request.by === 'kind' && request.kind !== 'hardware') {
@@ -142,14 +157,19 @@ function candidates(request: AdapterRequest, options: ChooseOptions, passedOver:
 
 const attempts = new Map<UnpackedDriver['kind'], Promise<UnpackedDriver | string>>();
 
-/** The unpacked driver; unpacks it where that is wanted, once per process. A failure is told as a reason. */
+/** The unpacked driver; unpacks it where it is missing and that is wanted. A failure is told as a reason. */
 async function unpacked(kind: UnpackedDriver['kind'], { setUp, log }: ChooseOptions): Promise<UnpackedDriver | string> {
   const present = findUnpackedDriver(kind);
   if (present || !setUp) return present ?? 'not unpacked';
-  const unpack = kind === 'lavapipe' ? unpackLavapipe : unpackSwiftShader;
+  return unpack(kind, log);
+}
+
+/** Unpacks a driver, once per process. */
+function unpack(kind: UnpackedDriver['kind'], log: Log): Promise<UnpackedDriver | string> {
+  const make = kind === 'lavapipe' ? unpackLavapipe : unpackSwiftShader;
   const attempt =
     attempts.get(kind) ??
-    unpack(log).catch((error: unknown) => {
+    make(log).catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       log(`could not unpack ${kind}: ${reason}`);
       return reason;
