@@ -1,3 +1,5 @@
+export * from './attention/index.ts';
+export * from './cache/index.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
 export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch } from './device/gpu.ts';
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
@@ -29,9 +31,11 @@ export {
   tanh,
 } from './ops/elementwise.ts';
 export { embedding } from './ops/embedding.ts';
+export { gather, scatterRows } from './ops/gather.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export { type ArgmaxOptions, argmax, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
 export {
   type RopeFrequencies,
@@ -41,6 +45,8 @@ export {
   ropeFrequencies,
   ropeTable,
 } from './ops/rope-table.ts';
+export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
+export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { Profile } from './profiling/profile.ts';
@@ -74,11 +80,13 @@ export {
   type TokenInput,
   type TokenizerHandle,
 } from './protocol/model-handle.ts';
-export * from './protocol/option-schema.ts';
 export { nearNames } from './protocol/near-names.ts';
+export * from './protocol/option-schema.ts';
 export * from './statistics/index.ts';
 export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
-export * from './attention/index.ts';
-export * from './cache/index.ts';
+export { philox, type Words4 } from './random/philox.ts';
+export { RandomStream } from './random/random-stream.ts';
+export type { Seed } from './random/seed.ts';
+export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniformNumbers } from './random/uniform.ts';

