@@ -1,0 +1,10 @@
+import type { ModelSource } from '../resolve/model-source.ts';
+import type { ModelSourceName } from '../resolve/types.ts';
+
+/** What differs between Node and browsers; package.json's import `#platform` chooses. */
+export interface Platform {
+  /** The places that a model can come from here. */
+  readonly sources: Readonly<Partial<Record<ModelSourceName, ModelSource>>>;
+  /** An environment variable; undefined where there are none. */
+  environment(name: string): string | undefined;
+}

