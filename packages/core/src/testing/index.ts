@@ -1,6 +1,7 @@
 export { assertClose, type Tolerance } from './assert-close.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
+export { crossEntropyReference } from './reference/cross-entropy.ts';
 export {
   binaryReference,
   elementwiseReference,
@@ -10,9 +11,11 @@ export {
 export { embeddingReference } from './reference/embedding.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
 export { layerNormReference, rmsNormReference } from './reference/norm.ts';
+export { reduceReference } from './reference/reduce.ts';
 export { ropeReference } from './reference/rope.ts';
+export { type SampledReference, type SampleReferenceOptions, sampleTokenReference } from './reference/sampling.ts';
+export { logSoftmaxReference, softmaxReference } from './reference/softmax.ts';
 export { argsortReference } from './reference/sort.ts';
 export { broadcastReference, type HostTensor, transposeReference } from './reference/strided.ts';
 export { topKReference } from './reference/top-k.ts';
 export { modestGpu, sharedGpu } from './shared-gpu.ts';
-export { crossEntropyReference } from './reference/cross-entropy.ts';
