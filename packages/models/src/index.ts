@@ -11,5 +11,5 @@ export {
 } from './resolve/types.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
-export { type LlamaConfig, type ModelConfig, ModelConfigError, type RopeScaling } from './weights/model-config.ts';
+export { type LlamaConfig, type ModelConfig, ModelConfigError } from './weights/model-config.ts';
 export { type WeightFile, WeightFileError, type WeightInfo } from './weights/types.ts';

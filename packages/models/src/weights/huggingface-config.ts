@@ -1,5 +1,6 @@
+import type { RopeScaling } from '@saccade/core';
 import { ConfigValues } from './config-values.ts';
-import { checkLlamaConfig, type LlamaConfig, ModelConfigError, type RopeScaling } from './model-config.ts';
+import { checkLlamaConfig, type LlamaConfig, ModelConfigError } from './model-config.ts';
 
 /**
  * The configuration of a Hugging Face checkpoint, from the parsed `config.json` and, where there is one,
@@ -81,13 +82,23 @@ function readScaling(type: string, values: ConfigValues, contextLength: number):
         type,
         factor: factor(),
         originalContext: originalContext(),
-        ...(values.has('beta_fast') ? { betaFast: values.positive('beta_fast') } : {}),
-        ...(values.has('beta_slow') ? { betaSlow: values.positive('beta_slow') } : {}),
-        ...(values.has('attention_factor') ? { attentionFactor: values.positive('attention_factor') } : {}),
+        ...optional(values, { attentionFactor: 'attention_factor', mscale: 'mscale' }),
+        ...optional(values, { mscaleAllDimensions: 'mscale_all_dim', betaFast: 'beta_fast', betaSlow: 'beta_slow' }),
+        truncate: values.flag('truncate', true),
       };
     default:
       throw values.unsupported('rope_type', type, 'default, linear, dynamic, llama3, yarn');
   }
+}
+
+/** Positive numbers that may be absent, under their names here. */
+function optional<Name extends string>(
+  values: ConfigValues,
+  names: Readonly<Record<Name, string>>,
+): Partial<Record<Name, number>> {
+  const found: Partial<Record<Name, number>> = {};
+  for (const name in names) if (values.has(names[name])) found[name] = values.positive(names[name]);
+  return found;
 }
 
 /** Reads fields of a parsed JSON object. */

@@ -1,27 +1,4 @@
-import { SaccadeError } from '@saccade/core';
-
-/** How rotary positions are stretched beyond the trained context; the variants of the Llama family. */
-export type RopeScaling =
-  | { readonly type: 'linear'; readonly factor: number }
-  | { readonly type: 'dynamic'; readonly factor: number; readonly originalContext: number }
-  | {
-      readonly type: 'llama3';
-      readonly factor: number;
-      readonly lowFrequencyFactor: number;
-      readonly highFrequencyFactor: number;
-      readonly originalContext: number;
-    }
-  | {
-      readonly type: 'yarn';
-      readonly factor: number;
-      readonly originalContext: number;
-      /** Default 32. */
-      readonly betaFast?: number;
-      /** Default 1. */
-      readonly betaSlow?: number;
-      /** Factor on cos and sin; default 0.1 ln(factor) + 1. */
-      readonly attentionFactor?: number;
-    };
+import { type RopeScaling, SaccadeError } from '@saccade/core';
 
 /** Configuration of a Llama-family network, the same for every file format. */
 export interface LlamaConfig {

@@ -1,5 +1,6 @@
+import type { RopeScaling } from '@saccade/core';
 import { ConfigValues } from '../config-values.ts';
-import { checkLlamaConfig, type LlamaConfig, type RopeScaling } from '../model-config.ts';
+import { checkLlamaConfig, type LlamaConfig } from '../model-config.ts';
 import type { WeightFile } from '../types.ts';
 
 /**
@@ -48,6 +49,10 @@ export function ggufConfig(file: WeightFile): LlamaConfig {
   });
 }
 
+const yarnExtensions = ['attn_factor', 'yarn_ext_factor', 'yarn_attn_factor', 'yarn_beta_fast', 'yarn_beta_slow'].map(
+  (name) => `rope.scaling.${name}`,
+);
+
 function readScaling(values: ConfigValues): RopeScaling | undefined {
   if (values.has('rope.scale_linear')) throw values.unsupported('rope.scale_linear', 'present', 'rope.scaling.type');
   const type = values.text('rope.scaling.type', 'none');
@@ -57,9 +62,9 @@ function readScaling(values: ConfigValues): RopeScaling | undefined {
     case 'linear':
       return { type, factor: values.positive('rope.scaling.factor') };
     case 'yarn':
-      // Factors on the logits' temperature beyond yarn's own differ between GGUF and Hugging Face.
-      if (values.has('rope.scaling.attn_factor')) {
-        throw values.unsupported('rope.scaling.attn_factor', values.positive('rope.scaling.attn_factor'), 'absent');
+      // What these do on top of YaRN has no counterpart in Hugging Face's configurations.
+      for (const name of yarnExtensions) {
+        if (values.has(name)) throw values.unsupported(name, values.positive(name), 'absent');
       }
       return {
         type,
