@@ -3,7 +3,13 @@ import { layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
 import { modelFromPath } from './models/model-from-path.ts';
 import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
-import { attentionDecode, languageDecode, languageNeedle, languagePerplexity, tidalDecodeReselection } from './scenarios/index.ts';
+import {
+  attentionDecode,
+  languageDecode,
+  languageNeedle,
+  languagePerplexity,
+  tidalDecodeReselection,
+} from './scenarios/index.ts';
 
 /** What this bench can run. A new scenario, method, baseline or model is one line here. */
 export const catalog = new Registry({

@@ -17,7 +17,10 @@ export class SaccadeError extends Error {
   }
 
   /** True for any Saccade error; called on a subclass, true for errors of that class (by name) only. */
-  static isInstance<T extends SaccadeError>(this: (abstract new (...given: never[]) => T) & { readonly name: string }, error: unknown): error is T {
+  static isInstance<T extends SaccadeError>(
+    this: (abstract new (...given: never[]) => T) & { readonly name: string },
+    error: unknown,
+  ): error is T {
     if (typeof error !== 'object' || error === null || !(marker in error)) return false;
     // biome-ignore lint/complexity/noThisInStatic: a subclass's isInstance tests for that subclass
     return this.name === 'SaccadeError' || error instanceof this || (error as { name?: unknown }).name === this.name;

@@ -15,8 +15,13 @@ describe('crossEntropy', () => {
         const gpu = await sharedGpu();
         const logits = randomArray(rows * classes, 7, { scale });
         const targets = Array.from({ length: rows }, (_, row) => (row * 31) % classes);
-        const losses = gpu.tidy(() => crossEntropy(gpu.tensor(logits, [rows, classes]), gpu.tensor(targets, [rows], 'u32')));
-        assertClose(await losses.read(), crossEntropyReference(logits, targets, classes), { absolute: 1e-5 * scale, relative: 1e-5 });
+        const losses = gpu.tidy(() =>
+          crossEntropy(gpu.tensor(logits, [rows, classes]), gpu.tensor(targets, [rows], 'u32')),
+        );
+        assertClose(await losses.read(), crossEntropyReference(logits, targets, classes), {
+          absolute: 1e-5 * scale,
+          relative: 1e-5,
+        });
         losses.dispose();
       });
     }

@@ -1,26 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { type GoldenTensor, parseGoldenTensors } from '../src/testing/golden-tensors.ts';
 
-/** A tensor of a safetensors file under `test/golden`. */
-export interface GoldenTensor {
-  readonly shape: readonly number[];
-  readonly data: Float32Array | Int32Array | Uint8Array;
-}
-
-const arrays = { F32: Float32Array, I32: Int32Array, U8: Uint8Array } as const;
-
-/** Reads `test/golden/<name>.safetensors`; throws for a tensor name that it lacks. */
+/** Tensors of `test/golden/<name>.safetensors`. */
 export function goldenTensors(name: string): (tensor: string) => GoldenTensor {
-  const file = readFileSync(new URL(`./golden/${name}.safetensors`, import.meta.url));
-  const bytes = new Uint8Array(file).buffer;
-  const headerBytes = Number(new DataView(bytes).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, headerBytes))) as Record<
-    string,
-    { dtype: keyof typeof arrays; shape: number[]; data_offsets: [number, number] }
-  >;
-  return (tensor) => {
-    const entry = header[tensor];
-    if (!entry) throw new Error(`${name}.safetensors has no ${tensor}.`);
-    const [start, end] = entry.data_offsets.map((offset) => offset + 8 + headerBytes) as [number, number];
-    return { shape: entry.shape, data: new arrays[entry.dtype](bytes.slice(start, end)) };
-  };
+  return parseGoldenTensors(readFileSync(new URL(`./golden/${name}.safetensors`, import.meta.url)));
 }

@@ -10,7 +10,8 @@ const chunkTokens = 512;
  * @param lastTokens How many of them, counted from the end, were decoded sparsely.
  */
 export function correctCache(model: ModelHandle, cache: KvCache, ids: readonly number[], lastTokens: number): void {
-  if (ids.length !== cache.length) throw new ArgumentError('ids', `${ids.length} ids`, `as many as the cache holds (${cache.length})`);
+  if (ids.length !== cache.length)
+    throw new ArgumentError('ids', `${ids.length} ids`, `as many as the cache holds (${cache.length})`);
   if (!(Number.isInteger(lastTokens) && lastTokens >= 0 && lastTokens <= cache.length)) {
     throw new ArgumentError('lastTokens', lastTokens, `an integer from 0 to ${cache.length}`);
   }

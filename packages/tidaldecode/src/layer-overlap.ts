@@ -1,4 +1,13 @@
-import { ArgumentError, type KvCache, type Method, MethodRun, type ModelHandle, type RunOptions, type Tensor, topKeys } from '@saccade/core';
+import {
+  ArgumentError,
+  type KvCache,
+  type Method,
+  MethodRun,
+  type ModelHandle,
+  type RunOptions,
+  type Tensor,
+  topKeys,
+} from '@saccade/core';
 
 /** How alike the layers' own selections are: the ground on which TidalDecode stands. */
 export interface LayerOverlap {
@@ -29,9 +38,14 @@ export async function layerOverlap(
 ): Promise<LayerOverlap> {
   const { topK = 256, queries = 4 } = options;
   if (!(Number.isInteger(topK) && topK >= 1)) throw new ArgumentError('topK', topK, 'an integer of 1 or more');
-  if (!(Number.isInteger(queries) && queries >= 1)) throw new ArgumentError('queries', queries, 'an integer of 1 or more');
+  if (!(Number.isInteger(queries) && queries >= 1))
+    throw new ArgumentError('queries', queries, 'an integer of 1 or more');
   if (texts.length === 0 || texts.some((text) => text.length <= Math.max(topK, queries))) {
-    throw new ArgumentError('texts', texts.map((text) => text.length), `at least one text, each of more than ${Math.max(topK, queries)} tokens`);
+    throw new ArgumentError(
+      'texts',
+      texts.map((text) => text.length),
+      `at least one text, each of more than ${Math.max(topK, queries)} tokens`,
+    );
   }
   const layers = model.facts.layerKinds.filter((kind) => kind === 'global').length;
   const sums = new Float64Array(layers * layers);
@@ -58,7 +72,11 @@ export async function layerOverlap(
  * Share of each sparse layer's own top-k that the selection handed to it contains, averaged over the sparse layers: the
  * recall of the paper's figure on re-selection.
  */
-export function expectedRecall(profile: LayerOverlap, sparseLayerStart: number, reselectionLayers: readonly number[]): number {
+export function expectedRecall(
+  profile: LayerOverlap,
+  sparseLayerStart: number,
+  reselectionLayers: readonly number[],
+): number {
   const selecting = new Set([sparseLayerStart, ...reselectionLayers]);
   let current = sparseLayerStart;
   let sum = 0;

@@ -12,14 +12,19 @@ export type LayerRole = 'dense' | 'select' | 'sparse';
  */
 export function layerRoles(options: ResolvedTidalDecodeOptions, layers: number): LayerRole[] {
   const start = options.sparseLayerStart;
-  if (start > layers) throw new OptionError('sparseLayerStart', start, `an integer from 0 to ${layers} (this model's layers)`);
+  if (start > layers)
+    throw new OptionError('sparseLayerStart', start, `an integer from 0 to ${layers} (this model's layers)`);
   const selecting = new Set(start < layers ? [start] : []);
   let previous = start;
   for (const choice of options.reselectionLayers) {
     const layer = resolveLayer(choice, layers, 'reselectionLayers');
     if (layer <= previous) {
       if (typeof choice !== 'number') continue;
-      throw new OptionError('reselectionLayers', choice, `ascending indices over sparseLayerStart (${start}) and below ${layers}`);
+      throw new OptionError(
+        'reselectionLayers',
+        choice,
+        `ascending indices over sparseLayerStart (${start}) and below ${layers}`,
+      );
     }
     selecting.add(layer);
     previous = layer;

@@ -6,7 +6,8 @@ export const tidalDecodeOptions = defineOptions({
   sparseLayerStart: integer({
     default: 2,
     min: 0,
-    description: 'First selection layer, s; the layers before it stay dense. The number of layers switches sparsity off.',
+    description:
+      'First selection layer, s; the layers before it stay dense. The number of layers switches sparsity off.',
   }),
   reselectionLayers: list(layer(), {
     default: [{ fraction: 0.4 }],

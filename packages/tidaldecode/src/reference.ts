@@ -32,13 +32,21 @@ export function selectTopTokens(scores: readonly number[], k: number, forceCurre
 }
 
 /** softmax over the given positions, times their values. */
-export function attendTo(positions: readonly number[], scores: readonly number[], values: readonly (readonly number[])[]): number[] {
+export function attendTo(
+  positions: readonly number[],
+  scores: readonly number[],
+  values: readonly (readonly number[])[],
+): number[] {
   const maximum = Math.max(...positions.map((position) => scores[position] as number));
   const weights = positions.map((position) => Math.exp((scores[position] as number) - maximum));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const size = (values[0] as readonly number[]).length;
   return Array.from({ length: size }, (_, element) =>
-    positions.reduce((sum, position, index) => sum + ((weights[index] as number) / total) * ((values[position] as readonly number[])[element] as number), 0),
+    positions.reduce(
+      (sum, position, index) =>
+        sum + ((weights[index] as number) / total) * ((values[position] as readonly number[])[element] as number),
+      0,
+    ),
   );
 }
 
@@ -62,7 +70,11 @@ export function tidalDecodeReference(
     attended.push(positions);
     outputs.push(
       layer.q.map((_, head) =>
-        attendTo(positions[head] as number[], scores[head] as number[], layer.values[Math.floor(head / perKvHead)] as number[][]),
+        attendTo(
+          positions[head] as number[],
+          scores[head] as number[],
+          layer.values[Math.floor(head / perKvHead)] as number[][],
+        ),
       ),
     );
   });

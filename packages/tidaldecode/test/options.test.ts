@@ -8,7 +8,9 @@ const roles = (options: Parameters<typeof tidalDecode>[0], layers: number) =>
 describe('options', () => {
   it('defaults to the published layers of Llama-3-8B: 0 and 1 dense, 2 and 13 select', () => {
     const all = roles({}, 32);
-    expect(all.map((role, layer) => (role === 'sparse' ? -1 : layer)).filter((layer) => layer >= 0)).toEqual([0, 1, 2, 13]);
+    expect(all.map((role, layer) => (role === 'sparse' ? -1 : layer)).filter((layer) => layer >= 0)).toEqual([
+      0, 1, 2, 13,
+    ]);
     expect(all[2]).toBe('select');
     expect(all[13]).toBe('select');
   });
@@ -37,7 +39,9 @@ describe('options', () => {
     expect(() => tidalDecode({ topK: 0 })).toThrow(/topK.*0.*>= 1/);
     expect(() => tidalDecode({ correctionInterval: 0 })).toThrow(/correctionInterval/);
     expect(() => roles({ sparseLayerStart: 5 }, 4)).toThrow(/sparseLayerStart.*5.*0 to 4/);
-    expect(() => roles({ sparseLayerStart: 2, reselectionLayers: [2] }, 8)).toThrow(/reselectionLayers.*2.*over sparseLayerStart/);
+    expect(() => roles({ sparseLayerStart: 2, reselectionLayers: [2] }, 8)).toThrow(
+      /reselectionLayers.*2.*over sparseLayerStart/,
+    );
     expect(() => roles({ sparseLayerStart: 2, reselectionLayers: [8] }, 8)).toThrow(/reselectionLayers.*8/);
     expect(() => roles({ sparseLayerStart: 2, reselectionLayers: [5, 4] }, 8)).toThrow(/ascending/);
   });

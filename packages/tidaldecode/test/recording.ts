@@ -13,7 +13,9 @@ export interface RecordedCall {
 }
 
 /** Wraps a method and records what passes its attention seam in decode steps. */
-export function recording<S extends MethodState>(method: Method<S>): { method: Method<S>; calls: RecordedCall[]; dispose(): void } {
+export function recording<S extends MethodState>(
+  method: Method<S>,
+): { method: Method<S>; calls: RecordedCall[]; dispose(): void } {
   const calls: RecordedCall[] = [];
   const wrapped: Method<S> = {
     ...method,

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { LayerRole } from '../src/index.ts';
-import { attendTo, attentionScores, type ReferenceLayer, selectTopTokens, tidalDecodeReference } from '../src/reference.ts';
+import {
+  attendTo,
+  attentionScores,
+  type ReferenceLayer,
+  selectTopTokens,
+  tidalDecodeReference,
+} from '../src/reference.ts';
 
 /** A layer of one head whose query matches the key at `position` by `sharpness`; values name their position. */
 function pointingLayer(position: number, tokens: number, sharpness = 40): ReferenceLayer {
@@ -15,7 +21,13 @@ describe('reference', () => {
     const softmax = scores.map((score) => Math.exp(score) / scores.reduce((sum, other) => sum + Math.exp(other), 0));
     for (let k = 1; k <= scores.length; k++) {
       expect(selectTopTokens(softmax, k, false)).toEqual(selectTopTokens(scores, k, false));
-      expect(selectTopTokens(scores.map((score) => 0.125 * score), k, false)).toEqual(selectTopTokens(scores, k, false));
+      expect(
+        selectTopTokens(
+          scores.map((score) => 0.125 * score),
+          k,
+          false,
+        ),
+      ).toEqual(selectTopTokens(scores, k, false));
     }
     expect(selectTopTokens(scores, 1, false)).toEqual([2]);
     expect(selectTopTokens(scores, 3, false)).toEqual([0, 2, 3]);
@@ -28,7 +40,12 @@ describe('reference', () => {
 
   it('check 7: a re-selection behind the layer that first knows the needle keeps the answer, before it the answer is lost', () => {
     const tokens = 20;
-    const layers = [pointingLayer(3, tokens), pointingLayer(3, tokens), pointingLayer(11, tokens), pointingLayer(11, tokens)];
+    const layers = [
+      pointingLayer(3, tokens),
+      pointingLayer(3, tokens),
+      pointingLayer(11, tokens),
+      pointingLayer(11, tokens),
+    ];
     const dense = tidalDecodeReference(layers, ['dense', 'dense', 'dense', 'dense'], 1, false);
     const late: LayerRole[] = ['select', 'sparse', 'select', 'sparse'];
     const found = tidalDecodeReference(layers, late, 1, false);
@@ -40,7 +57,8 @@ describe('reference', () => {
   });
 
   it('check 6: no selection captures more attention mass than the layer’s own top-k; a layer with the same inputs equals it', () => {
-    const numbers = (seed: number, count: number) => Array.from({ length: count }, (_, index) => Math.sin(seed * 12.9 + index * 78.2) * 3);
+    const numbers = (seed: number, count: number) =>
+      Array.from({ length: count }, (_, index) => Math.sin(seed * 12.9 + index * 78.2) * 3);
     const make = (seed: number): ReferenceLayer => ({
       q: [numbers(seed, 4), numbers(seed + 1, 4)],
       keys: [Array.from({ length: 30 }, (_, position) => numbers(seed + 7 * position, 4))],
@@ -53,7 +71,8 @@ describe('reference', () => {
       if (index === 0) return;
       layer.q.forEach((q, head) => {
         const scores = attentionScores(q, layer.keys[0] as number[][]);
-        const mass = (positions: number[]) => positions.reduce((sum, position) => sum + Math.exp(scores[position] as number), 0);
+        const mass = (positions: number[]) =>
+          positions.reduce((sum, position) => sum + Math.exp(scores[position] as number), 0);
         const own = mass(selectTopTokens(scores, 5, false));
         const captured = mass(attended[index]?.[head] as number[]);
         expect(captured).toBeLessThanOrEqual(own * (1 + 1e-12));

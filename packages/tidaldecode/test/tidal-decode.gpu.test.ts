@@ -24,7 +24,12 @@ afterAll(() => {
 });
 
 /** Logits after each of the given tokens, decoded one by one from the prompt. */
-async function decodeLogits(method: Method | undefined, ids: readonly number[], from = prompt, on = model): Promise<Float32Array[]> {
+async function decodeLogits(
+  method: Method | undefined,
+  ids: readonly number[],
+  from = prompt,
+  on = model,
+): Promise<Float32Array[]> {
   const fork = from.fork();
   const run = await MethodRun.start(on, method);
   run.phase = 'decode';
@@ -57,7 +62,9 @@ describe('tidalDecode', () => {
     it(`check 1: a budget of the whole context gives the dense logits ${JSON.stringify(options)}`, async () => {
       const dense = await decodeLogits(undefined, ids);
       const full = await decodeLogits(tidalDecode({ ...options, topK: 4096 }), ids);
-      full.forEach((row, step) => assertClose(row, dense[step] as Float32Array, { absolute: 1e-4, name: `step ${step}` }));
+      for (const [step, row] of full.entries()) {
+        assertClose(row, dense[step] as Float32Array, { absolute: 1e-4, name: `step ${step}` });
+      }
     });
   }
 
@@ -76,9 +83,12 @@ describe('tidalDecode', () => {
     await decodeLogits(dense.method, [5]);
     await decodeLogits(sparse.method, [5]);
     for (let layer = 0; layer < layers; layer++) {
-      const [a, b] = await model.gpu.read([dense.calls[layer]?.q, sparse.calls[layer]?.q].map((q) => q as NonNullable<typeof q>));
+      const [a, b] = await model.gpu.read(
+        [dense.calls[layer]?.q, sparse.calls[layer]?.q].map((q) => q as NonNullable<typeof q>),
+      );
       // The query of layer l is a function of the stream behind layer l - 1.
-      if (layer <= s + 1) assertClose(b as Float32Array, a as Float32Array, { absolute: 1e-6, name: `query of layer ${layer}` });
+      if (layer <= s + 1)
+        assertClose(b as Float32Array, a as Float32Array, { absolute: 1e-6, name: `query of layer ${layer}` });
       else expect(b).not.toEqual(a);
     }
     dense.dispose();
@@ -102,7 +112,11 @@ describe('tidalDecode', () => {
       const recorded = recording(tidalDecode({ topK: 9, sparseLayerStart: 1, reselectionLayers: [], forceCurrent }));
       await decodeLogits(recorded.method, [5]);
       const selecting = recorded.calls[1] as (typeof recorded.calls)[number];
-      const [q, keys, list] = await model.gpu.read([selecting.q, selecting.keys, recorded.calls[2]?.tokens as typeof selecting.q]);
+      const [q, keys, list] = await model.gpu.read([
+        selecting.q,
+        selecting.keys,
+        recorded.calls[2]?.tokens as typeof selecting.q,
+      ]);
       const { heads, kvHeads, headSize } = model.facts;
       const capacity = selecting.keys.shape[2] as number;
       const length = promptIds.length + 1;
@@ -110,7 +124,10 @@ describe('tidalDecode', () => {
       for (let head = 0; head < heads; head++) {
         const kvHead = Math.floor((head * kvHeads) / heads);
         const rows = Array.from({ length }, (_, position) => [
-          ...(keys as Float32Array).subarray((kvHead * capacity + position) * headSize, (kvHead * capacity + position + 1) * headSize),
+          ...(keys as Float32Array).subarray(
+            (kvHead * capacity + position) * headSize,
+            (kvHead * capacity + position + 1) * headSize,
+          ),
         ]);
         const scores = attentionScores([...(q as Float32Array).subarray(head * headSize, (head + 1) * headSize)], rows);
         const own = [...(list as Uint32Array).subarray(head * 9, (head + 1) * 9)].sort((a, b) => a - b);
@@ -133,13 +150,21 @@ describe('tidalDecode', () => {
       if (!call.tokens) continue;
       const [keys, values, list] = await model.gpu.read([call.keys, call.values, call.tokens]);
       const [, , capacity, size] = call.keys.shape as [number, number, number, number];
-      const kept = new Set([...(list as Uint32Array)].map((position, index) => `${Math.floor((Math.floor(index / 8) * kvHeads) / heads)}:${position}`));
+      const kept = new Set(
+        [...(list as Uint32Array)].map(
+          (position, index) => `${Math.floor((Math.floor(index / 8) * kvHeads) / heads)}:${position}`,
+        ),
+      );
       const poison = (rows: Float32Array) =>
         rows.map((value, index) => {
           const position = Math.floor(index / size) % capacity;
           return kept.has(`${Math.floor(index / size / capacity)}:${position}`) ? value : Number.NaN;
         });
-      poisoned.set(call.layer, { keys: poison(keys as Float32Array), values: poison(values as Float32Array), shape: call.keys.shape });
+      poisoned.set(call.layer, {
+        keys: poison(keys as Float32Array),
+        values: poison(values as Float32Array),
+        shape: call.keys.shape,
+      });
     }
     recorded.dispose();
     expect(poisoned.size).toBe(layers - 2);
@@ -181,23 +206,35 @@ describe('tidalDecode', () => {
       fork.dispose();
     }
     const [dense, polluted, corrected] = caches as [Float32Array[], Float32Array[], Float32Array[]];
-    corrected.forEach((rows, index) => assertClose(rows, dense[index] as Float32Array, { absolute: 1e-4, name: `tensor ${index}` }));
+    for (const [index, rows] of corrected.entries()) {
+      assertClose(rows, dense[index] as Float32Array, { absolute: 1e-4, name: `tensor ${index}` });
+    }
     // Keys of layer 2 still come from dense layers 0 and 1 and the sparse output of layer 2 shows first in layer 3.
     for (let layer = 0; layer < layers; layer++) {
-      const difference = Math.max(...(polluted[2 * layer] as Float32Array).map((value, at) => Math.abs(value - (dense[2 * layer]?.[at] as number))));
+      const difference = Math.max(
+        ...(polluted[2 * layer] as Float32Array).map((value, at) =>
+          Math.abs(value - (dense[2 * layer]?.[at] as number)),
+        ),
+      );
       if (layer <= 2) expect(difference).toBeLessThan(1e-5);
       else expect(difference).toBeGreaterThan(1e-4);
     }
   });
 
   it('refuses layers that the model lacks when the run starts', async () => {
-    await expect(MethodRun.start(model, tidalDecode({ sparseLayerStart: 2, reselectionLayers: [layers] }))).rejects.toThrow(/reselectionLayers/);
+    await expect(
+      MethodRun.start(model, tidalDecode({ sparseLayerStart: 2, reselectionLayers: [layers] })),
+    ).rejects.toThrow(/reselectionLayers/);
   });
 
   it('generates through the model’s own generate, and frees everything', async () => {
     const before = model.gpu.stats().liveBytes;
     const taken: number[] = [];
-    for await (const piece of model.generate(promptIds, { method: tidalDecode({ topK: 8, correctionInterval: 3 }), maxTokens: 8, ignoreEndOfText: true })) {
+    for await (const piece of model.generate(promptIds, {
+      method: tidalDecode({ topK: 8, correctionInterval: 3 }),
+      maxTokens: 8,
+      ignoreEndOfText: true,
+    })) {
       taken.push(...piece.ids);
     }
     expect(taken).toHaveLength(8);
@@ -219,14 +256,25 @@ describe('layerOverlap', () => {
         return Array.from({ length: heads }, (_, head) => {
           const kvHead = Math.floor((head * kvHeads) / heads);
           const rows = promptIds.map((_, position) => [
-            ...(keys as Float32Array).subarray((kvHead * capacity + position) * headSize, (kvHead * capacity + position + 1) * headSize),
+            ...(keys as Float32Array).subarray(
+              (kvHead * capacity + position) * headSize,
+              (kvHead * capacity + position + 1) * headSize,
+            ),
           ]);
-          return selectTopTokens(attentionScores([...(q as Float32Array).subarray(head * headSize, (head + 1) * headSize)], rows), 8, false);
+          return selectTopTokens(
+            attentionScores([...(q as Float32Array).subarray(head * headSize, (head + 1) * headSize)], rows),
+            8,
+            false,
+          );
         });
       }),
     );
     const expected = sets.flatMap((a) =>
-      sets.map((b) => a.reduce((sum, own, head) => sum + own.filter((position) => b[head]?.includes(position)).length / 8, 0) / heads),
+      sets.map(
+        (b) =>
+          a.reduce((sum, own, head) => sum + own.filter((position) => b[head]?.includes(position)).length / 8, 0) /
+          heads,
+      ),
     );
     assertClose(profile.overlap, expected, { absolute: 1e-6 });
     recorded.dispose();

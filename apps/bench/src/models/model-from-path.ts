@@ -13,6 +13,7 @@ export function modelFromPath(path: string): ModelEntry | undefined {
     title: basename(absolute),
     description: 'A model in a local file or folder.',
     family: 'language',
-    load: (gpu, { signal, onProgress, log }) => loadLanguageModel(gpu, absolute, { signal, onProgress, onMessage: log }),
+    load: (gpu, { signal, onProgress, log }) =>
+      loadLanguageModel(gpu, absolute, { signal, onProgress, onMessage: log }),
   };
 }

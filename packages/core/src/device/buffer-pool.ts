@@ -41,7 +41,12 @@ export class BufferPool {
   readonly #onDestroy: (buffer: PooledBuffer) => void;
   #nextId = 1;
 
-  constructor(device: GPUDevice, maxBufferSize: number, options: PoolOptions, onDestroy: (buffer: PooledBuffer) => void) {
+  constructor(
+    device: GPUDevice,
+    maxBufferSize: number,
+    options: PoolOptions,
+    onDestroy: (buffer: PooledBuffer) => void,
+  ) {
     this.#device = device;
     this.#maxBufferSize = maxBufferSize;
     this.#options = options;

@@ -39,18 +39,25 @@ export class DebugChecks {
     const declared = kernel.bindings(variant, this.#gpu.capabilities);
     const written = launch.bindings.filter((binding, index): binding is Tensor => {
       const declaration = declared[index];
-      return declaration?.access === 'read_write' && binding instanceof Tensor && binding.dtype === 'f32' && binding.size > 0;
+      return (
+        declaration?.access === 'read_write' && binding instanceof Tensor && binding.dtype === 'f32' && binding.size > 0
+      );
     });
     if (written.length === 0) return;
     this.#guarded(() => {
       this.#first ??= this.#gpu.keep(this.#gpu.tensor([0xffffffff], [1], 'u32'));
-      const number = this.#names.push(`${kernel.name} (${written.map((tensor) => `[${tensor.shape}]`).join(', ')})`) - 1;
+      const number =
+        this.#names.push(`${kernel.name} (${written.map((tensor) => `[${tensor.shape}]`).join(', ')})`) - 1;
       for (const tensor of written) {
-        this.#gpu.launch(scanForNonFinite, {}, {
-          bindings: [tensor, this.#first as Tensor],
-          parameters: [tensor.size, number],
-          workgroups: Math.ceil(tensor.size / 64),
-        });
+        this.#gpu.launch(
+          scanForNonFinite,
+          {},
+          {
+            bindings: [tensor, this.#first as Tensor],
+            parameters: [tensor.size, number],
+            workgroups: Math.ceil(tensor.size / 64),
+          },
+        );
       }
     });
   }

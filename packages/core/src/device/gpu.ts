@@ -11,7 +11,15 @@ import {
 import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
 import { type KernelTiming, Profiler } from '../profiling/profiler.ts';
-import { decodeElements, type Dtype, encodeElements, type HostArray, isQuantized, type PlainDtype, plainBytes } from '../tensor/dtype.ts';
+import {
+  type Dtype,
+  decodeElements,
+  encodeElements,
+  type HostArray,
+  isQuantized,
+  type PlainDtype,
+  plainBytes,
+} from '../tensor/dtype.ts';
 import { quantizedBytes } from '../tensor/quantized.ts';
 import { Scope, tensorsIn } from '../tensor/scope.ts';
 import { checkShape, elementCount, type Shape } from '../tensor/shape.ts';
@@ -70,10 +78,12 @@ export interface Launch {
   readonly cost?: KernelTiming;
 }
 
-const finalizers = new FinalizationRegistry<{ storage: Storage; what: string; warn: (line: string) => void }>((leak) => {
-  leak.warn(`saccade: ${leak.what} was garbage-collected without dispose(); its memory is freed now.`);
-  leak.storage.release();
-});
+const finalizers = new FinalizationRegistry<{ storage: Storage; what: string; warn: (line: string) => void }>(
+  (leak) => {
+    leak.warn(`saccade: ${leak.what} was garbage-collected without dispose(); its memory is freed now.`);
+    leak.storage.release();
+  },
+);
 
 /** Owns a GPUDevice: memory, pipelines, the command stream and the errors of everything that runs on it. */
 export class Gpu {
@@ -106,7 +116,11 @@ export class Gpu {
     this.adapter = adapter;
     this.#options = options;
     this.#log = options.log ?? ((line) => console.error(line));
-    this.#recorder = new Recorder(device, () => undefined, (error) => this.#fail(error));
+    this.#recorder = new Recorder(
+      device,
+      () => undefined,
+      (error) => this.#fail(error),
+    );
     this.#groups = new BindGroupCache(device, this.#recorder.uniforms);
     this.#pool = new BufferPool(
       device,
@@ -114,7 +128,8 @@ export class Gpu {
       { maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY, maxPooledBytes: options.maxPooledBytes ?? 2 ** 29 },
       (buffer) => this.#groups.forget(buffer),
     );
-    const logWgsl = options.debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
+    const logWgsl =
+      options.debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
     this.#pipelines = new PipelineCache(device, capabilities, logWgsl);
     this.#staging = new StagingPool(device);
     this.#checks = options.debug === 'check' ? new DebugChecks(this) : undefined;
@@ -191,7 +206,10 @@ export class Gpu {
     const rowBytes = bytes.byteLength / Math.max(shape[0] ?? 1, 1);
     for (const piece of tensor.storage.pieces) {
       const start = piece.rowStart * rowBytes;
-      this.write({ buffer: piece.buffer, offset: 0, bytes: piece.buffer.bytes }, bytes.subarray(start, start + piece.rows * rowBytes));
+      this.write(
+        { buffer: piece.buffer, offset: 0, bytes: piece.buffer.bytes },
+        bytes.subarray(start, start + piece.rows * rowBytes),
+      );
     }
     return tensor;
   }
@@ -224,7 +242,9 @@ export class Gpu {
       throw new ShapeError(kernel.name, `${parameters.length} parameters for ${kernel.parameters.length}.`);
     }
     const pipeline = this.#pipelines.get(kernel, variant);
-    const ranges = launch.bindings.map((binding) => (binding instanceof Tensor ? this.range(binding, kernel.name) : binding));
+    const ranges = launch.bindings.map((binding) =>
+      binding instanceof Tensor ? this.range(binding, kernel.name) : binding,
+    );
     const { offset, view } = this.#recorder.parameters();
     const [x, y] = this.#grid(launch.workgroups);
     view.setUint32(0, launch.workgroups, true);
@@ -239,7 +259,9 @@ export class Gpu {
     this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, offset, x, y, launch.cost);
     this.#dispatchSerial++;
     if (this.#options.debug === 'dispatch') {
-      this.#log(`${this.#dispatchSerial} ${kernel.name} ${JSON.stringify(variant)} workgroups=${launch.workgroups} [${parameters}]`);
+      this.#log(
+        `${this.#dispatchSerial} ${kernel.name} ${JSON.stringify(variant)} workgroups=${launch.workgroups} [${parameters}]`,
+      );
     }
     this.#checks?.afterLaunch(kernel, variant, launch);
   }
@@ -256,16 +278,26 @@ export class Gpu {
    */
   range(tensor: Tensor, operation: string): BufferRange {
     const [piece, second] = tensor.storage.pieces;
-    if (tensor.gpu !== this) throw new ArgumentError(`${operation}: tensor`, 'a tensor of another Gpu', 'tensors of this Gpu');
+    if (tensor.gpu !== this)
+      throw new ArgumentError(`${operation}: tensor`, 'a tensor of another Gpu', 'tensors of this Gpu');
     if (second) {
-      throw new LimitError(`${operation}: ${tensor.dtype}[${tensor.shape}] in one binding`, this.bytesOf(tensor), 'maxStorageBufferBindingSize', this.capabilities.maxStorageBinding);
+      throw new LimitError(
+        `${operation}: ${tensor.dtype}[${tensor.shape}] in one binding`,
+        this.bytesOf(tensor),
+        'maxStorageBufferBindingSize',
+        this.capabilities.maxStorageBinding,
+      );
     }
-    if (!tensor.contiguous) throw new ShapeError(operation, `needs contiguous tensors; [${tensor.shape}] has strides [${tensor.strides}].`);
+    if (!tensor.contiguous)
+      throw new ShapeError(operation, `needs contiguous tensors; [${tensor.shape}] has strides [${tensor.strides}].`);
     const buffer = (piece as StoragePiece).buffer;
     if (isQuantized(tensor.dtype)) return { buffer, offset: 0, bytes: buffer.bytes };
     const offset = (tensor.offset * plainBytes(tensor.dtype, 2)) / 2;
     if (offset % this.capabilities.storageAlignment !== 0) {
-      throw new ShapeError(operation, `a view at byte ${offset} cannot be bound (alignment ${this.capabilities.storageAlignment}).`);
+      throw new ShapeError(
+        operation,
+        `a view at byte ${offset} cannot be bound (alignment ${this.capabilities.storageAlignment}).`,
+      );
     }
     const bytes = Math.max(plainBytes(tensor.dtype, tensor.size), 4);
     return { buffer, offset, bytes: offset + bytes > buffer.bytes ? buffer.bytes - offset : bytes };
@@ -289,7 +321,9 @@ export class Gpu {
 
   /** GPU bytes of a tensor's elements. */
   bytesOf(tensor: Tensor): number {
-    return isQuantized(tensor.dtype) ? quantizedBytes(tensor.dtype, tensor.size) : plainBytes(tensor.dtype, tensor.size);
+    return isQuantized(tensor.dtype)
+      ? quantizedBytes(tensor.dtype, tensor.size)
+      : plainBytes(tensor.dtype, tensor.size);
   }
 
   // --- synchronising ---
@@ -311,7 +345,8 @@ export class Gpu {
   async read(tensors: readonly Tensor[]): Promise<HostArray[]> {
     this.#assertUsable();
     const plans = tensors.map((tensor) => {
-      if (isQuantized(tensor.dtype)) throw new ArgumentError('read: tensor', tensor.dtype, 'a plain dtype (dequantize first)');
+      if (isQuantized(tensor.dtype))
+        throw new ArgumentError('read: tensor', tensor.dtype, 'a plain dtype (dequantize first)');
       return { tensor, dtype: tensor.dtype, reach: storageReach(tensor) };
     });
     let total = 0;
@@ -323,7 +358,9 @@ export class Gpu {
       return at;
     });
     const staging = this.#staging.acquire(total);
-    plans.forEach(({ tensor, dtype, reach }, index) => this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number));
+    plans.forEach(({ tensor, dtype, reach }, index) =>
+      this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number),
+    );
     this.#recorder.submit();
     this.#readbacks++;
     try {
@@ -426,7 +463,8 @@ export class Gpu {
 
   #allocate(shape: Shape, dtype: Dtype): Storage {
     const limit = Math.min(this.capabilities.maxStorageBinding, this.capabilities.maxBufferSize);
-    const bytesOf = (elements: number) => (isQuantized(dtype) ? quantizedBytes(dtype, elements) : plainBytes(dtype, elements));
+    const bytesOf = (elements: number) =>
+      isQuantized(dtype) ? quantizedBytes(dtype, elements) : plainBytes(dtype, elements);
     const total = bytesOf(elementCount(shape));
     const rows = shape[0] ?? 1;
     const pieces: StoragePiece[] = [];
@@ -443,7 +481,8 @@ export class Gpu {
     // Whole words and whole alignment units, so that every piece starts a binding.
     let perPiece = Math.floor(limit / bytesOf(rowElements * 2)) * 2;
     while (perPiece > 0 && bytesOf(rowElements * perPiece) > limit) perPiece -= 2;
-    if (perPiece <= 0) throw new LimitError(`One row of ${dtype}[${shape}]`, bytesOf(rowElements), 'maxStorageBufferBindingSize', limit);
+    if (perPiece <= 0)
+      throw new LimitError(`One row of ${dtype}[${shape}]`, bytesOf(rowElements), 'maxStorageBufferBindingSize', limit);
     try {
       for (let start = 0; start < rows; start += perPiece) {
         const count = Math.min(perPiece, rows - start);
@@ -475,7 +514,8 @@ export class Gpu {
     const limit = this.capabilities.maxWorkgroupsPerDimension;
     if (workgroups <= limit) return [workgroups, 1];
     const y = Math.ceil(workgroups / limit);
-    if (y > limit) throw new LimitError('A dispatch', workgroups, 'maxComputeWorkgroupsPerDimension squared', limit * limit);
+    if (y > limit)
+      throw new LimitError('A dispatch', workgroups, 'maxComputeWorkgroupsPerDimension squared', limit * limit);
     return [Math.ceil(workgroups / y), y];
   }
 
@@ -491,7 +531,8 @@ export class Gpu {
       copy(pieces[0] as StoragePiece, span.start, span.bytes);
       return;
     }
-    if (!tensor.contiguous || tensor.offset !== 0) throw new ShapeError('read', 'a view of a split tensor cannot be read.');
+    if (!tensor.contiguous || tensor.offset !== 0)
+      throw new ShapeError('read', 'a view of a split tensor cannot be read.');
     const rowElements = tensor.size / (tensor.shape[0] as number);
     for (const piece of pieces) copy(piece, 0, plainBytes(dtype, piece.rows * rowElements));
   }

@@ -26,13 +26,18 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   try {
     device = await adapter.requestDevice(deviceDescriptor(adapter, options.without ?? []));
   } catch (cause) {
-    throw new AdapterNotFoundError(`The adapter ${adapter.info.description} gave no device. ${adapterAdvice}`, { cause });
+    throw new AdapterNotFoundError(`The adapter ${adapter.info.description} gave no device. ${adapterAdvice}`, {
+      cause,
+    });
   }
   return gpuFromDevice(device, { ...options, adapterInfo: adapter.info });
 }
 
 /** Wraps a device that the caller opened, with whatever features and limits it was given. */
-export function gpuFromDevice(device: GPUDevice, options: GpuOptions & { readonly adapterInfo?: GPUAdapterInfo } = {}): Gpu {
+export function gpuFromDevice(
+  device: GPUDevice,
+  options: GpuOptions & { readonly adapterInfo?: GPUAdapterInfo } = {},
+): Gpu {
   const info = options.adapterInfo ?? (device as GPUDevice & { adapterInfo?: GPUAdapterInfo }).adapterInfo;
   const facts = {
     vendor: info?.vendor ?? '',

@@ -14,13 +14,19 @@ export async function platformGpu(): Promise<GPU> {
   try {
     dawn = await import('webgpu');
   } catch (cause) {
-    throw new AdapterNotFoundError('Node has no WebGPU of its own: run `npm i webgpu` beside @saccade/core.', { cause });
+    throw new AdapterNotFoundError('Node has no WebGPU of its own: run `npm i webgpu` beside @saccade/core.', {
+      cause,
+    });
   }
   for (const [name, value] of Object.entries(dawn.globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Timestamps are otherwise rounded to 65,536 ns, longer than most kernels here run.
-  instance = dawn.create(['disable-dawn-features=timestamp_quantization']) as GPU;
+  const flags = ['disable-dawn-features=timestamp_quantization'];
+  // The exact name of the adapter that saccade-gpu chose, where Dawn would take another.
+  const adapter = process.env.SACCADE_ADAPTER_NAME;
+  if (adapter) flags.push(`adapter=${adapter}`);
+  instance = dawn.create(flags) as GPU;
   return instance;
 }
 

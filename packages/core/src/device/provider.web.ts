@@ -3,7 +3,10 @@ import { AdapterNotFoundError } from '../errors.ts';
 /** The platform's WebGPU entry point in browsers and Deno: `navigator.gpu`. */
 export async function platformGpu(): Promise<GPU> {
   const gpu = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (!gpu) throw new AdapterNotFoundError('This browser or page has no WebGPU (it needs HTTPS or localhost, and a recent browser).');
+  if (!gpu)
+    throw new AdapterNotFoundError(
+      'This browser or page has no WebGPU (it needs HTTPS or localhost, and a recent browser).',
+    );
   return gpu;
 }
 

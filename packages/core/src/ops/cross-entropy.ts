@@ -54,15 +54,28 @@ var<workgroup> sums: array<f32, ${lanes}>;`,
  */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   const [rows, classes] = logits.shape;
-  if (logits.rank !== 2 || targets.rank !== 1 || targets.shape[0] !== rows || logits.dtype !== 'f32' || targets.dtype !== 'u32') {
-    throw new ShapeError('crossEntropy', `logits ${logits.dtype}[${logits.shape}] and targets ${targets.dtype}[${targets.shape}]; needs f32 [N, V] and u32 [N].`);
+  if (
+    logits.rank !== 2 ||
+    targets.rank !== 1 ||
+    targets.shape[0] !== rows ||
+    logits.dtype !== 'f32' ||
+    targets.dtype !== 'u32'
+  ) {
+    throw new ShapeError(
+      'crossEntropy',
+      `logits ${logits.dtype}[${logits.shape}] and targets ${targets.dtype}[${targets.shape}]; needs f32 [N, V] and u32 [N].`,
+    );
   }
   const losses = logits.gpu.empty([rows as number]);
-  logits.gpu.launch(crossEntropyRows, {}, {
-    bindings: [logits, targets, losses],
-    parameters: [classes as number],
-    workgroups: rows as number,
-    cost: { flops: 3 * logits.size, bytes: 4 * logits.size },
-  });
+  logits.gpu.launch(
+    crossEntropyRows,
+    {},
+    {
+      bindings: [logits, targets, losses],
+      parameters: [classes as number],
+      workgroups: rows as number,
+      cost: { flops: 3 * logits.size, bytes: 4 * logits.size },
+    },
+  );
   return losses;
 }

@@ -90,7 +90,8 @@ function checkRequirements(method: Method, facts: ModelFacts): void {
   if (!requires) return;
   const reasons: string[] = [];
   const direction = facts.causal ? 'causal' : 'bidirectional';
-  if (requires.direction && requires.direction !== direction) reasons.push(`needs a ${requires.direction} model; it is ${direction}`);
+  if (requires.direction && requires.direction !== direction)
+    reasons.push(`needs a ${requires.direction} model; it is ${direction}`);
   const globalLayers = facts.layerKinds.filter((kind) => kind === 'global').length;
   if (requires.globalLayers !== undefined && globalLayers < requires.globalLayers) {
     reasons.push(`needs ${requires.globalLayers} global layers; it has ${globalLayers}`);

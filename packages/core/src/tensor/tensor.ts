@@ -64,13 +64,20 @@ export class Tensor {
       throw new ShapeError('reshape', `[${this.shape}] has ${this.size} elements; [${shape}] does not fit them.`);
     }
     const strides = viewStrides(this.shape, this.strides, resolved);
-    if (!strides) throw new ShapeError('reshape', `strides [${this.strides}] of [${this.shape}] do not fit [${resolved}]; make it contiguous first.`);
+    if (!strides)
+      throw new ShapeError(
+        'reshape',
+        `strides [${this.strides}] of [${this.shape}] do not fit [${resolved}]; make it contiguous first.`,
+      );
     return this.#view(resolved, strides, this.offset);
   }
 
   /** Axes in another order; by default the last two swapped. */
   transpose(...axes: number[]): Tensor {
-    const order = axes.length > 0 ? axes.map((axis) => resolveAxis('transpose', axis, this.rank)) : this.shape.map((_, axis) => axis);
+    const order =
+      axes.length > 0
+        ? axes.map((axis) => resolveAxis('transpose', axis, this.rank))
+        : this.shape.map((_, axis) => axis);
     if (axes.length === 0 && this.rank >= 2) order.push(...order.splice(-2, 1));
     if (order.length !== this.rank || new Set(order).size !== this.rank) {
       throw new ArgumentError('transpose: axes', axes, `each of 0..${this.rank - 1} once`);
@@ -95,7 +102,8 @@ export class Tensor {
     const lead = shape.length - this.rank;
     const strides = shape.map((size, axis) => {
       const own = this.shape[axis - lead] ?? 1;
-      if (own !== size && own !== 1) throw new ShapeError('broadcastTo', `[${this.shape}] does not broadcast to [${shape}].`);
+      if (own !== size && own !== 1)
+        throw new ShapeError('broadcastTo', `[${this.shape}] does not broadcast to [${shape}].`);
       return own === 1 ? 0 : (this.strides[axis - lead] as number);
     });
     if (lead < 0) throw new ShapeError('broadcastTo', `[${this.shape}] does not broadcast to [${shape}].`);

@@ -1,4 +1,5 @@
 export { assertClose, type Tolerance } from './assert-close.ts';
+export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';

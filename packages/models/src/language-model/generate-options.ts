@@ -25,9 +25,12 @@ export function resolveGenerateOptions(options: GenerateOptions): ResolvedGenera
     ignoreEndOfText: options.ignoreEndOfText ?? false,
   };
   const { maxTokens, temperature, topK, topP, repetitionPenalty, seed } = resolved;
-  if (!(Number.isInteger(maxTokens) && maxTokens >= 1)) throw new ArgumentError('maxTokens', maxTokens, 'an integer of 1 or more');
-  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new ArgumentError('temperature', temperature, '0 (greedy) or more');
-  if (!(Number.isInteger(topK) && topK >= 0)) throw new ArgumentError('topK', topK, 'an integer of 1 or more, or 0 for all tokens');
+  if (!(Number.isInteger(maxTokens) && maxTokens >= 1))
+    throw new ArgumentError('maxTokens', maxTokens, 'an integer of 1 or more');
+  if (!(temperature >= 0 && Number.isFinite(temperature)))
+    throw new ArgumentError('temperature', temperature, '0 (greedy) or more');
+  if (!(Number.isInteger(topK) && topK >= 0))
+    throw new ArgumentError('topK', topK, 'an integer of 1 or more, or 0 for all tokens');
   if (!(topP > 0 && topP <= 1)) throw new ArgumentError('topP', topP, 'a number in (0, 1]');
   if (!(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty))) {
     throw new ArgumentError('repetitionPenalty', repetitionPenalty, 'a number over 0');

@@ -104,7 +104,13 @@ class Decoding {
   async #advance(token: Tensor, id: number, decoded: number): Promise<void> {
     const { kv } = this.#cache;
     if (decoded > 1) {
-      await this.#run.step({ gpu: this.#model.gpu, model: this.#model, cache: kv, ids: this.#ids, decoded: decoded - 1 });
+      await this.#run.step({
+        gpu: this.#model.gpu,
+        model: this.#model,
+        cache: kv,
+        ids: this.#ids,
+        decoded: decoded - 1,
+      });
     }
     if (kv.length === kv.capacity) kv.grow(kv.capacity + Math.max(256, this.#settings.maxTokens - decoded));
     this.#run.phase = 'decode';

@@ -106,7 +106,8 @@ export class LanguageModel implements ModelHandle {
     const run = await MethodRun.start(this, options.method);
     const cache = prompt.kv.fork();
     try {
-      if (cache.capacity < prompt.length + ids.length) cache.grow(prompt.length + ids.length + (options.reserve ?? 256));
+      if (cache.capacity < prompt.length + ids.length)
+        cache.grow(prompt.length + ids.length + (options.reserve ?? 256));
       return new PromptCache([...prompt.ids, ...ids], cache, await this.#append(run, cache, ids, options));
     } catch (error) {
       cache.dispose();

@@ -17,7 +17,11 @@ export class TokenHistory {
   /** Appends one sampled token, u32 [1]. */
   append(token: Tensor): void {
     const target = this.#gpu.range(this.ids, 'TokenHistory.append');
-    this.#gpu.copyBytes(this.#gpu.range(token, 'TokenHistory.append'), { ...target, offset: target.offset + 4 * this.length }, 4);
+    this.#gpu.copyBytes(
+      this.#gpu.range(token, 'TokenHistory.append'),
+      { ...target, offset: target.offset + 4 * this.length },
+      4,
+    );
     this.length++;
   }
 

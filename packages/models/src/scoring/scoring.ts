@@ -25,7 +25,11 @@ const rowsPerChunk = 128;
  *
  * @param ids At least two token ids.
  */
-export async function perplexity(model: LanguageModel, ids: readonly number[], options: RunOptions = {}): Promise<Score> {
+export async function perplexity(
+  model: LanguageModel,
+  ids: readonly number[],
+  options: RunOptions = {},
+): Promise<Score> {
   if (ids.length < 2) throw new ArgumentError('ids', ids, 'at least two token ids');
   const { gpu } = model;
   const run = await MethodRun.start(model, options.method);

@@ -28,7 +28,10 @@ export class ByteTokenizer implements Tokenizer {
     };
   }
 
-  applyChatTemplate(messages: readonly ChatMessage[], options: { readonly addGenerationPrompt?: boolean } = {}): string {
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    options: { readonly addGenerationPrompt?: boolean } = {},
+  ): string {
     const text = messages.map((message) => `${message.role}: ${message.content}\n`).join('');
     return options.addGenerationPrompt ? `${text}assistant: ` : text;
   }

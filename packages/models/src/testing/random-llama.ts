@@ -40,7 +40,10 @@ export async function randomLlama(
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
   for (const [name, shape] of llamaShapes(full)) {
     const edited = options.edit?.(name, shape);
-    tensors.set(name, { shape, data: edited ? Float32Array.from(edited) : randomWeights(name, shape, options.seed ?? 0) });
+    tensors.set(name, {
+      shape,
+      data: edited ? Float32Array.from(edited) : randomWeights(name, shape, options.seed ?? 0),
+    });
   }
   const network = await Llama.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
   return new LanguageModel(network, new ByteTokenizer(full.vocabularySize));

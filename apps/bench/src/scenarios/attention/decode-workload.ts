@@ -36,7 +36,10 @@ export class DecodeWorkload {
     const rows = per === 'queryHead' ? shape.heads : shape.kvHeads;
     return this.#layers.map((_, layer) => {
       const indices = this.#gpu.tidy(
-        () => topK(randomUniform(this.#gpu, [1, rows, this.#length], { seed: this.#seed, stream: 1000 + layer }), count, { order: 'index' }).indices,
+        () =>
+          topK(randomUniform(this.#gpu, [1, rows, this.#length], { seed: this.#seed, stream: 1000 + layer }), count, {
+            order: 'index',
+          }).indices,
       );
       this.#tensors.push(this.#gpu.keep(indices));
       return { indices, per };

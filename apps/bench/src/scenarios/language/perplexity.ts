@@ -39,7 +39,9 @@ async function* measureLength(context: ScenarioContext, length: number): AsyncGe
     const scorer = new PassageScorer(model, passages, context.seed);
     for (const variant of variants) {
       context.progress.advance(1, `${variant.entry.name}, ${length} tokens`);
-      yield await context.measure(variant, { contextLength: length }, () => scorer.measure(variant.create, context.signal));
+      yield await context.measure(variant, { contextLength: length }, () =>
+        scorer.measure(variant.create, context.signal),
+      );
     }
   } finally {
     for (const { prompt } of passages) prompt.dispose();

@@ -35,7 +35,9 @@ export class PassageScorer {
       if (isDense) this.#dense.push(steps);
       const dense = this.#dense[index] as DenseSteps;
       // The first row comes from the dense context in every variant.
-      divergences.push(...steps.logits.slice(1).map((row, step) => klDivergence(dense.logits[step + 1] as Float32Array, row)));
+      divergences.push(
+        ...steps.logits.slice(1).map((row, step) => klDivergence(dense.logits[step + 1] as Float32Array, row)),
+      );
       agreements.push(agreement(dense.greedy.subarray(1), steps.greedy.subarray(1)));
     }
     const sampling = { seed: this.#seed, blockLength: 8 };

@@ -81,7 +81,8 @@ async function* scoreLayers(
       context.progress.advance(1, `layer ${layer}`);
     }
     const order = rows.map(divergence).sort((a, b) => a - b);
-    for (const row of rows) yield { ...row, options: { ...row.options, rank: order.indexOf(divergence(row)) + 1, of: rows.length } };
+    for (const row of rows)
+      yield { ...row, options: { ...row.options, rank: order.indexOf(divergence(row)) + 1, of: rows.length } };
   } finally {
     for (const { prompt } of passages) prompt.dispose();
   }

@@ -1,6 +1,6 @@
 import { type Gpu, quantizedTensor, type Tensor } from '@saccade/core';
-import { type WeightFile, WeightFileError } from '../../weights/types.ts';
 import type { LlamaConfig } from '../../weights/model-config.ts';
+import { type WeightFile, WeightFileError } from '../../weights/types.ts';
 
 /** One layer. Matrices that read the same input are one matrix, row after row, so that each takes one launch. */
 export interface LlamaLayerWeights {
@@ -75,7 +75,12 @@ export async function loadLlamaWeights(
 
 /** All tensors of the weights, each once. */
 export function llamaTensors(weights: LlamaWeights): Set<Tensor> {
-  return new Set([weights.embedding, weights.norm, weights.head, ...weights.layers.flatMap((layer) => Object.values(layer) as Tensor[])]);
+  return new Set([
+    weights.embedding,
+    weights.norm,
+    weights.head,
+    ...weights.layers.flatMap((layer) => Object.values(layer) as Tensor[]),
+  ]);
 }
 
 /** Reads tensors of the file and uploads them as one, row after row; vectors (no `columns`) are widened to f32. */
@@ -90,7 +95,10 @@ async function uploadRows(
   infos.forEach((info, index) => {
     const expected = columns === undefined ? [rows[index]] : [rows[index], columns];
     if (info.shape.join() !== expected.join()) {
-      throw new WeightFileError('wrong-shape', `${info.name} has the shape [${info.shape}]; the configuration asks for [${expected}].`);
+      throw new WeightFileError(
+        'wrong-shape',
+        `${info.name} has the shape [${info.shape}]; the configuration asks for [${expected}].`,
+      );
     }
   });
   const parts = await Promise.all(names.map((name) => file.read(name)));
@@ -98,7 +106,10 @@ async function uploadRows(
   const shape = columns === undefined ? [total] : [total, columns];
   const dtype = infos[0]?.dtype;
   if (!dtype || infos.some((info) => info.dtype !== dtype)) {
-    throw new WeightFileError('mixed-types', `${names.join(', ')} have different types (${infos.map((info) => info.dtype).join(', ')}).`);
+    throw new WeightFileError(
+      'mixed-types',
+      `${names.join(', ')} have different types (${infos.map((info) => info.dtype).join(', ')}).`,
+    );
   }
   const bytes = concatenateBytes(parts);
   if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0') return quantizedTensor(gpu, dtype, shape, bytes);
