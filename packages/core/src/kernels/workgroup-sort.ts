@@ -8,11 +8,10 @@
  */
 export function workgroupSortFunction(capacity: number, lanes: number): string {
   const perLane = Math.max(capacity / lanes, 1);
+  // The bound is not a constant, lest compilers unroll the searches.
   const forEntries = (body: string) => `
-  for (var slot = 0u; slot < ${perLane}u; slot++) {
-    let at = lane + slot * ${lanes}u;
-    if (at < count) {${body}
-    }
+  for (var slot = 0u; lane + slot * ${lanes}u < count; slot++) {
+    let at = lane + slot * ${lanes}u;${body}
   }`;
   const move = `${forEntries(`
       sort_keys[place[slot]] = key[slot];

@@ -7,13 +7,12 @@
  */
 import type { Capabilities } from '../device/capabilities.ts';
 import { defineKernel, type Variant } from '../kernels/kernel.ts';
-import { orderKeyFunction } from '../kernels/order-key.ts';
+import { floatOrderKeyFunction } from '../kernels/order-key.ts';
 import { scanPairsFunction, scanWideFunction, wideFunctions } from '../kernels/workgroup-scan.ts';
 import { workgroupSelect } from '../kernels/workgroup-select.ts';
 import { philoxFunction } from '../random/philox.ts';
 
 const groupLanes = 64;
-const orderKey = orderKeyFunction('f32');
 /** Separates the words that sampling draws from every other use of the same seed. */
 export const samplingDomain = 0x73616d70;
 
@@ -64,7 +63,7 @@ export const groupMaxima = defineKernel<Record<never, never>>({
   parameters: groupParameters,
   workgroupSize: () => groupLanes,
   source: () => ({
-    declarations: orderKey,
+    declarations: floatOrderKeyFunction,
     main: `
   let own = group * ${groupLanes}u + lane;
   if (own >= params.total) { return; }
@@ -110,7 +109,7 @@ export const groupMasses = defineKernel<Record<never, never>>({
   ],
   workgroupSize: () => groupLanes,
   source: () => ({
-    declarations: `${orderKey}${wideFunctions}${massFunction}
+    declarations: `${floatOrderKeyFunction}${wideFunctions}${massFunction}
 var<workgroup> largest_key: atomic<u32>;`,
     main: `
   let row = group / params.parts;
@@ -149,7 +148,7 @@ export const greedyToken = defineKernel<Record<never, never>>({
   source: (_, capabilities) => {
     const lanes = rowLanes(capabilities);
     return {
-      declarations: `${orderKey}
+      declarations: `${floatOrderKeyFunction}
 var<workgroup> largest_key: atomic<u32>;
 var<workgroup> first_group: atomic<u32>;
 var<workgroup> first_token: atomic<u32>;`,
@@ -216,7 +215,7 @@ export const unfilteredToken = defineKernel<Record<never, never>>({
   source: (_, capabilities) => {
     const lanes = rowLanes(capabilities);
     return {
-      declarations: `${orderKey}${philoxFunction}${wideFunctions}${scanWideFunction(lanes)}${massFunction}${drawnFunction}
+      declarations: `${floatOrderKeyFunction}${philoxFunction}${wideFunctions}${scanWideFunction(lanes)}${massFunction}${drawnFunction}
 var<workgroup> largest_key: atomic<u32>;
 // Group of the drawn token, and how far into the group's mass the draw fell.
 var<workgroup> chosen: vec4u;`,
@@ -304,7 +303,7 @@ export const filteredToken = defineKernel<FilterVariant>({
     _ = scan_wide(lane, own);
   }`;
     return {
-      declarations: `${orderKey}${philoxFunction}${wideFunctions}${scanPairsFunction(lanes)}${scanWideFunction(lanes)}${massFunction}${drawnFunction}
+      declarations: `${floatOrderKeyFunction}${philoxFunction}${wideFunctions}${scanPairsFunction(lanes)}${scanWideFunction(lanes)}${massFunction}${drawnFunction}
 var<workgroup> largest_key: atomic<u32>;
 ${
   topK

@@ -1,7 +1,7 @@
 import type { Gpu } from '../device/gpu.ts';
 import { ShapeError } from '../errors.ts';
 import { defineKernel, type Variant } from '../kernels/kernel.ts';
-import { type OrderedDtype, orderKeyFunction } from '../kernels/order-key.ts';
+import { type OrderedDtype, orderArguments, orderKeyFunction, orderParameters } from '../kernels/order-key.ts';
 import { workgroupSortFunction } from '../kernels/workgroup-sort.ts';
 import { elementCount } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -19,11 +19,6 @@ interface PassVariant extends Variant {
   readonly ragged: boolean;
   /** The last pass writes values and indices, the others keys and positions. */
   readonly last: boolean;
-}
-
-interface BlockVariant extends PassVariant {
-  readonly dtype: OrderedDtype;
-  readonly descending: boolean;
 }
 
 const sourceBindings = (variant: PassVariant) => [
@@ -50,16 +45,13 @@ fn emit(base: u32, at: u32, key: u32, position: u32) {
 }`;
 
 /** One workgroup sorts one block of 1024 elements of one row. */
-const sortBlocks = defineKernel<BlockVariant>({
+const sortBlocks = defineKernel<PassVariant>({
   name: 'sortBlocks',
   bindings: (variant) => [...sourceBindings(variant), ...pairOutputs],
-  parameters: [
-    ['n', 'u32'],
-    ['blocks', 'u32'],
-  ],
+  parameters: [['n', 'u32'], ['blocks', 'u32'], ...orderParameters],
   workgroupSize: () => lanes,
   source: (variant) => ({
-    declarations: orderKeyFunction(variant.dtype) + workgroupSortFunction(sortBlock, lanes) + emitFunction(variant),
+    declarations: orderKeyFunction + workgroupSortFunction(sortBlock, lanes) + emitFunction(variant),
     main: `
   let row = group / params.blocks;
   let start = (group % params.blocks) * ${sortBlock}u;
@@ -67,8 +59,7 @@ const sortBlocks = defineKernel<BlockVariant>({
   let row_count = ${variant.ragged ? 'min(counts[row], params.n)' : 'params.n'};
   let count = min(max(row_count, start) - start, ${sortBlock}u);
   for (var at = lane; at < count; at += ${lanes}u) {
-    let key = order_key(x[base + start + at]);
-    sort_keys[at] = ${variant.descending ? 'key' : '~key'};
+    sort_keys[at] = order_key(x[base + start + at]);
     sort_items[at] = start + at;
   }
   workgroupBarrier();
@@ -166,10 +157,10 @@ export function sortRows(x: Tensor, options: SortRowsOptions): { values: Tensor;
   let from = single ? undefined : scratch();
   gpu.launch(
     sortBlocks,
-    { ...pass, dtype: x.dtype as OrderedDtype, descending, last: single },
+    { ...pass, last: single },
     {
       bindings: [x, ...extras, ...(from ?? [values, indices])],
-      parameters: [n, blocks],
+      parameters: [n, blocks, ...orderArguments(x.dtype as OrderedDtype, descending)],
       workgroups: rows * blocks,
       cost: { flops: x.size * Math.log2(sortBlock), bytes },
     },

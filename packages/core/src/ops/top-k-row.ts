@@ -1,17 +1,10 @@
 import { defineKernel, type Variant } from '../kernels/kernel.ts';
-import { type OrderedDtype, orderKeyFunction } from '../kernels/order-key.ts';
-import { LOWEST } from '../kernels/wgsl.ts';
+import { orderKeyFunction, orderParameters } from '../kernels/order-key.ts';
 import { scanPairsFunction } from '../kernels/workgroup-scan.ts';
 import { workgroupSelect } from '../kernels/workgroup-select.ts';
 import { workgroupSortFunction } from '../kernels/workgroup-sort.ts';
 
-/** What pads rows with fewer than k candidates, as bits in WGSL: the lowest score, -2^31 or 0. */
-export function lowestValueBits(dtype: OrderedDtype): string {
-  return { f32: `bitcast<u32>(${LOWEST})`, i32: '0x80000000u', u32: '0u' }[dtype];
-}
-
 export interface TopKRowVariant extends Variant {
-  readonly dtype: OrderedDtype;
   /** Row lengths come from a binding. */
   readonly ragged: boolean;
   /** 0: selected elements in ascending position. Otherwise sorted in workgroup memory, room for so many. */
@@ -28,17 +21,13 @@ export const topKRow = defineKernel<TopKRowVariant>({
     { name: 'indices', type: 'array<u32>', access: 'read_write' },
     { name: 'counts', type: 'array<u32>', access: 'read_write' },
   ],
-  parameters: [
-    ['n', 'u32'],
-    ['k', 'u32'],
-    ['limit', 'u32'],
-  ],
+  parameters: [['n', 'u32'], ['k', 'u32'], ['limit', 'u32'], ['padding', 'u32'], ...orderParameters],
   workgroupSize: (_, capabilities) => workgroupSelect(capabilities).lanes,
   source: (variant, capabilities) => {
     const select = workgroupSelect(capabilities);
     const { lanes } = select;
     return {
-      declarations: `${orderKeyFunction(variant.dtype)}${scanPairsFunction(lanes)}
+      declarations: `${orderKeyFunction}${scanPairsFunction(lanes)}
 ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${select.declarations}${select.declare('select_key', (index) => `order_key(x[${index}])`)}`,
       main: `
   let base = group * params.n;
@@ -81,7 +70,7 @@ ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${selec
       : ''
   }
   for (var at = wanted + lane; at < params.k; at += ${lanes}u) {
-    values[group * params.k + at] = ${lowestValueBits(variant.dtype)};
+    values[group * params.k + at] = params.padding;
     indices[group * params.k + at] = 0xffffffffu;
   }
   if (lane == 0u) { counts[group] = wanted; }`,

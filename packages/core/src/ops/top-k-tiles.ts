@@ -4,10 +4,15 @@
  * ascending position. Integer atomics only: their sums do not depend on the order of execution.
  */
 import { defineKernel, type Variant } from '../kernels/kernel.ts';
-import { type OrderedDtype, orderKeyFunction } from '../kernels/order-key.ts';
+import {
+  lowestBits,
+  type OrderedDtype,
+  orderArguments,
+  orderKeyFunction,
+  orderParameters,
+} from '../kernels/order-key.ts';
 import { scanPairsFunction } from '../kernels/workgroup-scan.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { lowestValueBits } from './top-k-row.ts';
 
 /** Elements per workgroup. */
 export const selectionTile = 4096;
@@ -19,17 +24,11 @@ const digitBits = [11, 11, 10] as const;
 const rowWords = 3 * bins + 8;
 
 interface TileVariant extends Variant {
-  readonly dtype: OrderedDtype;
   /** Row lengths come from a binding. */
   readonly ragged: boolean;
 }
 
-const parameters = [
-  ['n', 'u32'],
-  ['k', 'u32'],
-  ['limit', 'u32'],
-  ['tiles', 'u32'],
-] as const;
+const parameters = [['n', 'u32'], ['k', 'u32'], ['limit', 'u32'], ['tiles', 'u32'], ...orderParameters] as const;
 
 const inputs = (variant: TileVariant) => [
   { name: 'x', type: 'array<u32>', access: 'read' } as const,
@@ -103,7 +102,7 @@ const selectionHistogram = defineKernel<TileVariant & { readonly digit: number }
     const shift = shifts[digit] as number;
     const width = digitBits[digit] as number;
     return {
-      declarations: `${orderKeyFunction(variant.dtype)}${digit > 0 ? searchFunction : ''}
+      declarations: `${orderKeyFunction}${digit > 0 ? searchFunction : ''}
 var<workgroup> counts: array<atomic<u32>, ${bins}>;`,
       main: `${rowStart(variant)}
   ${digit > 0 ? `let state = search(row, ${digit - 1}u, wanted, lane);${storeState(digit)}` : ''}
@@ -131,7 +130,7 @@ const selectionCount = defineKernel<TileVariant>({
   parameters,
   workgroupSize: () => lanes,
   source: (variant) => ({
-    declarations: `${orderKeyFunction(variant.dtype)}${searchFunction}
+    declarations: `${orderKeyFunction}${searchFunction}
 var<workgroup> larger: atomic<u32>;
 var<workgroup> equal: atomic<u32>;`,
     main: `${rowStart(variant)}
@@ -148,7 +147,7 @@ var<workgroup> equal: atomic<u32>;`,
   }),
 });
 
-const selectionScatter = defineKernel<TileVariant & { readonly allTies: boolean }>({
+const selectionScatter = defineKernel<TileVariant>({
   name: 'selectionScatter',
   bindings: (variant) => [
     ...inputs(variant),
@@ -158,15 +157,15 @@ const selectionScatter = defineKernel<TileVariant & { readonly allTies: boolean 
     { name: 'indices', type: 'array<u32>', access: 'read_write' },
     { name: 'counts', type: 'array<u32>', access: 'read_write' },
   ],
-  parameters: [...parameters, ['stride', 'u32']],
+  parameters: [...parameters, ['padding', 'u32']],
   workgroupSize: () => lanes,
   source: (variant) => ({
-    declarations: `${orderKeyFunction(variant.dtype)}${scanPairsFunction(lanes)}
+    declarations: `${orderKeyFunction}${scanPairsFunction(lanes)}
 var<workgroup> larger_before: atomic<u32>;
 var<workgroup> equal_before: atomic<u32>;`,
     main: `${rowStart(variant)}
   let threshold = scratch[row * ${rowWords}u + ${3 * bins + 6}u];
-  let need = ${variant.allTies ? '0xffffffffu' : `scratch[row * ${rowWords}u + ${3 * bins + 7}u]`};
+  let need = scratch[row * ${rowWords}u + ${3 * bins + 7}u];
   for (var other = lane; other < tile; other += ${lanes}u) {
     let counted = tile_counts[row * params.tiles + other];
     atomicAdd(&larger_before, counted.x);
@@ -185,21 +184,17 @@ var<workgroup> equal_before: atomic<u32>;`,
     let bits = x[base + at];
     let key = order_key(bits);
     if (key > threshold || (key == threshold && before.y < need)) {
-      let place = row * params.stride + before.x + min(before.y, need);
+      let place = row * params.k + before.x + min(before.y, need);
       values[place] = bits;
       indices[place] = at;
     }
     before += vec2u(u32(key > threshold), u32(key == threshold));
   }
-  ${
-    variant.allTies
-      ? `if (tile == params.tiles - 1u && lane == ${lanes - 1}u) { counts[row] = before.x + before.y; }`
-      : `for (var at = max(tile * ${selectionTile}u, wanted) + lane; at < min((tile + 1u) * ${selectionTile}u, params.k); at += ${lanes}u) {
-    values[row * params.stride + at] = ${lowestValueBits(variant.dtype)};
-    indices[row * params.stride + at] = 0xffffffffu;
+  for (var at = max(tile * ${selectionTile}u, wanted) + lane; at < min((tile + 1u) * ${selectionTile}u, params.k); at += ${lanes}u) {
+    values[row * params.k + at] = params.padding;
+    indices[row * params.k + at] = 0xffffffffu;
   }
-  if (tile == 0u && lane == 0u) { counts[row] = wanted; }`
-  }`,
+  if (tile == 0u && lane == 0u) { counts[row] = wanted; }`,
   }),
 });
 
@@ -212,25 +207,23 @@ export interface TiledSelection {
   readonly k: number;
   /** u32 per row, or an upper bound for all rows. */
   readonly lengths: Tensor | number;
-  /**
-   * False: exactly min(k, length) elements per row, equal ones by lower index; outputs have row stride k and are padded.
-   * True: also every element that equals the k-th; outputs have row stride n and no padding.
-   */
-  readonly allTies: boolean;
+  /** [rows, k] */
   readonly values: Tensor;
+  /** [rows, k] */
   readonly indices: Tensor;
   /** u32 per row: how many elements were written. */
   readonly counts: Tensor;
 }
 
-/** Records the five dispatches. Selected elements stand in ascending position. */
+/** Records the five dispatches: min(k, length) elements per row in ascending position, equal ones by lower index, then padding. */
 export function selectTiled(selection: TiledSelection): void {
-  const { x, rows, n, k, lengths, allTies, values, indices, counts } = selection;
+  const { x, rows, n, k, lengths, values, indices, counts } = selection;
   const { gpu } = x;
   const tiles = Math.ceil(n / selectionTile);
   const lengthTensors = typeof lengths === 'number' ? [] : [lengths];
-  const variant = { dtype: x.dtype as OrderedDtype, ragged: lengthTensors.length > 0 };
-  const sizes = [n, k, typeof lengths === 'number' ? lengths : n, tiles];
+  const dtype = x.dtype as OrderedDtype;
+  const variant = { ragged: lengthTensors.length > 0 };
+  const sizes = [n, k, typeof lengths === 'number' ? lengths : n, tiles, ...orderArguments(dtype)];
   const workgroups = rows * tiles;
   const cost = { flops: 2 * x.size, bytes: 4 * x.size };
   const scratch = gpu.zeros([rows, rowWords], 'u32');
@@ -245,16 +238,12 @@ export function selectTiled(selection: TiledSelection): void {
     workgroups,
     cost,
   });
-  gpu.launch(
-    selectionScatter,
-    { ...variant, allTies },
-    {
-      bindings: [x, ...lengthTensors, scratch, tileCounts, values, indices, counts],
-      parameters: [...sizes, allTies ? n : k],
-      workgroups,
-      cost: { flops: 4 * x.size, bytes: 8 * x.size + 8 * rows * k },
-    },
-  );
+  gpu.launch(selectionScatter, variant, {
+    bindings: [x, ...lengthTensors, scratch, tileCounts, values, indices, counts],
+    parameters: [...sizes, lowestBits(dtype)],
+    workgroups,
+    cost: { flops: 4 * x.size, bytes: 8 * x.size + 8 * rows * k },
+  });
   scratch.dispose();
   tileCounts.dispose();
 }

@@ -1,5 +1,5 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
-import type { OrderedDtype } from '../kernels/order-key.ts';
+import { lowestBits, orderArguments } from '../kernels/order-key.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { contiguous } from './copy.ts';
 import { sortBlock, sortRows } from './sort.ts';
@@ -43,8 +43,8 @@ function longestRow(rows: number, software: boolean): number {
  *   LimitError for a tensor over the binding limit.
  */
 export function topK(x: Tensor, k: number, options: TopKOptions = {}): TopK {
-  const { gpu } = x;
-  if (x.rank === 0 || (x.dtype !== 'f32' && x.dtype !== 'i32' && x.dtype !== 'u32')) {
+  const { gpu, dtype } = x;
+  if (x.rank === 0 || (dtype !== 'f32' && dtype !== 'i32' && dtype !== 'u32')) {
     throw new ShapeError('topK', `got ${x.dtype}[${x.shape}]; needs f32, i32 or u32 with at least one axis.`);
   }
   const n = x.shape.at(-1) as number;
@@ -78,10 +78,10 @@ export function topK(x: Tensor, k: number, options: TopKOptions = {}): TopK {
       const sorted = !sortInside ? 0 : k <= 256 ? 256 : sortBlock;
       gpu.launch(
         topKRow,
-        { dtype: x.dtype as OrderedDtype, ragged, sorted },
+        { ragged, sorted },
         {
           bindings: [source, ...(ragged ? [lengths] : []), values, indices, counts],
-          parameters: [n, k, ragged ? n : lengths],
+          parameters: [n, k, ragged ? n : lengths, lowestBits(dtype), ...orderArguments(dtype)],
           workgroups: rows,
           cost: { flops: 12 * x.size, bytes: 4 * x.size + 8 * rows * k },
         },
@@ -91,7 +91,7 @@ export function topK(x: Tensor, k: number, options: TopKOptions = {}): TopK {
     }
     const values = gpu.empty(shape, x.dtype);
     const indices = gpu.empty(shape, 'u32');
-    selectTiled({ x: source, rows, n, k, lengths, allTies: false, values, indices, counts });
+    selectTiled({ x: source, rows, n, k, lengths, values, indices, counts });
     if (order === 'index') return { values, indices, counts };
     return { ...sortRows(values, { descending: true, carried: indices, counts }), counts };
   });
