@@ -1,5 +1,5 @@
 import { ArgumentError, DisposedError, type GeneratedPiece, type GenerateOptions, type Prompt } from '@saccade/core';
-import { sharedGpu } from '@saccade/core/testing';
+import { assertClose, sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LanguageModel, perplexity, scoreContinuation } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
@@ -106,7 +106,7 @@ describe('generate', () => {
     const cache = await model.prefill(long);
     const whole = model.forward(long);
     const [chunked, once] = await model.gpu.read([cache.nextLogits, whole.logits as NonNullable<typeof whole.logits>]);
-    chunked?.forEach((value, index) => expect(value).toBeCloseTo(once?.[index] as number, 3));
+    assertClose(chunked as Float32Array, once as Float32Array, { absolute: 1e-3 });
     whole.hidden.dispose();
     whole.logits?.dispose();
     cache.dispose();
@@ -163,11 +163,12 @@ describe('scoring', () => {
     });
     logits.dispose();
     const whole = await perplexity(model, ids);
-    whole.losses.forEach((loss, index) => expect(loss).toBeCloseTo(losses[index] as number, 4));
-    expect(whole.perplexity).toBeCloseTo(Math.exp(losses.reduce((sum, loss) => sum + loss, 0) / losses.length), 3);
+    assertClose(whole.losses, losses, { absolute: 1e-4 });
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    assertClose([whole.perplexity], [Math.exp(mean)], { relative: 1e-4 });
     const cache = await model.prefill(prompt);
     const stepwise = await scoreContinuation(model, cache, ids.slice(prompt.length));
-    stepwise.losses.forEach((loss, index) => expect(loss).toBeCloseTo(losses[prompt.length - 1 + index] as number, 4));
+    assertClose(stepwise.losses, losses.slice(prompt.length - 1), { absolute: 1e-4 });
     cache.dispose();
   });
 });

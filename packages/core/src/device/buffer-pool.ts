@@ -55,7 +55,11 @@ export class BufferPool {
 
   /** A buffer of at least `bytes` bytes; its content is whatever the last user left. */
   acquire(bytes: number): PooledBuffer {
-    const size = sizeClass(bytes);
+    // The largest buffers are not rounded up beyond what the device allows.
+    const size = Math.min(
+      sizeClass(bytes),
+      Math.max(Math.ceil(bytes / 4) * 4, Math.floor(this.#maxBufferSize / 4) * 4),
+    );
     const found = this.#free.get(size)?.pop();
     if (found) this.pooledBytes -= size;
     const entry = found ?? this.#create(size);

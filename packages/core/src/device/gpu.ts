@@ -126,7 +126,11 @@ export class Gpu {
       device,
       capabilities.maxBufferSize,
       { maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY, maxPooledBytes: options.maxPooledBytes ?? 2 ** 29 },
-      (buffer) => this.#groups.forget(buffer),
+      (buffer) => {
+        this.#groups.forget(buffer);
+        // A buffer must outlive the commands that use it.
+        if (buffer.lastUse === this.#recorder.current) this.#recorder.submit();
+      },
     );
     const logWgsl =
       options.debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
@@ -358,9 +362,9 @@ export class Gpu {
       return at;
     });
     const staging = this.#staging.acquire(total);
-    plans.forEach(({ tensor, dtype, reach }, index) =>
-      this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number),
-    );
+    for (const [index, { tensor, dtype, reach }] of plans.entries()) {
+      this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number);
+    }
     this.#recorder.submit();
     this.#readbacks++;
     try {

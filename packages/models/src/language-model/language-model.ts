@@ -183,5 +183,5 @@ export class LanguageModel implements ModelHandle {
 }
 
 function isIds(prompt: readonly ChatMessage[] | readonly number[]): prompt is readonly number[] {
-  return typeof prompt[0] === 'number';
+  return prompt.length === 0 || typeof prompt[0] === 'number';
 }

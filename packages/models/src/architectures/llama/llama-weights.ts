@@ -1,17 +1,20 @@
 import { type Gpu, quantizedTensor, type Tensor } from '@saccade/core';
 import type { LlamaConfig } from '../../weights/model-config.ts';
-import { type WeightFile, WeightFileError } from '../../weights/types.ts';
+import { type WeightFile, WeightFileError, type WeightInfo } from '../../weights/types.ts';
 
-/** One layer. Matrices that read the same input are one matrix, row after row, so that each takes one launch. */
+/**
+ * One layer. Matrices that read the same input are one matrix, row after row, so that they take one launch; where a file has
+ * them in different types, they stay apart.
+ */
 export interface LlamaLayerWeights {
   readonly attentionNorm: Tensor;
-  /** Query, key and value projections: [(H + 2 Hkv) D, hiddenSize]. */
-  readonly qkv: Tensor;
+  /** Query, key and value projections: one [(H + 2 Hkv) D, hiddenSize], or three. */
+  readonly qkv: readonly Tensor[];
   /** [hiddenSize, H D] */
   readonly output: Tensor;
   readonly mlpNorm: Tensor;
-  /** Gate and up projections: [2 intermediateSize, hiddenSize]. */
-  readonly gateUp: Tensor;
+  /** Gate and up projections: one [2 intermediateSize, hiddenSize], or two. */
+  readonly gateUp: readonly Tensor[];
   /** [hiddenSize, intermediateSize] */
   readonly down: Tensor;
 }
@@ -34,37 +37,42 @@ export async function loadLlamaWeights(
 ): Promise<LlamaWeights> {
   const { hiddenSize, heads, kvHeads, headSize, intermediateSize, vocabularySize } = config;
   const made: Tensor[] = [];
-  const load = async (names: readonly string[], rows: readonly number[], columns?: number): Promise<Tensor> => {
-    const tensor = await uploadRows(gpu, file, names, rows, columns);
+  const load = async (name: string, rows: number, columns?: number): Promise<Tensor> => {
+    const tensor = await upload(gpu, file, [name], [rows], columns);
     made.push(tensor);
     return tensor;
   };
+  const loadJoint = async (names: readonly string[], rows: readonly number[]): Promise<Tensor[]> => {
+    const joint = new Set(names.map((name) => file.info(name).dtype)).size === 1;
+    if (!joint) return Promise.all(names.map((name, index) => load(name, rows[index] as number, hiddenSize)));
+    const tensor = await upload(gpu, file, names, rows, hiddenSize);
+    made.push(tensor);
+    return [tensor];
+  };
   try {
-    const embedding = await load(['model.embed_tokens.weight'], [vocabularySize], hiddenSize);
+    const embedding = await load('model.embed_tokens.weight', vocabularySize, hiddenSize);
     const layers: LlamaLayerWeights[] = [];
     for (let index = 0; index < config.layers; index++) {
       const at = `model.layers.${index}`;
       layers.push({
-        attentionNorm: await load([`${at}.input_layernorm.weight`], [hiddenSize]),
-        qkv: await load(
+        attentionNorm: await load(`${at}.input_layernorm.weight`, hiddenSize),
+        qkv: await loadJoint(
           ['q', 'k', 'v'].map((name) => `${at}.self_attn.${name}_proj.weight`),
           [heads * headSize, kvHeads * headSize, kvHeads * headSize],
-          hiddenSize,
         ),
-        output: await load([`${at}.self_attn.o_proj.weight`], [hiddenSize], heads * headSize),
-        mlpNorm: await load([`${at}.post_attention_layernorm.weight`], [hiddenSize]),
-        gateUp: await load(
+        output: await load(`${at}.self_attn.o_proj.weight`, hiddenSize, heads * headSize),
+        mlpNorm: await load(`${at}.post_attention_layernorm.weight`, hiddenSize),
+        gateUp: await loadJoint(
           [`${at}.mlp.gate_proj.weight`, `${at}.mlp.up_proj.weight`],
           [intermediateSize, intermediateSize],
-          hiddenSize,
         ),
-        down: await load([`${at}.mlp.down_proj.weight`], [hiddenSize], intermediateSize),
+        down: await load(`${at}.mlp.down_proj.weight`, hiddenSize, intermediateSize),
       });
       onTensor((index + 1) / (config.layers + 1));
     }
-    const norm = await load(['model.norm.weight'], [hiddenSize]);
+    const norm = await load('model.norm.weight', hiddenSize);
     const tied = config.tieWordEmbeddings || !file.has('lm_head.weight');
-    const head = tied ? embedding : await load(['lm_head.weight'], [vocabularySize], hiddenSize);
+    const head = tied ? embedding : await load('lm_head.weight', vocabularySize, hiddenSize);
     onTensor(1);
     return { embedding, layers, norm, head };
   } catch (error) {
@@ -79,12 +87,12 @@ export function llamaTensors(weights: LlamaWeights): Set<Tensor> {
     weights.embedding,
     weights.norm,
     weights.head,
-    ...weights.layers.flatMap((layer) => Object.values(layer) as Tensor[]),
+    ...weights.layers.flatMap((layer) => (Object.values(layer) as (Tensor | Tensor[])[]).flat()),
   ]);
 }
 
-/** Reads tensors of the file and uploads them as one, row after row; vectors (no `columns`) are widened to f32. */
-async function uploadRows(
+/** Reads tensors of one type from the file and uploads them as one, row after row. Without `columns` they are vectors. */
+async function upload(
   gpu: Gpu,
   file: WeightFile,
   names: readonly string[],
@@ -104,13 +112,7 @@ async function uploadRows(
   const parts = await Promise.all(names.map((name) => file.read(name)));
   const total = rows.reduce((sum, count) => sum + count, 0);
   const shape = columns === undefined ? [total] : [total, columns];
-  const dtype = infos[0]?.dtype;
-  if (!dtype || infos.some((info) => info.dtype !== dtype)) {
-    throw new WeightFileError(
-      'mixed-types',
-      `${names.join(', ')} have different types (${infos.map((info) => info.dtype).join(', ')}).`,
-    );
-  }
+  const [{ dtype }] = infos as [WeightInfo];
   const bytes = concatenateBytes(parts);
   if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0') return quantizedTensor(gpu, dtype, shape, bytes);
   return gpu.fromBytes(bytes, shape, dtype);

@@ -93,23 +93,24 @@ export class Llama implements Architecture {
   #layer(index: number, weights: LlamaLayerWeights, x: Tensor, cache: KvCache, run: MethodRun): Tensor {
     const { rmsNormEpsilon: epsilon } = this.#config;
     const normed = rmsNorm(x, weights.attentionNorm, { epsilon });
-    const attended = this.#attention(index, linear(normed, weights.qkv), cache, run);
+    const attended = this.#attention(index, normed, weights, cache, run);
     const projected = linear(attended, weights.output);
     const mlp = addRmsNorm(projected, x, weights.mlpNorm, { epsilon });
-    const activated = gatedActivation(linear(mlp.normed, weights.gateUp), { activation: 'silu' });
+    const [gate, up] = weights.gateUp.map((matrix) => linear(mlp.normed, matrix)) as [Tensor, Tensor?];
+    const activated = up
+      ? gatedActivation(gate, up, { activation: 'silu' })
+      : gatedActivation(gate, { activation: 'silu' });
     return linear(activated, weights.down, { residual: mlp.sum });
   }
 
-  /** Attention from the joint projection qkv [N, (H + 2 Hkv) D]; returns [N, H D]. */
-  #attention(index: number, qkv: Tensor, cache: KvCache, run: MethodRun): Tensor {
-    const { heads, kvHeads, headSize, ropeLayout } = this.#config;
-    const count = qkv.shape[0] as number;
+  /** Attention over the normed input x [N, E]; returns [N, H D]. */
+  #attention(index: number, x: Tensor, weights: LlamaLayerWeights, cache: KvCache, run: MethodRun): Tensor {
+    const { heads, headSize, ropeLayout } = this.#config;
+    const count = x.shape[0] as number;
     const start = cache.length;
-    const part = (from: number, size: number) =>
-      qkv.slice(1, from * headSize, (from + size) * headSize).reshape([count, size, headSize]);
-    const q = rope(part(0, heads), this.#rope, { start, layout: ropeLayout });
-    const k = rope(part(heads, kvHeads), this.#rope, { start, layout: ropeLayout });
-    const v = part(heads + kvHeads, kvHeads);
+    const [queries, keys, v] = this.#project(x, weights.qkv);
+    const q = rope(queries, this.#rope, { start, layout: ropeLayout });
+    const k = rope(keys, this.#rope, { start, layout: ropeLayout });
     const layerCache = cache.layer(index);
     layerCache.append(headsFirst(k), headsFirst(v));
     const output = run.attend(index, start + count, {
@@ -119,6 +120,20 @@ export class Llama implements Architecture {
       options: { causal: true, keyLength: start + count },
     });
     return output.transpose(0, 2, 1, 3).reshape([count, heads * headSize]);
+  }
+
+  /** Queries [N, H, D], keys and values [N, Hkv, D]: parts of the joint projection, or projected one by one. */
+  #project(x: Tensor, matrices: readonly Tensor[]): [queries: Tensor, keys: Tensor, values: Tensor] {
+    const { heads, kvHeads, headSize } = this.#config;
+    const count = x.shape[0] as number;
+    const projected = matrices.map((matrix) => linear(x, matrix));
+    let from = 0;
+    return [heads, kvHeads, kvHeads].map((size, part) => {
+      const start = from;
+      from += size * headSize;
+      const own = projected.length === 1 ? projected[0]?.slice(1, start, from) : projected[part];
+      return (own as Tensor).reshape([count, size, headSize]);
+    }) as [Tensor, Tensor, Tensor];
   }
 
   #ensurePositions(count: number): void {
