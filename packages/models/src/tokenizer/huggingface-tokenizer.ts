@@ -1,7 +1,7 @@
 import { Tokenizer as Backend } from '@huggingface/tokenizers';
 import type { ChatMessage } from '@saccade/core';
 import { ChatTemplate } from './chat-template.ts';
-import { withUnicodeDigits } from './pre-tokenizers.ts';
+import { withUnicodeSplits } from './pre-tokenizers.ts';
 import { tokenStream } from './token-stream.ts';
 import { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './types.ts';
 
@@ -80,7 +80,7 @@ function makeBackend(json: unknown): Backend {
   if (typeof json !== 'object' || json === null || !('model' in json)) {
     throw new TokenizerError('invalid', 'tokenizer.json is not an object with a model.');
   }
-  const preTokenizer = 'pre_tokenizer' in json ? withUnicodeDigits(json.pre_tokenizer) : null;
+  const preTokenizer = 'pre_tokenizer' in json ? withUnicodeSplits(json.pre_tokenizer) : null;
   try {
     return new Backend({ ...json, pre_tokenizer: preTokenizer }, {});
   } catch (cause) {
