@@ -12,6 +12,7 @@ import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
 import { type KernelTiming, Profiler } from '../profiling/profiler.ts';
 import {
+  bytesPerElement,
   type Dtype,
   decodeElements,
   encodeElements,
@@ -200,14 +201,15 @@ export class Gpu {
     return this.fromBytes(encodeElements(data, dtype), shape, dtype);
   }
 
-  /** A tensor of raw little-endian bytes in `dtype`. Quantized types take GGUF's block layout. */
+  /** A tensor of raw little-endian bytes in `dtype`. For quantized types see `quantizedTensor`. */
   fromBytes(bytes: Uint8Array, shape: Shape, dtype: PlainDtype): Tensor {
-    const expected = plainBytes(dtype, elementCount(shape));
-    if (bytes.byteLength !== expected && Math.ceil(bytes.byteLength / 4) * 4 !== expected) {
+    checkShape('shape', shape);
+    const expected = elementCount(shape) * bytesPerElement[dtype];
+    if (bytes.byteLength !== expected && bytes.byteLength !== plainBytes(dtype, elementCount(shape))) {
       throw new ShapeError('fromBytes', `${bytes.byteLength} bytes are not ${dtype}[${shape}] (${expected} bytes).`);
     }
     const tensor = this.empty(shape, dtype);
-    const rowBytes = bytes.byteLength / Math.max(shape[0] ?? 1, 1);
+    const rowBytes = expected / Math.max(shape[0] ?? 1, 1);
     for (const piece of tensor.storage.pieces) {
       const start = piece.rowStart * rowBytes;
       this.write(
@@ -406,6 +408,9 @@ export class Gpu {
       await this.synchronize();
       return new Profile(await profiler.finish());
     } finally {
+      // Passes recorded before a failure still hold the profiler's queries.
+      this.#recorder.submit();
+      await profiler.finish().catch(() => undefined);
       this.#recorder.profiler = undefined;
       profiler.dispose();
     }
@@ -535,8 +540,10 @@ export class Gpu {
       copy(pieces[0] as StoragePiece, span.start, span.bytes);
       return;
     }
-    if (!tensor.contiguous || tensor.offset !== 0)
-      throw new ShapeError('read', 'a view of a split tensor cannot be read.');
+    const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
+    if (!tensor.contiguous || tensor.offset !== 0 || tensor.shape[0] !== rows) {
+      throw new ShapeError('read', `[${tensor.shape}] is a view of a split tensor, which cannot be read.`);
+    }
     const rowElements = tensor.size / (tensor.shape[0] as number);
     for (const piece of pieces) copy(piece, 0, plainBytes(dtype, piece.rows * rowElements));
   }

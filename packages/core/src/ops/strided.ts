@@ -1,14 +1,14 @@
 import type { BufferRange } from '../device/bind-groups.ts';
 import type { PooledBuffer } from '../device/buffer-pool.ts';
 import type { Capabilities } from '../device/capabilities.ts';
-import type { Gpu } from '../device/gpu.ts';
+import type { Gpu, LaunchBinding } from '../device/gpu.ts';
 import { LimitError, ShapeError } from '../errors.ts';
 import { defineKernel, type KernelDefinition, type ParameterType, type Variant } from '../kernels/kernel.ts';
 import { elementAccess, narrowFunctions } from '../kernels/wgsl.ts';
 import { bytesPerElement, isQuantized, type PlainDtype } from '../tensor/dtype.ts';
 import { elementCount, isContiguous, type Shape } from '../tensor/shape.ts';
 import type { StoragePiece } from '../tensor/storage.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
 
 /**
  * Kernels over strided operands: one invocation makes `width` consecutive output elements from those of the inputs.
@@ -29,6 +29,8 @@ export interface StridedOperand {
   readonly offset: number;
   /** In elements, one per axis of the iteration shape. */
   readonly strides: readonly number[];
+  /** The tensor that this is all of, where it can be bound as such: debug checks look at whole tensors. */
+  readonly tensor?: Tensor | undefined;
 }
 
 /** The strided operand of a tensor in one piece, broadcast to the iteration shape. */
@@ -42,7 +44,13 @@ export function stridedOperand(operation: string, tensor: Tensor, shape: Shape =
   }
   const lead = shape.length - tensor.rank;
   const strides = shape.map((_, axis) => (tensor.shape[axis - lead] === 1 ? 0 : (tensor.strides[axis - lead] ?? 0)));
-  return { buffer: (piece as StoragePiece).buffer, dtype: tensor.dtype, offset: tensor.offset, strides };
+  return {
+    buffer: (piece as StoragePiece).buffer,
+    dtype: tensor.dtype,
+    offset: tensor.offset,
+    strides,
+    tensor: tensor.gpu.bindable(tensor) && tensor.size > 0 ? tensor : undefined,
+  };
 }
 
 /**
@@ -64,7 +72,7 @@ export interface StridedVariant extends Variant {
 
 interface Plan {
   readonly variant: StridedVariant;
-  readonly ranges: readonly BufferRange[];
+  readonly bindings: readonly LaunchBinding[];
   readonly parameters: readonly number[];
   readonly workgroups: number;
 }
@@ -153,7 +161,7 @@ function plan(operation: string, gpu: Gpu, shape: Shape, operands: readonly Stri
       modes: modes.join(),
       flat,
     },
-    ranges: bound.map((binding) => binding.range),
+    bindings: bound.map(({ range, offset }, index) => (offset === 0 ? operands[index]?.tensor : undefined) ?? range),
     parameters,
     workgroups: Math.ceil(total / width / workgroupSize),
   };
@@ -376,14 +384,14 @@ export function launchStrided<V extends Variant>(
   launch: StridedLaunch<V>,
 ): void {
   if (elementCount(launch.shape) === 0) return;
-  const { variant, ranges, parameters, workgroups } = plan(launch.operation, gpu, launch.shape, launch.operands);
+  const { variant, bindings, parameters, workgroups } = plan(launch.operation, gpu, launch.shape, launch.operands);
   const [total = 0] = parameters;
-  const bytes = ranges.reduce((sum, range) => sum + range.bytes, 0);
+  const bytes = bindings.reduce((sum, each) => sum + (each instanceof Tensor ? gpu.bytesOf(each) : each.bytes), 0);
   gpu.launch(
     kernel,
     { ...launch.variant, ...variant },
     {
-      bindings: ranges,
+      bindings,
       parameters: [...parameters, ...(launch.parameters ?? [])],
       workgroups,
       cost: { flops: total * (launch.flopsPerElement ?? 0), bytes },

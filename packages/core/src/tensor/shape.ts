@@ -20,8 +20,9 @@ export function contiguousStrides(shape: Shape): number[] {
   return strides;
 }
 
-/** Whether strides address the elements of `shape` densely in row-major order (axes of size 1 do not matter). */
+/** Whether strides address the elements of `shape` densely in row-major order (axes of size 1, and no elements, do not matter). */
 export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     const size = shape[axis] as number;

@@ -60,7 +60,8 @@ export class Tensor {
   reshape(shape: Shape): Tensor {
     const known = shape.reduce((product, size) => (size === -1 ? product : product * size), 1);
     const resolved = shape.map((size) => (size === -1 ? this.size / known : size));
-    if (elementCount(resolved) !== this.size || shape.filter((size) => size === -1).length > 1) {
+    const valid = resolved.every((size) => Number.isInteger(size) && size >= 0);
+    if (!valid || elementCount(resolved) !== this.size || shape.filter((size) => size === -1).length > 1) {
       throw new ShapeError('reshape', `[${this.shape}] has ${this.size} elements; [${shape}] does not fit them.`);
     }
     const strides = viewStrides(this.shape, this.strides, resolved);
