@@ -9,3 +9,4 @@ export type {
   LaneLayout,
   TokenList,
 } from './types.ts';
+export { type TopKeys, type TopKeysOptions, topKeys } from './top-keys.ts';

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { ArgumentError, type Gpu, ShapeError, type Tensor, topKeys } from '../src/index.ts';
+import { modestGpu, randomArray, sharedGpu } from '../src/testing/index.ts';
+
+interface Case {
+  readonly batches: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly valid: number;
+  readonly headSize: number;
+  readonly k: number;
+  readonly force: number;
+}
+
+/** Lists in f64: the k highest mean scores, ties to the lower position, the newest `force` always. */
+function reference(c: Case, q: Float32Array, keys: Float32Array, per: 'queryHead' | 'kvHead'): number[][] {
+  const group = c.heads / c.kvHeads;
+  const lists: number[][] = [];
+  for (let batch = 0; batch < c.batches; batch++) {
+    for (let row = 0; row < (per === 'kvHead' ? c.kvHeads : c.heads); row++) {
+      const kvHead = per === 'kvHead' ? row : Math.floor(row / group);
+      const members = per === 'kvHead' ? Array.from({ length: group }, (_, member) => row * group + member) : [row];
+      const scores = Array.from({ length: c.valid }, (_, key) => {
+        if (key >= c.valid - c.force) return Number.POSITIVE_INFINITY;
+        let sum = 0;
+        for (const head of members) {
+          for (let query = 0; query < c.queries; query++) {
+            for (let d = 0; d < c.headSize; d++) {
+              const own = q[((batch * c.heads + head) * c.queries + query) * c.headSize + d] as number;
+              sum += own * (keys[((batch * c.kvHeads + kvHead) * c.keys + key) * c.headSize + d] as number);
+            }
+          }
+        }
+        return sum / members.length / c.queries;
+      });
+      const order = scores.map((_, key) => key).sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+      lists.push(order.slice(0, c.k).sort((a, b) => a - b));
+    }
+  }
+  return lists;
+}
+
+async function check(gpu: Gpu, c: Case, per: 'queryHead' | 'kvHead', device: boolean): Promise<void> {
+  const q = randomArray(c.batches * c.heads * c.queries * c.headSize, 1);
+  const rows = randomArray(c.batches * c.kvHeads * c.keys * c.headSize, 2);
+  // Rows past the valid length hold NaN: reading one would show.
+  const poisoned = rows.map((value, index) => (Math.floor(index / c.headSize) % c.keys < c.valid ? value : Number.NaN));
+  const [indices] = await gpu.read([
+    gpu.tidy((): Tensor => {
+      const length = device ? gpu.tensor(new Array(c.batches).fill(c.valid), [c.batches], 'u32') : c.valid;
+      const keys = gpu.tensor(poisoned, [c.batches, c.kvHeads, c.keys, c.headSize]);
+      const query = gpu.tensor(q, [c.batches, c.heads, c.queries, c.headSize]);
+      return topKeys(query, keys, { k: c.k, per, keyLength: length, forceNewest: c.force }).indices;
+    }),
+  ]);
+  const expected = reference(c, q, rows, per);
+  const lists = expected.map((_, row) => [...(indices as Uint32Array).subarray(row * c.k, (row + 1) * c.k)]);
+  expect(lists).toEqual(expected);
+}
+
+const base: Case = { batches: 1, heads: 6, kvHeads: 2, queries: 1, keys: 97, valid: 97, headSize: 64, k: 13, force: 0 };
+
+describe('topKeys', () => {
+  for (const [name, change] of [
+    ['decode', {}],
+    ['a cache that is not full', { valid: 65 }],
+    ['the newest forced', { valid: 70, force: 3 }],
+    ['one key', { keys: 1, valid: 1, k: 1 }],
+    ['all keys', { k: 97 }],
+    ['a head size that is no multiple of four', { headSize: 18 }],
+    ['several queries and batches', { batches: 2, queries: 3, valid: 50 }],
+    ['multi-head attention', { heads: 2 }],
+    ['more keys than a tile of the selection', { keys: 1031, valid: 1031, k: 257, heads: 3, kvHeads: 1, headSize: 16 }],
+  ] as const) {
+    for (const per of ['queryHead', 'kvHead'] as const) {
+      it(`${name}, lists per ${per}`, async () => {
+        const c = { ...base, ...change };
+        await check(await sharedGpu(), c, per, false);
+        await check(await sharedGpu(), c, per, true);
+        await check(await modestGpu(), c, per, false);
+      });
+    }
+  }
+
+  it('gives ties to the lower position', async () => {
+    const gpu = await sharedGpu();
+    const [indices] = await gpu.read([
+      gpu.tidy(() => {
+        const keys = gpu.tensor(new Float32Array(40 * 16).fill(1), [1, 1, 40, 16]);
+        return topKeys(gpu.tensor(new Float32Array(16).fill(1), [1, 1, 1, 16]), keys, { k: 5, per: 'queryHead' })
+          .indices;
+      }),
+    ]);
+    expect([...(indices as Uint32Array)]).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('refuses what does not fit', async () => {
+    const gpu = await sharedGpu();
+    gpu.tidy(() => {
+      const q = gpu.zeros([1, 4, 1, 16]);
+      const keys = gpu.zeros([1, 2, 8, 16]);
+      expect(() => topKeys(q, keys, { k: 0, per: 'queryHead' })).toThrow(ArgumentError);
+      expect(() => topKeys(q, keys, { k: 9, per: 'queryHead' })).toThrow(/k: got 9.*1 to 8/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', keyLength: 9 })).toThrow(/keyLength/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', forceNewest: 3 })).toThrow(/forceNewest/);
+      expect(() => topKeys(q, gpu.zeros([1, 3, 8, 16]), { k: 2, per: 'queryHead' })).toThrow(ShapeError);
+    });
+  });
+});
