@@ -105,7 +105,7 @@ describe('decoding one token at a time', () => {
       const text = tokenizer.decode(ids, { skipSpecialTokens: false });
       expect(pieces.join('')).toBe(decoded ?? text);
       if (!text.includes('\ufffd')) for (const piece of pieces) expect(piece).not.toContain('\ufffd');
-      for (const piece of pieces) expect(piece.isWellFormed(), JSON.stringify(piece)).toBe(true);
+      for (const piece of pieces) expect(piece).not.toMatch(/\p{Surrogate}/u);
     }
   });
 

@@ -48,14 +48,9 @@ function impatientFetch({ hubUrl, hubTimeout, options }: SourceRequest): typeof 
       return await fetch(input, { ...init, signal: AbortSignal.any(signals) });
     } catch (cause) {
       if (silence.signal.aborted) throw new SourceMiss(`no answer from ${hubUrl} within ${hubTimeout / 1000} s`);
-      throw new Error(`${hubUrl} cannot be reached`, { cause: innermostCause(cause) });
+      throw new Error(`${hubUrl} cannot be reached`, { cause });
     } finally {
       clearTimeout(timer);
     }
   };
-}
-
-/** Node hides why a connection failed behind "fetch failed". */
-function innermostCause(error: unknown): unknown {
-  return error instanceof Error && error.cause instanceof Error ? innermostCause(error.cause) : error;
 }

@@ -64,5 +64,9 @@ async function lookIn(source: ModelSourceName, request: SourceRequest): Promise<
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof SourceMiss || !(error.cause instanceof Error)) return error.message;
-  return `${error.message} (${error.cause.message})`;
+  return `${error.message.replace(/\.$/, '')} (${innermost(error.cause).message})`;
+}
+
+function innermost(error: Error): Error {
+  return error.cause instanceof Error ? innermost(error.cause) : error;
 }

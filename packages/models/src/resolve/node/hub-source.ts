@@ -2,7 +2,6 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openHubFiles } from '../hub-files.ts';
 import { type ModelSource, requireRepository, SourceMiss } from '../model-source.ts';
-import type { DownloadProgress } from '../types.ts';
 import { installInCache } from './cache-folder.ts';
 
 /** How much longer than for an answer one waits while an answer is under way. */
@@ -15,15 +14,17 @@ export const hubSource: ModelSource = async (request) => {
   const { onProgress } = request.options;
   return installInCache({ ...request, repository }, 'hub', async (folder) => {
     for (const [file, blob] of blobs) {
-      await save(blob, join(folder, file), bodyPatience * request.hubTimeout, (loadedBytes) => {
-        onProgress?.({ source: 'hub', file, loadedBytes, totalBytes: blob.size } satisfies DownloadProgress);
+      const onBytes = (loadedBytes: number) =>
+        onProgress?.({ source: 'hub', file, loadedBytes, totalBytes: blob.size });
+      await save(blob, join(folder, file), bodyPatience * request.hubTimeout, onBytes).catch((cause: unknown) => {
+        throw cause instanceof SourceMiss ? cause : new Error(`the download of ${file} broke off`, { cause });
       });
     }
   });
 };
 
 /** Writes a Blob to a file as it arrives. @throws SourceMiss where it stops or ends early */
-async function save(blob: Blob, path: string, timeout: number, onBytes: (count: number) => void): Promise<void> {
+async function save(blob: Blob, path: string, timeout: number, onBytes: (count: number) => unknown): Promise<void> {
   const file = await open(path, 'wx');
   const reader = blob.stream().getReader();
   try {

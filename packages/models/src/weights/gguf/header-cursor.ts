@@ -22,6 +22,11 @@ export class HeaderCursor {
     this.#source = source;
   }
 
+  /** Name of the file, for messages. */
+  get file(): string {
+    return this.#source.name;
+  }
+
   /** Offset in the file of the next byte. */
   get position(): number {
     return this.#windowStart + this.#at;

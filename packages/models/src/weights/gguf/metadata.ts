@@ -39,12 +39,12 @@ export async function readValue(cursor: HeaderCursor, type: number, depth = 0): 
   }
   if (type === stringType) return readString(cursor);
   if (type === arrayType) return readArray(cursor, depth);
-  throw new WeightFileError('corrupt', `The metadata holds a value of the unknown type ${type}.`);
+  throw new WeightFileError('corrupt', `${cursor.file}: the metadata holds a value of the unknown type ${type}.`);
 }
 
 async function readArray(cursor: HeaderCursor, depth: number): Promise<MetadataValue[]> {
   if (depth === maximumDepth) {
-    throw new WeightFileError('corrupt', `The metadata nests arrays more than ${maximumDepth} deep.`);
+    throw new WeightFileError('corrupt', `${cursor.file}: the metadata nests arrays more than ${maximumDepth} deep.`);
   }
   await cursor.require(12);
   const type = cursor.u32();
@@ -54,7 +54,7 @@ async function readArray(cursor: HeaderCursor, depth: number): Promise<MetadataV
   if (count > cursor.remaining / elementBytes) {
     throw new WeightFileError(
       'truncated',
-      `The metadata announces an array of ${count} elements, more than the file holds.`,
+      `${cursor.file}: the metadata announces an array of ${count} elements, more than the file holds.`,
     );
   }
   const values: MetadataValue[] = [];
