@@ -28,8 +28,10 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
     const rows = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
     gpu.launch(vectorKernel, { ...variant, rows }, { ...launch, workgroups: tileCount(product, rows, vectorColumns) });
   } else {
-    const tile = lanesTile(product.rows, product.right.format);
     const broadcast = gpu.capabilities.subgroups && gpu.capabilities.subgroupMinSize >= 8;
+    const fastest = lanesTile(product.rows, product.right.format);
+    // Without broadcasts every row of the register tile costs loads of its own, so more rows only make longer code.
+    const tile = broadcast ? fastest : { ...fastest, rowsPerLane: Math.min(fastest.rowsPerLane, 2) };
     gpu.launch(
       lanesKernel,
       { ...variant, ...tile, broadcast },
