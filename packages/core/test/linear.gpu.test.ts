@@ -12,10 +12,16 @@ import {
   ShapeError,
   type Tensor,
 } from '@saccade/core';
-import { assertClose, hardwareKernelsGpu, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
+import {
+  assertClose,
+  dequantizeReference,
+  hardwareKernelsGpu,
+  linearReference,
+  modestGpu,
+  randomArray,
+  sharedGpu,
+} from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import { dequantizeReference } from '../src/testing/reference/dequantize.ts';
-import { linearReference } from '../src/testing/reference/matmul.ts';
 import { goldenTensors } from './golden-tensors.ts';
 import { randomGguf } from './quantized-blocks.ts';
 

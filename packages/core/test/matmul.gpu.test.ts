@@ -1,8 +1,7 @@
 import { ArgumentError, linear, type MatmulSchedule, matmul, ShapeError, type Tensor } from '@saccade/core';
-import { assertClose, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
+import { assertClose, matmulReference, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { matmulReference } from '../src/testing/reference/matmul.ts';
 import { goldenTensors } from './golden-tensors.ts';
 
 const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile'];

@@ -3,6 +3,7 @@ export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';
+export { dequantizeReference } from './reference/dequantize.ts';
 export {
   binaryReference,
   elementwiseReference,
@@ -10,6 +11,7 @@ export {
   unaryReference,
 } from './reference/elementwise.ts';
 export { embeddingReference } from './reference/embedding.ts';
+export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
 export { layerNormReference, rmsNormReference } from './reference/norm.ts';
 export { reduceReference } from './reference/reduce.ts';
