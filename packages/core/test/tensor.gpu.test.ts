@@ -134,6 +134,18 @@ it('refuses views that do not exist', async () => {
   await expect(x.read()).rejects.toThrow(DisposedError);
 });
 
+it('rows of a quantized tensor cannot be bound by themselves', async () => {
+  const gpu = await sharedGpu();
+  const x = gpu.empty([4, 32], 'q4_0');
+  expect(gpu.bindable(x)).toBe(true);
+  for (const part of [x.slice(0, 1, 3), x.slice(0, 0, 2)]) {
+    expect(gpu.bindable(part)).toBe(false);
+    expect(() => gpu.range(part, 'test')).toThrow(/part of a quantized tensor/);
+    part.dispose();
+  }
+  x.dispose();
+});
+
 it('an upload replaces what earlier commands wrote, and is seen by later ones', async () => {
   const gpu = await sharedGpu();
   const first = gpu.tensor([1, 2, 3, 4]);

@@ -297,7 +297,12 @@ export class Gpu {
     if (!tensor.contiguous)
       throw new ShapeError(operation, `needs contiguous tensors; [${tensor.shape}] has strides [${tensor.strides}].`);
     const buffer = (piece as StoragePiece).buffer;
-    if (isQuantized(tensor.dtype)) return { buffer, offset: 0, bytes: buffer.bytes };
+    if (isQuantized(tensor.dtype)) {
+      if (!isWholeQuantized(tensor)) {
+        throw new ShapeError(operation, `[${tensor.shape}] is a view of part of a quantized tensor.`);
+      }
+      return { buffer, offset: 0, bytes: buffer.bytes };
+    }
     const offset = (tensor.offset * plainBytes(tensor.dtype, 2)) / 2;
     if (offset % this.capabilities.storageAlignment !== 0) {
       throw new ShapeError(
@@ -312,7 +317,7 @@ export class Gpu {
   /** Whether {@link range} accepts the tensor as it is. */
   bindable(tensor: Tensor): boolean {
     if (!tensor.contiguous || tensor.storage.pieces.length > 1) return false;
-    if (isQuantized(tensor.dtype)) return true;
+    if (isQuantized(tensor.dtype)) return isWholeQuantized(tensor);
     return ((tensor.offset * plainBytes(tensor.dtype, 2)) / 2) % this.capabilities.storageAlignment === 0;
   }
 
@@ -563,6 +568,12 @@ export class Gpu {
       throw failure;
     }
   }
+}
+
+/** Whether a quantized tensor is all of its storage: the scales stand behind all quants, so rows cannot be cut out. */
+function isWholeQuantized(tensor: Tensor): boolean {
+  const rows = tensor.storage.pieces.reduce((sum, piece) => sum + piece.rows, 0);
+  return tensor.offset === 0 && tensor.shape[0] === rows;
 }
 
 /** Elements [start, end) of the storage that a strided tensor touches. */
