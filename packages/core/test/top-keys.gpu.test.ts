@@ -42,21 +42,27 @@ function reference(c: Case, q: Float32Array, keys: Float32Array, per: 'queryHead
   return lists;
 }
 
+async function readAndDispose(tensor: Tensor): Promise<Uint32Array> {
+  const data = await tensor.read();
+  tensor.dispose();
+  return data as Uint32Array;
+}
+
 async function check(gpu: Gpu, c: Case, per: 'queryHead' | 'kvHead', device: boolean): Promise<void> {
   const q = randomArray(c.batches * c.heads * c.queries * c.headSize, 1);
   const rows = randomArray(c.batches * c.kvHeads * c.keys * c.headSize, 2);
   // Rows past the valid length hold NaN: reading one would show.
   const poisoned = rows.map((value, index) => (Math.floor(index / c.headSize) % c.keys < c.valid ? value : Number.NaN));
-  const [indices] = await gpu.read([
+  const indices = await readAndDispose(
     gpu.tidy((): Tensor => {
       const length = device ? gpu.tensor(new Array(c.batches).fill(c.valid), [c.batches], 'u32') : c.valid;
       const keys = gpu.tensor(poisoned, [c.batches, c.kvHeads, c.keys, c.headSize]);
       const query = gpu.tensor(q, [c.batches, c.heads, c.queries, c.headSize]);
       return topKeys(query, keys, { k: c.k, per, keyLength: length, forceNewest: c.force }).indices;
     }),
-  ]);
+  );
   const expected = reference(c, q, rows, per);
-  const lists = expected.map((_, row) => [...(indices as Uint32Array).subarray(row * c.k, (row + 1) * c.k)]);
+  const lists = expected.map((_, row) => [...indices.subarray(row * c.k, (row + 1) * c.k)]);
   expect(lists).toEqual(expected);
 }
 
@@ -86,14 +92,14 @@ describe('topKeys', () => {
 
   it('gives ties to the lower position', async () => {
     const gpu = await sharedGpu();
-    const [indices] = await gpu.read([
+    const indices = await readAndDispose(
       gpu.tidy(() => {
         const keys = gpu.tensor(new Float32Array(40 * 16).fill(1), [1, 1, 40, 16]);
         return topKeys(gpu.tensor(new Float32Array(16).fill(1), [1, 1, 1, 16]), keys, { k: 5, per: 'queryHead' })
           .indices;
       }),
-    ]);
-    expect([...(indices as Uint32Array)]).toEqual([0, 1, 2, 3, 4]);
+    );
+    expect([...indices]).toEqual([0, 1, 2, 3, 4]);
   });
 
   it('refuses what does not fit', async () => {
