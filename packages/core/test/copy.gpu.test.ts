@@ -169,11 +169,14 @@ it('copies and casts tensors over the binding limit piece by piece', async () =>
   });
   const wide = cast(marked, 'f32');
   expect(wide.storage.pieces.length).toBe(2);
+  const before = gpu.stats().liveBytes;
   copyInto(x, wide);
+  expect(gpu.stats().liveBytes).toBe(before);
   const narrow = cast(x, 'bf16');
   for (const row of [65_535, rows - 1]) {
     const view = narrow.slice(0, row, row + 1);
     assertClose(await view.read(), await last.read(), { relative: 2 ** -8, name: `row ${row}` });
+    view.dispose();
   }
   const view = x.slice(0, 1, 3);
   expect(() => contiguous(view)).toThrow(LimitError);

@@ -142,7 +142,9 @@ describe.each([
     });
     const long = gpu.zeros([2, 2, 2, 2, 2, 2, 2]);
     const ones = gpu.zeros([1, 2, 1, 2, 1, 2, 1]);
+    const before = gpu.stats().liveBytes;
     expect(() => core.add(long, ones)).toThrow(core.ShapeError);
+    expect(gpu.stats().liveBytes).toBe(before);
     for (const tensor of [x, y, out, long, ones]) tensor.dispose();
   });
 

@@ -1,5 +1,5 @@
 import { ArgumentError, LimitError, ShapeError } from '../errors.ts';
-import { bytesPerElement, isQuantized, type PlainDtype } from '../tensor/dtype.ts';
+import { bytesPerElement, isQuantized, type PlainDtype, plainBytes } from '../tensor/dtype.ts';
 import { resolveAxis, sameShape } from '../tensor/shape.ts';
 import type { StoragePiece } from '../tensor/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -82,10 +82,10 @@ export function copyInto(target: Tensor, source: Tensor): void {
   const dtype = plainDtype('copyInto', source);
   const split = target.storage.pieces.length > 1 && source.storage.pieces.length > 1;
   if (split && dtype === target.dtype && sameShape(target.shape, source.shape) && isWhole(target) && isWhole(source)) {
+    const rowElements = target.size / (target.shape[0] as number);
     target.storage.pieces.forEach((piece, index) => {
       const from = source.storage.pieces[index] as StoragePiece;
-      const bytes = target.gpu.bytesOf(target.slice(0, 0, 1)) * piece.rows;
-      target.gpu.copyBytes(wholeRange(from), wholeRange(piece), bytes);
+      target.gpu.copyBytes(wholeRange(from), wholeRange(piece), plainBytes(dtype, piece.rows * rowElements));
     });
     return;
   }

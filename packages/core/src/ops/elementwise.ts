@@ -103,33 +103,37 @@ function resultDtype(name: string, operation: Pick<Operation, 'kinds'>, a: Dtype
 }
 
 function unary(operation: UnaryName, x: Tensor): Tensor {
-  const out = x.gpu.empty(x.shape, resultDtype(operation, unaryOperations[operation], x.dtype));
-  launchStrided(x.gpu, unaryKernel, {
-    operation,
-    shape: x.shape,
-    operands: [stridedOperand(operation, out), stridedOperand(operation, x)],
-    variant: { operation },
-    flopsPerElement: unaryOperations[operation].flops,
+  return x.gpu.tidy(() => {
+    const out = x.gpu.empty(x.shape, resultDtype(operation, unaryOperations[operation], x.dtype));
+    launchStrided(x.gpu, unaryKernel, {
+      operation,
+      shape: x.shape,
+      operands: [stridedOperand(operation, out), stridedOperand(operation, x)],
+      variant: { operation },
+      flopsPerElement: unaryOperations[operation].flops,
+    });
+    return out;
   });
-  return out;
 }
 
 function binary(operation: BinaryName, a: Tensor, b: Tensor): Tensor {
   const dtype = resultDtype(operation, binaryOperations[operation], a.dtype, b.dtype);
   const shape = broadcastShapes(operation, a.shape, b.shape);
-  const out = a.gpu.empty(shape, dtype);
-  launchStrided(a.gpu, binaryKernel, {
-    operation,
-    shape,
-    operands: [
-      stridedOperand(operation, out),
-      stridedOperand(operation, a, shape),
-      stridedOperand(operation, b, shape),
-    ],
-    variant: { operation },
-    flopsPerElement: binaryOperations[operation].flops,
+  return a.gpu.tidy(() => {
+    const out = a.gpu.empty(shape, dtype);
+    launchStrided(a.gpu, binaryKernel, {
+      operation,
+      shape,
+      operands: [
+        stridedOperand(operation, out),
+        stridedOperand(operation, a, shape),
+        stridedOperand(operation, b, shape),
+      ],
+      variant: { operation },
+      flopsPerElement: binaryOperations[operation].flops,
+    });
+    return out;
   });
-  return out;
 }
 
 /*
@@ -246,14 +250,16 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
 export function scale(x: Tensor, factor: number, offset = 0): Tensor {
   if (!Number.isFinite(factor)) throw new ArgumentError('scale: factor', factor, 'a finite number');
   if (!Number.isFinite(offset)) throw new ArgumentError('scale: offset', offset, 'a finite number');
-  const out = x.gpu.empty(x.shape, resultDtype('scale', { kinds: float }, x.dtype));
-  launchStrided(x.gpu, scaleKernel, {
-    operation: 'scale',
-    shape: x.shape,
-    operands: [stridedOperand('scale', out), stridedOperand('scale', x)],
-    variant: {},
-    parameters: [factor, offset],
-    flopsPerElement: 2,
+  return x.gpu.tidy(() => {
+    const out = x.gpu.empty(x.shape, resultDtype('scale', { kinds: float }, x.dtype));
+    launchStrided(x.gpu, scaleKernel, {
+      operation: 'scale',
+      shape: x.shape,
+      operands: [stridedOperand('scale', out), stridedOperand('scale', x)],
+      variant: {},
+      parameters: [factor, offset],
+      flopsPerElement: 2,
+    });
+    return out;
   });
-  return out;
 }
