@@ -5,6 +5,7 @@ export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch } fro
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
 export * from './errors.ts';
 export { defineKernel, type KernelDefinition, type KernelSource, type Variant } from './kernels/kernel.ts';
+export { type Compacted, compact, maskPositions, type Positions } from './ops/compact.ts';
 export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
 export {
@@ -35,6 +36,7 @@ export { gather, scatterRows } from './ops/gather.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export { type PrefixSumOptions, prefixSum } from './ops/prefix-sum.ts';
 export { type ArgmaxOptions, argmax, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
 export {
@@ -45,8 +47,8 @@ export {
   ropeFrequencies,
   ropeTable,
 } from './ops/rope-table.ts';
-export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
+export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { Profile } from './profiling/profile.ts';
@@ -82,11 +84,11 @@ export {
 } from './protocol/model-handle.ts';
 export { nearNames } from './protocol/near-names.ts';
 export * from './protocol/option-schema.ts';
-export * from './statistics/index.ts';
-export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
-export type { Shape } from './tensor/shape.ts';
-export { Tensor } from './tensor/tensor.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';
 export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniformNumbers } from './random/uniform.ts';
+export * from './statistics/index.ts';
+export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
+export type { Shape } from './tensor/shape.ts';
+export { Tensor } from './tensor/tensor.ts';

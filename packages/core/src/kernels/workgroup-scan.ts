@@ -11,25 +11,37 @@ fn less_wide(a: vec2u, b: vec2u) -> bool {
   return a.y < b.y || (a.y == b.y && a.x < b.x);
 }`;
 
+/** What a workgroup scan adds up. */
+export interface WorkgroupScan {
+  readonly name: string;
+  /** WGSL type of the summands. */
+  readonly type: string;
+  /** 8, or a multiple of 16 up to 256. */
+  readonly lanes: number;
+  /** WGSL expression of the sum of two; by default `+`. */
+  readonly add?: (a: string, b: string) => string;
+}
+
 /**
- * Declares `<name>(lane, own: vec2u) -> vec2u`: the sum of `own` over all lower lanes of the workgroup; afterwards
- * `<name>_total` holds the sum over all lanes. Call in uniform control flow. `lanes` is 8, or a multiple of 16 up to 256.
+ * Declares `<name>(lane, own) -> type`: the sum of `own` over all lower lanes of the workgroup; afterwards
+ * `<name>_total` holds the sum over all lanes. Call in uniform control flow.
  *
- * Two levels of serial sums over 16: four barriers, where a logarithmic scan needs two per step.
+ * Two levels of serial sums over 16: four barriers, where a logarithmic scan needs two per step. The order of summation
+ * is fixed, so that float sums reproduce.
  */
-function scanFunction(name: string, lanes: number, add: (a: string, b: string) => string): string {
+export function workgroupScanFunction({ name, type, lanes, add = (a, b) => `${a} + ${b}` }: WorkgroupScan): string {
   const size = Math.min(lanes, 16);
   const groups = lanes / size;
   return `
-var<workgroup> ${name}_items: array<vec2u, ${lanes}>;
-var<workgroup> ${name}_groups: array<vec2u, ${groups}>;
-var<workgroup> ${name}_total: vec2u;
-fn ${name}(lane: u32, own: vec2u) -> vec2u {
+var<workgroup> ${name}_items: array<${type}, ${lanes}>;
+var<workgroup> ${name}_groups: array<${type}, ${groups}>;
+var<workgroup> ${name}_total: ${type};
+fn ${name}(lane: u32, own: ${type}) -> ${type} {
   workgroupBarrier();
   ${name}_items[lane] = own;
   workgroupBarrier();
   if (lane < ${groups}u) {
-    var sum = vec2u(0u);
+    var sum = ${type}();
     for (var i = lane * ${size}u; i < lane * ${size}u + ${size}u; i++) {
       let item = ${name}_items[i];
       ${name}_items[i] = sum;
@@ -39,7 +51,7 @@ fn ${name}(lane: u32, own: vec2u) -> vec2u {
   }
   workgroupBarrier();
   if (lane == 0u) {
-    var sum = vec2u(0u);
+    var sum = ${type}();
     for (var i = 0u; i < ${groups}u; i++) {
       let item = ${name}_groups[i];
       ${name}_groups[i] = sum;
@@ -52,12 +64,12 @@ fn ${name}(lane: u32, own: vec2u) -> vec2u {
 }`;
 }
 
-/** `scan_pairs`: scans two independent u32 counts. See {@link scanFunction}. */
+/** `scan_pairs`: scans two independent u32 counts as a vec2u. See {@link workgroupScanFunction}. */
 export function scanPairsFunction(lanes: number): string {
-  return scanFunction('scan_pairs', lanes, (a, b) => `${a} + ${b}`);
+  return workgroupScanFunction({ name: 'scan_pairs', type: 'vec2u', lanes });
 }
 
-/** `scan_wide`: scans one 64-bit count; needs {@link wideFunctions}. */
+/** `scan_wide`: scans one 64-bit count as a vec2u; needs {@link wideFunctions}. */
 export function scanWideFunction(lanes: number): string {
-  return scanFunction('scan_wide', lanes, (a, b) => `add_wide(${a}, ${b})`);
+  return workgroupScanFunction({ name: 'scan_wide', type: 'vec2u', lanes, add: (a, b) => `add_wide(${a}, ${b})` });
 }

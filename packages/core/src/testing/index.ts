@@ -14,6 +14,7 @@ export { embeddingReference } from './reference/embedding.ts';
 export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
 export { layerNormReference, rmsNormReference } from './reference/norm.ts';
+export { prefixSumReference } from './reference/prefix-sum.ts';
 export { reduceReference } from './reference/reduce.ts';
 export { ropeReference } from './reference/rope.ts';
 export { type SampledReference, type SampleReferenceOptions, sampleTokenReference } from './reference/sampling.ts';
