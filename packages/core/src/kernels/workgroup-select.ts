@@ -65,39 +65,77 @@ fn ${name}(lane: u32, base: u32, length: u32, wanted: u32) -> vec2u {
 };
 
 const unrolled = [0, 8, 16, 24];
+/** Passes over the whole list, and how many of the keys that are then still possible an invocation can remember. */
+const fullPasses = 5;
+const remembered = 128;
+
+const countReached = (keys: readonly string[]) =>
+  keys
+    .map((key) => `own += vec3u(u32(${key} >= first), u32(${key} >= second), u32(${key} >= third));`)
+    .join('\n        ');
 
 /**
  * For software adapters, where atomics run one by one and comparisons eight at a time: two bits of the key per pass, by
  * counting the keys that reach each of three thresholds. Eight invocations are one vector, whose barriers cost nothing.
+ * After ten bits few keys are left as a rule; where they fit, the remaining passes look at those only.
  */
 const comparisonSelect: WorkgroupSelect = {
   lanes: 8,
   declarations: `
 var<workgroup> select_reached: array<vec3u, 8>;
-var<workgroup> select_found: vec2u;`,
+var<workgroup> select_found: vec2u;
+var<workgroup> select_left: array<u32, ${8 * remembered}>;`,
   declare: (name, key) => `
 fn ${name}(lane: u32, base: u32, length: u32, wanted: u32) -> vec2u {
   var threshold = 0u;
   var above = 0u;
+  var left = 0u;
+  var above_left = 0u;
+  var narrowed = false;
   for (var digit = 0u; digit < 16u; digit++) {
     let shift = 30u - 2u * digit;
     let first = threshold + (1u << shift);
     let second = threshold + (2u << shift);
     let third = threshold + (3u << shift);
-    var own = vec3u(0u);
-    var at = lane;
-    for (; at + 24u < length; at += 32u) {
-      ${unrolled.map((step) => `let key_${step} = ${key(`base + at + ${step}u`)};`).join('\n      ')}
-      ${unrolled.map((step) => `own += vec3u(u32(key_${step} >= first), u32(key_${step} >= second), u32(key_${step} >= third));`).join('\n      ')}
+    if (digit == ${fullPasses}u) {
+      for (var at = lane; at < length; at += 8u) {
+        let key = ${key('base + at')};
+        if ((key ^ threshold) < ${2 ** (32 - 2 * fullPasses)}u) {
+          if (left < ${remembered}u) { select_left[lane * ${remembered}u + left] = key; }
+          left++;
+        }
+      }
+      select_reached[lane].x = left;
+      workgroupBarrier();
+      if (lane == 0u) {
+        var most = 0u;
+        for (var i = 0u; i < 8u; i++) { most = max(most, select_reached[i].x); }
+        select_found = vec2u(most, 0u);
+      }
+      narrowed = workgroupUniformLoad(&select_found).x <= ${remembered}u;
+      above_left = select(0u, above, narrowed);
     }
-    for (; at < length; at += 8u) {
-      let key = ${key('base + at')};
-      own += vec3u(u32(key >= first), u32(key >= second), u32(key >= third));
+    var own = vec3u(0u);
+    if (narrowed) {
+      for (var i = 0u; i < left; i++) {
+        let key = select_left[lane * ${remembered}u + i];
+        ${countReached(['key'])}
+      }
+    } else {
+      var at = lane;
+      for (; at + 24u < length; at += 32u) {
+        ${unrolled.map((step) => `let key_${step} = ${key(`base + at + ${step}u`)};`).join('\n        ')}
+        ${countReached(unrolled.map((step) => `key_${step}`))}
+      }
+      for (; at < length; at += 8u) {
+        let key = ${key('base + at')};
+        ${countReached(['key'])}
+      }
     }
     select_reached[lane] = own;
     workgroupBarrier();
     if (lane == 0u) {
-      var sum = vec3u(0u);
+      var sum = vec3u(above_left);
       for (var i = 0u; i < 8u; i++) { sum += select_reached[i]; }
       if (sum.z >= wanted) { select_found = vec2u(third, above); }
       else if (sum.y >= wanted) { select_found = vec2u(second, sum.z); }
