@@ -15,6 +15,10 @@ describe('options', () => {
     expect(all[13]).toBe('select');
   });
 
+  it('re-selects at layer 13 of SmolLM2-135M’s 30, where its profile and its quality agree', () => {
+    expect(roles({}, 30).lastIndexOf('select')).toBe(13);
+  });
+
   it('takes several re-selection layers', () => {
     expect(roles({ sparseLayerStart: 0, reselectionLayers: [2, 4] }, 6)).toEqual([
       'select',

@@ -1,0 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { optionsTable } from '@saccade/core';
+import { expect, it } from 'vitest';
+import { tidalDecodeOptions } from '../src/index.ts';
+
+it('the README’s table of options is the schema’s', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  expect(readme).toContain(optionsTable(tidalDecodeOptions));
+});
