@@ -69,7 +69,7 @@ function* qualityCharts(group: Group): Generator<Chart> {
         title: `${label} against budget`,
         xLabel: 'Budget: share of the context that may be read',
         xForm: 'share',
-        yLog: name === 'klToDense' && budgeted.every(({ measure }) => spreadOf(measure).centre > 0),
+        yLog: logarithmic.includes(name) && budgeted.every(({ measure }) => spreadOf(measure).centre > 0),
         facets,
         series: seriesNames(group, [...dense, ...budgeted]),
         points: budgeted.map(({ row, measure }) => point(group, row, row.budget as number, measure, facetOf(row))),
@@ -93,6 +93,9 @@ function* qualityCharts(group: Group): Generator<Chart> {
     }
   }
 }
+
+/** Qualities that span decades between methods. */
+const logarithmic: readonly string[] = ['klToDense', 'perplexity'];
 
 function* timeCharts(group: Group): Generator<Chart> {
   for (const name of timeNames) {
