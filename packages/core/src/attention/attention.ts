@@ -1,10 +1,14 @@
 import type { LaunchBinding } from '../device/gpu.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { checkInputs } from './check-inputs.ts';
+import { attentionCost } from './cost.ts';
 import type { AttentionDtype } from './elements.ts';
+import type { TileLoopVariant } from './layout.ts';
+import { mergeResultParts } from './merge.ts';
+import { planAttention } from './plan.ts';
 import { resultBuffer, resultViews } from './result.ts';
 import { inQuads, stridedInput } from './strided-input.ts';
-import { layoutOf, tileLoop } from './tile-loop.ts';
+import { rowsPerWorkgroup, tileLoop } from './tile-loop.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
 
 /**
@@ -28,38 +32,54 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     stridedInput(gpu, 'attention', 'v', v),
   ] as const;
   const [query, key, value] = inputs;
-  const { keyLength = keys, queryLength = queries, tokens } = options;
+  const { keyLength = keys, queryLength = queries, tokens, slidingWindow } = options;
   const counts = tokens?.counts;
-  const listLength = tokens ? (tokens.indices.shape[2] as number) : 0;
-  const variant = {
-    layout: 'rows',
-    access: 'staged',
+  const listLength = tokens?.indices.shape[2] ?? 0;
+  const listCount = typeof counts === 'number' ? counts : listLength;
+  const keyBound = typeof keyLength === 'number' ? keyLength : keys;
+  const queryBound = typeof queryLength === 'number' ? queryLength : queries;
+  const windowed = (entries: number) =>
+    slidingWindow === undefined || !options.causal ? entries : Math.min(entries, slidingWindow + queries);
+  const plan = planAttention(gpu.capabilities, {
+    shape,
+    listsPerQueryHead: tokens?.per === 'queryHead',
+    capacityEntries: tokens ? listLength : windowed(keys),
+    entries: tokens ? listCount : windowed(keyBound),
+    override: options.plan,
+  });
+  const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
+  const variant: TileLoopVariant = {
+    layout: plan.layout,
+    access: plan.access,
     headSize,
     queryDtype: q.dtype as AttentionDtype,
     keyDtype: k.dtype as AttentionDtype,
     vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
-    sharedRows: 1,
-    causal: options.causal ?? false,
-    window: options.slidingWindow !== undefined,
+    sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
+    // A single query at the last key sees every key.
+    causal:
+      options.causal === true &&
+      (queries > 1 || queryBound !== queries || options.queryOffset !== undefined || queryLength instanceof Tensor),
+    window: slidingWindow !== undefined,
     keyLengths: keyLength instanceof Tensor,
     queryLengths: queryLength instanceof Tensor,
     list: tokens !== undefined,
     listCounts: counts instanceof Tensor,
-    statistics: options.returnLogSumExp === true || options.returnRowMaximum === true,
+    statistics: statistics || plan.parts > 1,
     counting: options.keyRowCounter !== undefined,
-  } as const;
+  };
+  const queryRows = rowsPerWorkgroup[plan.layout][plan.access] ?? plan.sharedRows;
+  const rowGroups =
+    plan.layout === 'rows'
+      ? heads * Math.ceil(queries / queryRows)
+      : (heads / plan.sharedHeads) * Math.ceil((queries * plan.sharedHeads) / queryRows);
   return gpu.tidy(() => {
-    const parts = 1;
-    const result = resultBuffer(gpu, shape, parts, variant.statistics);
+    const result = resultBuffer(gpu, shape, plan.parts, variant.statistics);
     const bindings: LaunchBinding[] = [query.range, key.range, value.range];
     for (const tensor of [keyLength, queryLength, tokens?.indices, counts])
       if (tensor instanceof Tensor) bindings.push(tensor);
     bindings.push(result.buffer);
     if (options.keyRowCounter) bindings.push(options.keyRowCounter);
-    const layout = layoutOf(variant)(variant, gpu.capabilities);
-    const keyBound = typeof keyLength === 'number' ? keyLength : keys;
-    const seen = tokens ? Math.min(listLength, keyBound) : keyBound;
-    const queryBound = typeof queryLength === 'number' ? queryLength : queries;
     gpu.launch(tileLoop, variant, {
       bindings,
       parameters: [
@@ -69,24 +89,29 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
         queries,
         queryBound,
         keyBound,
+        headSize,
         Math.ceil(headSize / 4),
         options.scale ?? 1 / Math.sqrt(headSize),
-        options.slidingWindow ?? 0,
+        slidingWindow ?? 0,
         options.queryOffset ?? 0,
         options.queryOffset === undefined ? 0 : 1,
         ...[query, key, value].flatMap(({ start, strides }) => [start, ...strides.slice(0, 3)]),
+        0,
+        8,
+        plan.sharedHeads,
         listLength,
-        typeof counts === 'number' ? Math.min(counts, listLength) : listLength,
+        listCount,
         tokens?.per === 'kvHead' ? kvHeads : heads,
         tokens?.per === 'kvHead' ? heads / kvHeads : 1,
-        parts,
+        plan.launchedParts,
         result.logSumExpStart,
         result.rowMaximumStart,
       ],
-      workgroups: batches * heads * Math.ceil(queries / layout.queryRows) * parts,
-      cost: { flops: 4 * batches * heads * queryBound * seen * headSize, bytes: 0 },
+      workgroups: batches * rowGroups * plan.launchedParts,
+      cost: attentionCost(shape, options),
     });
-    return resultViews(result, shape, {
+    const merged = plan.parts > 1 ? mergeResultParts(result, plan.launchedParts, shape, statistics) : result;
+    return resultViews(merged, shape, {
       logSumExp: options.returnLogSumExp ?? false,
       rowMaximum: options.returnRowMaximum ?? false,
     });

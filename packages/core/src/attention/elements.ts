@@ -40,3 +40,10 @@ export function inputAccess(
   const type = dtype === 'f32' ? 'array<vec4f>' : packed ? 'array<vec2u>' : 'array<vec4<f16>>';
   return { type, load, load4 };
 }
+
+/** vec4f of four elements at `at`, which is quad number `quad` of a row; elements past the head size are zero. */
+export function quadOfRow(input: InputAccess, headSize: number, at: string, quad: string): string {
+  if (headSize % 4 === 0) return input.load4(at);
+  const element = (d: number) => `select(0.0, ${input.load(`${at} + ${d}u`)}, 4u * ${quad} + ${d}u < ${headSize}u)`;
+  return `vec4f(${[0, 1, 2, 3].map(element).join(', ')})`;
+}

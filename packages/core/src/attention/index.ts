@@ -1,5 +1,6 @@
 export { attention } from './attention.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
+export { type TopKeys, type TopKeysOptions, topKeys } from './top-keys.ts';
 export type {
   AttentionOptions,
   AttentionPlanOverride,
@@ -9,4 +10,3 @@ export type {
   LaneLayout,
   TokenList,
 } from './types.ts';
-export { type TopKeys, type TopKeysOptions, topKeys } from './top-keys.ts';

@@ -48,8 +48,6 @@ export interface Layout {
   readonly workgroupSize: number;
   /** Entries per tile. */
   readonly tile: number;
-  /** Query rows of one workgroup. */
-  readonly queryRows: number;
   readonly declarations: string;
   /** Declares `batch`, `head` (that picks list and key/value head), `kv_head`, `first_query`, `last_query`, `part`. */
   readonly place: string;

@@ -1,14 +1,27 @@
 import { type BindingDeclaration, defineKernel, type KernelDefinition } from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
 import { inputAccess } from './elements.ts';
+import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
 import { entryRange, lengths, rowInterval, visible } from './positions.ts';
-import { stagedRows } from './rows-layout.ts';
+import { stagedRows, stagedRowsPerWorkgroup, subgroupRows, subgroupRowsPerWorkgroup } from './rows-layout.ts';
+import type { KeyAccess, LaneLayout } from './types.ts';
 
 /** The layout that a variant names. */
-export function layoutOf(_variant: TileLoopVariant): LayoutBuilder {
-  return stagedRows;
+function layoutOf(variant: TileLoopVariant): LayoutBuilder {
+  return layouts[variant.layout][variant.access];
 }
+
+const layouts: Readonly<Record<LaneLayout, Readonly<Record<KeyAccess, LayoutBuilder>>>> = {
+  rows: { staged: stagedRows, subgroup: subgroupRows },
+  features: { staged: stagedFeatures, subgroup: subgroupFeatures },
+};
+
+/** Query rows of a workgroup; undefined where the plan decides. */
+export const rowsPerWorkgroup: Readonly<Record<LaneLayout, Readonly<Record<KeyAccess, number | undefined>>>> = {
+  rows: { staged: stagedRowsPerWorkgroup, subgroup: subgroupRowsPerWorkgroup },
+  features: { staged: undefined, subgroup: undefined },
+};
 
 /** Turns a raw dot product into a score. Score modifiers (bias, soft-cap, ALiBi) extend this expression. */
 function modifiedScore(raw: string): string {
@@ -94,6 +107,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
     ['queries', 'u32'],
     ['query_bound', 'u32'],
     ['keys', 'u32'],
+    ['head_size', 'u32'],
     ['quads', 'u32'],
     ['scale', 'f32'],
     ['window', 'i32'],
@@ -111,6 +125,9 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
     ['value_batch', 'u32'],
     ['value_head', 'u32'],
     ['value_row', 'u32'],
+    ['zero', 'f32'],
+    ['tile_keys', 'u32'],
+    ['shared_heads', 'u32'],
     ['list_length', 'u32'],
     ['list_count', 'u32'],
     ['list_heads', 'u32'],

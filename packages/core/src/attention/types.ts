@@ -58,8 +58,11 @@ export interface AttentionResult {
  */
 export type LaneLayout = 'rows' | 'features';
 
-/** How keys reach the score computation. See docs/architecture/attention-engine.md. */
-export type KeyAccess = 'direct' | 'staged' | 'subgroup';
+/**
+ * How keys reach the invocations. `staged`: through workgroup memory, which every device has. `subgroup`: from registers
+ * of the other invocations of a subgroup of exactly eight, the vector width of software adapters.
+ */
+export type KeyAccess = 'staged' | 'subgroup';
 
 /** Tuning parameters of one launch; everything left out keeps its default. */
 export interface AttentionPlanOverride {

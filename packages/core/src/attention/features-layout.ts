@@ -1,0 +1,324 @@
+import { type AttentionDtype, inputAccess, quadOfRow } from './elements.ts';
+import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
+import { entryPosition, loadPosition } from './positions.ts';
+import { range } from './text.ts';
+
+/**
+ * Where a workgroup of the layout `features` stands. Its rows are the queries of the `shared_heads` query heads that
+ * look at the same keys: all heads of a key/value group, or one head where lists are kept per query head.
+ */
+function place(sharedRows: number): string {
+  return `
+  let part = group % params.parts;
+  let rows_here = params.queries * params.shared_heads;
+  let row_tiles = (rows_here + ${sharedRows - 1}u) / ${sharedRows}u;
+  let row_tile = row_tiles - 1u - (group / params.parts) % row_tiles;
+  let head_groups = params.heads / params.shared_heads;
+  let head = (group / (params.parts * row_tiles)) % head_groups * params.shared_heads;
+  let batch = group / (params.parts * row_tiles * head_groups);
+  let kv_head = head / params.heads_per_kv;
+  let first_row = row_tile * ${sharedRows}u;
+  let last_row = min(first_row + ${sharedRows}u, rows_here) - 1u;
+  let first_query = first_row / params.shared_heads;
+  let last_query = last_row / params.shared_heads;
+  let key_base = params.key_start + batch * params.key_batch + kv_head * params.key_head;
+  let value_base = params.value_start + batch * params.value_batch + kv_head * params.value_head;
+  ${range(sharedRows)
+    .map(
+      (row) => `let row_${row} = min(first_row + ${row}u, last_row);
+  let query_${row} = row_${row} / params.shared_heads;
+  let head_${row} = head + row_${row} % params.shared_heads;
+  let query_at_${row} = params.query_start + batch * params.query_batch + head_${row} * params.query_head + query_${row} * params.query_row;`,
+    )
+    .join('\n  ')}`;
+}
+
+function rowStates(variant: TileLoopVariant, slots: (row: number) => RowState['slots']): RowState[] {
+  return range(variant.sharedRows).map((row) => ({
+    suffix: `_${row}`,
+    query: `query_${row}`,
+    head: `head_${row}`,
+    exists: `first_row + ${row}u <= last_row`,
+    slots: slots(row),
+  }));
+}
+
+/**
+ * Eight invocations, one subgroup: the vector width of software adapters. They stand along the head dimension, so that
+ * loads of a key row are contiguous. A tile is eight keys, taken in packs of 8 / R (R rows, rounded up to a power of two):
+ * the eight partial dot products of a pack are summed by a transposing butterfly, after which invocation i holds the score
+ * of key floor(i / R) and row i mod R, and one exponential serves all eight. No barrier, no workgroup memory.
+ */
+export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
+  const { headSize, sharedRows } = variant;
+  const stride = 2 ** Math.ceil(Math.log2(sharedRows));
+  const packKeys = 8 / stride;
+  const packs = range(stride);
+  // An invocation holds every eighth quad (or element) of a row; those past the head size have query zero.
+  const width = variant.vector ? 4 : 1;
+  const units = headSize / width;
+  const cells = range(Math.ceil(units / 8));
+  const rows = range(sharedRows);
+  const type = width === 4 ? 'vec4f' : 'f32';
+  const load = (name: string, dtype: AttentionDtype, vector: boolean) => {
+    const input = inputAccess(name, dtype, vector, capabilities);
+    return width === 4 ? input.load4 : input.load;
+  };
+  const query = load('query', variant.queryDtype, false);
+  const key = load('keys', variant.keyDtype, variant.vector);
+  const value = load('values', variant.keyDtype, variant.vector);
+  // Rows of a list stand anywhere: one after the other, each would cost a trip to memory. One load per cache line over the
+  // eight rows of the tile at once brings them near.
+  const lineElements = variant.keyDtype === 'f32' ? 16 : 32;
+  const touches = (['key', 'value'] as const).flatMap((name) =>
+    range(Math.ceil(headSize / lineElements)).map((line) => {
+      const at = `${name}_base + load_position * params.${name}_row + ${line * lineElements}u`;
+      return `touched = max(touched, ${(name === 'key' ? key : value)(at)}${width === 4 ? '.x' : ''});`;
+    }),
+  );
+  /** Row to load for a key of the tile; `index` is WGSL. */
+  const loadRow = (index: string) =>
+    variant.list ? `subgroupShuffle(load_position, ${index})` : `min(tile + ${index}, part_end - 1u)`;
+  const product = (row: number, cell: number) =>
+    width === 4 ? `dot(query_${row}_${cell}, key_${cell})` : `query_${row}_${cell} * key_${cell}`;
+  const dots = (index: string, name: (row: number) => string) => `
+      {
+        let at = key_base + ${loadRow(index)} * params.key_row;
+        ${cells.map((cell) => `let key_${cell} = ${key(`at + unit_${cell}`)};`).join('\n        ')}
+        ${rows.map((row) => `${name(row)} = ${cells.map((cell) => product(row, cell)).join(' + ')};`).join('\n        ')}
+      }`;
+  const overDistances = (distances: readonly number[], name: string, combine: (a: string, b: string) => string) =>
+    distances
+      .map((distance) => `${name} = ${combine(name, `subgroupShuffleXor(${name}, ${distance}u)`)};`)
+      .join('\n    ');
+  // Each step adds sums that stand `distance` apart, over invocations that far apart; each keeps the one that is its own.
+  const butterfly = [4, 2, 1].flatMap((distance) =>
+    range(distance).map((index) => {
+      const low = `partial_${index}`;
+      const high = `partial_${index + distance}`;
+      const upper = `(subgroup_lane & ${distance}u) != 0u`;
+      return `${low} = select(${low}, ${high}, ${upper}) + subgroupShuffleXor(select(${high}, ${low}, ${upper}), ${distance}u);`;
+    }),
+  );
+  // The bounds of these loops are parameters: unrolled, they compile ten times longer and run slower.
+  const scorePacks =
+    stride === 1
+      ? `
+    for (var index = 0u; index < params.tile_keys; index++) {
+      var partial = 0.0;
+      ${dots('index', () => 'partial')}
+      ${overDistances([4, 2, 1], 'partial', (a, b) => `${a} + ${b}`)}
+      scores[0] = select(scores[0], partial, subgroup_lane == index);
+    }`
+      : `
+    for (var pack = 0u; pack * ${packKeys}u < params.tile_keys; pack++) {
+      ${range(8)
+        .map((index) => `var partial_${index} = 0.0;`)
+        .join(' ')}
+      ${range(packKeys)
+        .map((index) => dots(`(pack * ${packKeys}u + ${index}u)`, (row) => `partial_${index * stride + row}`))
+        .join('')}
+      ${butterfly.join('\n      ')}
+      scores[pack] = partial_0;
+    }`;
+  const weighted = `
+    for (var index = 0u; index < params.tile_keys; index++) {
+      let at = value_base + ${loadRow('index')} * params.value_row;
+      let packed = scores[index / ${packKeys}u];
+      ${rows.map((row) => `let weight_${row} = subgroupShuffle(packed, index % ${packKeys}u * ${stride}u + ${row}u);`).join('\n      ')}
+      ${cells
+        .map(
+          (cell) => `let value_${cell} = ${value(`at + unit_${cell}`)};
+      ${rows.map((row) => `total_${row}_${cell} += weight_${row} * value_${cell};`).join('\n      ')}`,
+        )
+        .join('\n      ')}
+    }`;
+  const overKeys = [4, 2, 1].filter((distance) => distance >= stride);
+  const store = (row: number, cell: number) => {
+    const at = `at_${row} + unit_${cell}`;
+    const result = `total_${row}_${cell} * inverse_${row}`;
+    if (width === 1) return `output[${at}] = ${result};`;
+    return `let result = ${result}; ${range(4)
+      .map((d) => `output[${at} + ${d}u] = result[${d}];`)
+      .join(' ')}`;
+  };
+  return {
+    workgroupSize: 8,
+    tile: 8,
+    declarations: '',
+    place: `${place(sharedRows)}
+  let own_row = first_row + (subgroup_lane & ${stride - 1}u);
+  let own_query = min(own_row, last_row) / params.shared_heads;
+  let own_head = head + min(own_row, last_row) % params.shared_heads;
+  let own_key = subgroup_lane / ${stride}u;`,
+    rows: [
+      {
+        suffix: '',
+        query: 'own_query',
+        head: 'own_head',
+        exists: `(subgroup_lane & ${stride - 1}u) < ${sharedRows}u && own_row <= last_row`,
+        slots: packs.map((pack) => ({
+          score: `scores[${pack}]`,
+          entry: `(tile + ${pack * packKeys}u + own_key)`,
+          position: `position_${pack}`,
+        })),
+      },
+    ],
+    prepare: `
+  ${variant.list ? 'var touched = 0.0;' : ''}
+  var scores: array<f32, ${stride}>;
+${cells
+  .map(
+    (cell) => `
+  let unit_${cell} = ${width}u * min(${8 * cell}u + subgroup_lane, ${units - 1}u);
+  let has_unit_${cell} = ${8 * cell}u + subgroup_lane < ${units}u;
+  ${rows
+    .map(
+      (
+        row,
+      ) => `let query_${row}_${cell} = select(${type}(), ${query(`query_at_${row} + unit_${cell}`)}, has_unit_${cell});
+  var total_${row}_${cell} = ${type}();`,
+    )
+    .join('\n  ')}`,
+  )
+  .join('')}`,
+    scores: `
+    let lane_position = ${entryPosition(variant, 'tile + subgroup_lane')};
+    ${variant.list ? `let load_position = ${loadPosition(variant, 'lane_position')};\n    ${touches.join('\n    ')}` : ''}
+    ${packs.map((pack) => `let position_${pack} = ${stride === 1 ? 'lane_position' : `subgroupShuffle(lane_position, ${pack * packKeys}u + own_key)`};`).join('\n    ')}
+    ${scorePacks}`,
+    reduceMaximum: overDistances(overKeys, 'tile_maximum', (a, b) => `max(${a}, ${b})`),
+    accumulate: `
+    ${rows.map((row) => `let correction_${row} = subgroupShuffle(correction, ${row}u);`).join('\n    ')}
+    if (subgroupAny(correction != 1.0)) {
+      ${rows.map((row) => cells.map((cell) => `total_${row}_${cell} *= correction_${row};`).join(' ')).join('\n      ')}
+    }
+    ${weighted}`,
+    // The zero is a parameter, so that no compiler drops the loads.
+    reduceSum: `${variant.list ? 'sum += touched * params.zero;\n  ' : ''}${overDistances(overKeys, 'sum', (a, b) => `${a} + ${b}`)}`,
+    write: rows
+      .map(
+        (row) => `
+  let at_${row} = subgroupShuffle(output_row, ${row}u);
+  let inverse_${row} = subgroupShuffle(inverse, ${row}u);
+  if (first_row + ${row}u <= last_row) {
+    ${cells.map((cell) => `if (has_unit_${cell}) { ${store(row, cell)} }`).join('\n    ')}
+  }`,
+      )
+      .join(''),
+    writesStatistics: `subgroup_lane < ${stride}u`,
+  };
+};
+
+/**
+ * 64 invocations that need no optional feature: each scores one key of a tile of 64, whose rows pass through workgroup
+ * memory in slices of 32 elements; then each owns elements of the head dimension and walks over the tile's values, which
+ * are loaded contiguously. Invariant: loop bounds are the same for all invocations, so that the barriers are uniform.
+ */
+export const stagedFeatures: LayoutBuilder = (variant, capabilities) => {
+  const { headSize, sharedRows: rowCount } = variant;
+  const size = 64;
+  const sliceQuads = 8;
+  // One quad of padding per row spreads the rows over memory banks.
+  const pitch = sliceQuads + 1;
+  const quads = Math.ceil(headSize / 4);
+  const paddedQuads = Math.ceil(quads / sliceQuads) * sliceQuads;
+  const perInvocation = Math.ceil(headSize / size);
+  const query = inputAccess('query', variant.queryDtype, false, capabilities);
+  const key = inputAccess('keys', variant.keyDtype, variant.vector, capabilities);
+  const value = inputAccess('values', variant.keyDtype, variant.vector, capabilities);
+  const rows = range(rowCount);
+  const cells = range(perInvocation);
+  const tree = (names: (row: number) => string, combine: (a: string, b: string) => string) => `
+    ${rows.map((row) => `exchange[${row * size}u + lane] = ${names(row)};`).join(' ')}
+    workgroupBarrier();
+    for (var step = ${size / 2}u; step > 0u; step >>= 1u) {
+      if (lane < step) {
+        ${rows
+          .map((row) => {
+            const own = `exchange[${row * size}u + lane]`;
+            return `${own} = ${combine(own, `exchange[${row * size}u + lane + step]`)};`;
+          })
+          .join('\n        ')}
+      }
+      workgroupBarrier();
+    }
+    ${rows.map((row) => `${names(row)} = exchange[${row * size}u];`).join(' ')}
+    workgroupBarrier();`;
+  return {
+    workgroupSize: size,
+    tile: size,
+    declarations: `
+var<workgroup> staged: array<vec4f, ${size * pitch}>;
+var<workgroup> queries: array<vec4f, ${rowCount * paddedQuads}>;
+var<workgroup> exchange: array<f32, ${rowCount * size}>;
+var<workgroup> load_positions: array<u32, ${size}>;`,
+    place: place(rowCount),
+    rows: rowStates(variant, (row) => [{ score: `score_${row}`, entry: '(tile + lane)', position: 'position' }]),
+    prepare: `
+  for (var quad = lane; quad < ${paddedQuads}u; quad += ${size}u) {
+    ${rows
+      .map(
+        (row) =>
+          `queries[${row * paddedQuads}u + quad] = select(vec4f(), ${quadOfRow(query, headSize, `(query_at_${row} + 4u * min(quad, ${quads - 1}u))`, 'quad')}, quad < ${quads}u);`,
+      )
+      .join('\n    ')}
+  }
+  ${rows.map((row) => cells.map((cell) => `var total_${row}_${cell} = 0.0;`).join(' ')).join('\n  ')}`,
+    scores: `
+    let position = ${entryPosition(variant, 'tile + lane')};
+    workgroupBarrier();
+    load_positions[lane] = ${loadPosition(variant, 'position')};
+    ${rows.map((row) => `var score_${row} = 0.0;`).join(' ')}
+    for (var slice = 0u; slice < params.quads; slice += ${sliceQuads}u) {
+      workgroupBarrier();
+      for (var index = lane; index < ${size * sliceQuads}u; index += ${size}u) {
+        let row = index / ${sliceQuads}u;
+        let quad = slice + index % ${sliceQuads}u;
+        let at = key_base + load_positions[row] * params.key_row + 4u * min(quad, ${quads - 1}u);
+        staged[row * ${pitch}u + index % ${sliceQuads}u] = select(vec4f(), ${quadOfRow(key, headSize, 'at', 'quad')}, quad < ${quads}u);
+      }
+      workgroupBarrier();
+      for (var quad = 0u; quad < ${sliceQuads}u; quad++) {
+        let key_quad = staged[lane * ${pitch}u + quad];
+        ${rows.map((row) => `score_${row} += dot(queries[${row * paddedQuads}u + slice + quad], key_quad);`).join('\n        ')}
+      }
+    }`,
+    reduceMaximum: tree(
+      (row) => `tile_maximum_${row}`,
+      (a, b) => `max(${a}, ${b})`,
+    ),
+    accumulate: `
+    ${rows.map((row) => `exchange[${row * size}u + lane] = score_${row};`).join(' ')}
+    ${rows.map((row) => cells.map((cell) => `total_${row}_${cell} *= correction_${row};`).join(' ')).join('\n    ')}
+    workgroupBarrier();
+    for (var index = 0u; index < min(${size}u, part_end - tile); index++) {
+      let at = value_base + load_positions[index] * params.value_row;
+      ${cells
+        .map((cell) => {
+          const element = value.load(`at + min(${cell * size}u + lane, ${headSize - 1}u)`);
+          return `let element_${cell} = ${element};
+      ${rows.map((row) => `total_${row}_${cell} += exchange[${row * size}u + index] * element_${cell};`).join(' ')}`;
+        })
+        .join('\n      ')}
+    }`,
+    reduceSum: `workgroupBarrier();${tree(
+      (row) => `sum_${row}`,
+      (a, b) => `${a} + ${b}`,
+    )}`,
+    write: rows
+      .map(
+        (row) => `
+  if (first_row + ${row}u <= last_row) {
+    ${cells
+      .map((cell) => {
+        const store = `output[output_row_${row} + ${cell * size}u + lane] = total_${row}_${cell} * inverse_${row};`;
+        return (cell + 1) * size <= headSize ? store : `if (${cell * size}u + lane < ${headSize}u) { ${store} }`;
+      })
+      .join('\n    ')}
+  }`,
+      )
+      .join(''),
+    writesStatistics: 'lane == 0u',
+  };
+};
