@@ -1,10 +1,18 @@
 export * from './attention/index.ts';
 export * from './cache/index.ts';
+export type { BufferRange } from './device/bind-groups.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
-export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch } from './device/gpu.ts';
+export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch, type LaunchBinding } from './device/gpu.ts';
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
 export * from './errors.ts';
-export { defineKernel, type KernelDefinition, type KernelSource, type Variant } from './kernels/kernel.ts';
+export {
+  type BindingDeclaration,
+  defineKernel,
+  type KernelDefinition,
+  type KernelSource,
+  type ParameterType,
+  type Variant,
+} from './kernels/kernel.ts';
 export { type Compacted, compact, maskPositions, type Positions } from './ops/compact.ts';
 export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
@@ -51,7 +59,8 @@ export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
-export { Profile } from './profiling/profile.ts';
+export { type KernelSummary, Profile } from './profiling/profile.ts';
+export type { KernelTiming, ProfileEntry, ProfileSource } from './profiling/profiler.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
 export type {
   AttendNext,
@@ -91,4 +100,5 @@ export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniform
 export * from './statistics/index.ts';
 export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
+export type { Storage } from './tensor/storage.ts';
 export { Tensor } from './tensor/tensor.ts';

@@ -10,7 +10,9 @@ import {
 } from '../errors.ts';
 import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
-import { type KernelTiming, Profiler } from '../profiling/profiler.ts';
+import type { KernelTiming } from '../profiling/profiler.ts';
+import { TimestampProfiler } from '../profiling/timestamp-profiler.ts';
+import { WallProfiler } from '../profiling/wall-profiler.ts';
 import {
   bytesPerElement,
   type Dtype,
@@ -403,15 +405,18 @@ export class Gpu {
     if (bad >= 0) throw new NonFiniteError(`${name} ${tensor.dtype}[${tensor.shape}], element ${bad},`);
   }
 
-  /** Runs `work` with a timestamp around every dispatch. Slower than unprofiled: each dispatch is a pass of its own. */
+  /**
+   * Runs `work` with a timestamp around every dispatch, which is slower than unprofiled: each dispatch is a pass of its own.
+   * Without the feature `timestamp-query` the profile holds the wall time of every submission instead, see its `source`.
+   */
   async profile(work: () => void | Promise<void>): Promise<Profile> {
     await this.synchronize();
-    const profiler = new Profiler(this.device);
+    const profiler = this.capabilities.timestamps ? new TimestampProfiler(this.device) : new WallProfiler(this.device);
     this.#recorder.profiler = profiler;
     try {
       await work();
       await this.synchronize();
-      return new Profile(await profiler.finish());
+      return new Profile(await profiler.finish(), profiler.source);
     } finally {
       // Passes recorded before a failure still hold the profiler's queries.
       this.#recorder.submit();

@@ -57,11 +57,12 @@ export class Recorder {
     y: number,
     timing?: KernelTiming,
   ): void {
-    const pass = this.profiler ? this.#timedPass(name, timing) : this.#openPass();
+    const timestampWrites = this.profiler?.begin(name, timing);
+    const pass = timestampWrites ? this.#timedPass(timestampWrites) : this.#openPass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group, [parameterOffset]);
     pass.dispatchWorkgroups(x, y, 1);
-    if (this.profiler) this.#endPass();
+    if (timestampWrites) this.#endPass();
     this.dispatches++;
     this.#dispatchesRecorded++;
   }
@@ -87,8 +88,9 @@ export class Recorder {
     if (this.#slotsUsed > 0) {
       this.#device.queue.writeBuffer(this.uniforms, 0, this.#mirror, 0, this.#slotsUsed * slotBytes);
     }
-    this.profiler?.resolve(this.#encoder);
+    this.profiler?.beforeSubmit(this.#encoder);
     this.#device.queue.submit([this.#encoder.finish()]);
+    this.profiler?.afterSubmit();
     this.#encoder = undefined;
     this.#slotsUsed = 0;
     this.#dispatchesRecorded = 0;
@@ -124,11 +126,9 @@ export class Recorder {
     return this.#pass;
   }
 
-  #timedPass(name: string, timing: KernelTiming | undefined): GPUComputePassEncoder {
+  #timedPass(timestampWrites: GPUComputePassTimestampWrites): GPUComputePassEncoder {
     this.#endPass();
-    const encoder = this.#openEncoder();
-    const timestampWrites = this.profiler?.begin(name, timing);
-    this.#pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
+    this.#pass = this.#openEncoder().beginComputePass({ timestampWrites });
     return this.#pass;
   }
 

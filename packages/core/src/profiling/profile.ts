@@ -1,23 +1,27 @@
-import type { ProfileEntry } from './profiler.ts';
+import type { ProfileEntry, ProfileSource } from './profiler.ts';
 
-/** Sum over all dispatches of one kernel. */
+/** Sum over all entries of one name: the dispatches of one kernel, or without timestamps the submissions of one make. */
 export interface KernelSummary {
   readonly name: string;
+  /** Number of entries. */
   readonly count: number;
   readonly totalMs: number;
   readonly flops: number;
   readonly bytes: number;
 }
 
-/** GPU times of the dispatches of one profiled run. */
+/** Times of one profiled run: of its dispatches on the GPU, or where the device has no timestamps of its submissions. */
 export class Profile {
   readonly entries: readonly ProfileEntry[];
+  /** Where the times come from. */
+  readonly source: ProfileSource;
 
-  constructor(entries: readonly ProfileEntry[]) {
+  constructor(entries: readonly ProfileEntry[], source: ProfileSource) {
     this.entries = entries;
+    this.source = source;
   }
 
-  /** Total GPU time, in milliseconds. */
+  /** Sum over all entries, in milliseconds: GPU time, or with the source `wall` the time in which the queue had work. */
   get totalMs(): number {
     return this.entries.reduce((sum, entry) => sum + entry.durationNs, 0) / 1e6;
   }
