@@ -1,4 +1,5 @@
 import type { Capabilities } from '../device/capabilities.ts';
+import { ArgumentError } from '../errors.ts';
 import type { AttentionShape } from './check-inputs.ts';
 import type { AttentionPlanOverride, KeyAccess, LaneLayout } from './types.ts';
 
@@ -45,8 +46,15 @@ export function planAttention(capabilities: Capabilities, input: PlanInput): Att
   const layout = override.layout ?? (queries <= mostFeatureQueries ? 'features' : 'rows');
   const vectorOfEight =
     capabilities.subgroups && capabilities.subgroupMinSize === 8 && capabilities.subgroupMaxSize === 8;
-  const fits = layout === 'features' || headSize % 8 === 0;
-  const access = override.access ?? (capabilities.software && vectorOfEight && fits ? 'subgroup' : 'staged');
+  const fits = vectorOfEight && (layout === 'features' || headSize % 8 === 0);
+  if (override.access === 'subgroup' && !fits) {
+    throw new ArgumentError(
+      'attention: plan.access',
+      'subgroup',
+      "'staged' here: it needs subgroups of 8, and D a multiple of 8 in the layout 'rows'",
+    );
+  }
+  const access = override.access ?? (capabilities.software && fits ? 'subgroup' : 'staged');
   const sharedHeads = input.listsPerQueryHead ? 1 : heads / kvHeads;
   const rows = queries * sharedHeads;
   const sharedRows = Math.max(1, Math.ceil(rows / Math.ceil(rows / mostRows)));
