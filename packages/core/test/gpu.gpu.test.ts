@@ -3,6 +3,7 @@ import { BufferPool } from '../src/device/buffer-pool.ts';
 import {
   ArgumentError,
   add,
+  cast,
   DeviceLostError,
   defineKernel,
   divide,
@@ -10,11 +11,13 @@ import {
   type Gpu,
   GpuValidationError,
   gpuFromDevice,
+  matmul,
   multiply,
   NonFiniteError,
   OutOfMemoryError,
   openGpu,
   scale,
+  scatterRows,
   type Tensor,
 } from '../src/index.ts';
 import { sharedGpu } from '../src/testing/index.ts';
@@ -258,6 +261,30 @@ describe('finding NaN and infinity', () => {
     expect([...(await fine.read())].length).toBe(3);
     const again = divide(x, x);
     expect([...(await again.read())]).toEqual([1, 1, 1]);
+    gpu.dispose();
+  });
+
+  it('the debug mode check sees every output: of matrix products, of 16-bit floats, at an odd last place', async () => {
+    const gpu = await openGpu({ debug: 'check' });
+    const large = gpu.tensor([3e38, 1, 1, 3e38], [2, 2]);
+    const product = matmul(large, large);
+    const shifted = add(product, large);
+    await expect(shifted.read()).rejects.toThrow(/matmul.*holds NaN or infinity/);
+    for (const dtype of ['f16', 'bf16'] as const) {
+      const x = gpu.tensor([1, 2, Number.POSITIVE_INFINITY]);
+      const narrow = cast(x, dtype);
+      await expect(add(narrow, narrow).read()).rejects.toThrow(/launch \d+, copy \(\[3\]\), holds/);
+    }
+    gpu.dispose();
+  });
+
+  it('the debug mode check finds nothing in memory that nobody has written', async () => {
+    const gpu = await openGpu({ debug: 'check' });
+    gpu.tensor(new Array(512).fill(0xffffffff), [512], 'u32').dispose();
+    // The same buffer again, of which one row is written.
+    const target = gpu.empty([8, 64]);
+    scatterRows(target, gpu.tensor([3], [1], 'u32'), gpu.tensor(new Array(64).fill(1), [1, 64]));
+    expect((await target.read()).reduce((sum, value) => sum + value, 0)).toBe(64);
     gpu.dispose();
   });
 });

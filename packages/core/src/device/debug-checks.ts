@@ -1,13 +1,17 @@
 import { NonFiniteError } from '../errors.ts';
 import { defineKernel, type KernelDefinition, type Variant } from '../kernels/kernel.ts';
-import { nonFiniteFunction } from '../kernels/wgsl.ts';
+import { exponentBits } from '../kernels/wgsl.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import type { BufferRange } from './bind-groups.ts';
 import type { Gpu, Launch } from './gpu.ts';
 
-const scanForNonFinite = defineKernel<Record<never, never>>({
+type FloatFormat = keyof typeof exponentBits;
+
+/** Words hold one f32, or two 16-bit floats of which the last word's second may lie beyond the tensor. */
+const scanForNonFinite = defineKernel<{ format: FloatFormat }>({
   name: 'debug.scanForNonFinite',
   bindings: () => [
-    { name: 'values', type: 'array<f32>', access: 'read' },
+    { name: 'words', type: 'array<u32>', access: 'read' },
     { name: 'first', type: 'atomic<u32>', access: 'read_write' },
   ],
   parameters: [
@@ -15,18 +19,28 @@ const scanForNonFinite = defineKernel<Record<never, never>>({
     ['launch', 'u32'],
   ],
   workgroupSize: () => 64,
-  source: () => ({
-    declarations: nonFiniteFunction,
+  source: ({ format }) => ({
     main: `
   let index = group * 64u + lane;
-  if (index < params.size && is_nonfinite(values[index])) { atomicMin(&first, params.launch); }`,
+  if (index >= params.size) { return; }
+  let bits = ${format === 'f32' ? 'words[index]' : '(words[index / 2u] >> (16u * (index & 1u)))'};
+  if ((bits & ${exponentBits[format]}u) == ${exponentBits[format]}u) { atomicMin(&first, params.launch); }`,
   }),
 });
+
+/** Floats that a launch may have written. */
+interface WrittenFloats {
+  readonly binding: Tensor | BufferRange;
+  readonly format: FloatFormat;
+  readonly size: number;
+}
 
 /** The debug mode `check`: after each launch a scan of what it wrote; the first bad launch is named at the next read. */
 export class DebugChecks {
   readonly #gpu: Gpu;
-  readonly #names: string[] = [];
+  /** What has been launched since the last read, by number. */
+  readonly #names = new Map<number, string>();
+  #launches = 0;
   #first: Tensor | undefined;
   #busy = false;
 
@@ -37,29 +51,27 @@ export class DebugChecks {
   afterLaunch<V extends Variant>(kernel: KernelDefinition<V>, variant: V, launch: Launch): void {
     if (this.#busy) return;
     const declared = kernel.bindings(variant, this.#gpu.capabilities);
-    const written = launch.bindings.filter((binding, index): binding is Tensor => {
+    const written = launch.bindings.flatMap((binding, index) => {
       const declaration = declared[index];
-      return (
-        declaration?.access === 'read_write' && binding instanceof Tensor && binding.dtype === 'f32' && binding.size > 0
-      );
+      if (declaration?.access !== 'read_write') return [];
+      return writtenFloats(binding, declaration.type) ?? [];
     });
     if (written.length === 0) return;
-    this.#guarded(() => {
+    this.#busy = true;
+    try {
       this.#first ??= this.#gpu.keep(this.#gpu.tensor([0xffffffff], [1], 'u32'));
-      const number =
-        this.#names.push(`${kernel.name} (${written.map((tensor) => `[${tensor.shape}]`).join(', ')})`) - 1;
-      for (const tensor of written) {
+      const number = this.#launches++;
+      this.#names.set(number, `${kernel.name} (${written.map(description).join(', ')})`);
+      for (const { binding, format, size } of written) {
         this.#gpu.launch(
           scanForNonFinite,
-          {},
-          {
-            bindings: [tensor, this.#first as Tensor],
-            parameters: [tensor.size, number],
-            workgroups: Math.ceil(tensor.size / 64),
-          },
+          { format },
+          { bindings: [binding, this.#first], parameters: [size, number], workgroups: Math.ceil(size / 64) },
         );
       }
-    });
+    } finally {
+      this.#busy = false;
+    }
   }
 
   /** Throws the first bad launch since the last read. */
@@ -67,25 +79,33 @@ export class DebugChecks {
     const first = this.#first;
     if (this.#busy || !first) return;
     this.#busy = true;
+    // Others may launch while this waits; their launches have higher numbers and are looked at next time.
+    const seen = this.#launches;
     try {
       const [found] = await first.read();
       if (found === undefined || found === 0xffffffff) return;
-      const name = this.#names[found];
+      const name = this.#names.get(found);
       first.dispose();
       this.#first = undefined;
-      this.#names.length = 0;
       throw new NonFiniteError(`The output of launch ${found}, ${name},`);
     } finally {
+      for (const number of this.#names.keys()) if (number < seen) this.#names.delete(number);
       this.#busy = false;
     }
   }
+}
 
-  #guarded(work: () => void): void {
-    this.#busy = true;
-    try {
-      work();
-    } finally {
-      this.#busy = false;
-    }
+/** A tensor says what it holds; a range only where the kernel declares f32. */
+function writtenFloats(binding: Tensor | BufferRange, declaredType: string): WrittenFloats | undefined {
+  if (!(binding instanceof Tensor)) {
+    const size = binding.bytes / 4;
+    return declaredType.includes('f32') && size > 0 ? { binding, format: 'f32', size } : undefined;
   }
+  const { dtype: format, size } = binding;
+  const float = format === 'f32' || format === 'f16' || format === 'bf16';
+  return float && size > 0 ? { binding, format, size } : undefined;
+}
+
+function description({ binding, size }: WrittenFloats): string {
+  return `[${binding instanceof Tensor ? binding.shape : size}]`;
 }

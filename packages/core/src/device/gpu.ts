@@ -187,10 +187,7 @@ export class Gpu {
   /** A tensor of zeros (plain dtypes). */
   zeros(shape: Shape, dtype: PlainDtype = 'f32'): Tensor {
     const tensor = this.empty(shape, dtype);
-    for (const { buffer } of tensor.storage.pieces) {
-      this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
-      buffer.lastUse = this.#recorder.current;
-    }
+    for (const { buffer } of tensor.storage.pieces) this.#fillWithZeros(buffer);
     return tensor;
   }
 
@@ -490,6 +487,7 @@ export class Gpu {
     const acquire = (rowStart: number, count: number, bytes: number) => {
       const buffer = this.#pool.acquire(bytes);
       if (this.#options.poison) this.#fillWithNaN(buffer);
+      else if (this.#checks) this.#fillWithZeros(buffer);
       pieces.push({ buffer, rowStart, rows: count });
     };
     if (total <= limit) {
@@ -512,6 +510,12 @@ export class Gpu {
       throw error;
     }
     return new Storage(this.#pool, pieces);
+  }
+
+  /** Also before checks: a kernel may write a part of its output, and what a former owner left elsewhere is no finding. */
+  #fillWithZeros(buffer: PooledBuffer): void {
+    this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
+    buffer.lastUse = this.#recorder.current;
   }
 
   #nanSource: GPUBuffer | undefined;

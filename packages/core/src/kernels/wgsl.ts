@@ -61,11 +61,11 @@ export function elementAccess(name: string, dtype: PlainDtype, capabilities: Cap
   }
 }
 
-/** Declares `is_nonfinite(f32) -> bool`: NaN and infinity by bit pattern, since WGSL may assume neither exists. */
-export const nonFiniteFunction = `
-fn is_nonfinite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u;
-}`;
+/**
+ * The exponent's bits of each float format, which NaN and infinity set all of and no other number does. WGSL may assume
+ * that neither exists, so they are found by bit pattern.
+ */
+export const exponentBits = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 } as const;
 
 /**
  * Declares `half_bits(f32) -> u32` and `bfloat_bits(f32) -> u32`: 16-bit floats rounded to nearest even, beyond the range
