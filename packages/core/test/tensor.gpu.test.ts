@@ -207,6 +207,22 @@ describe('lifetimes', () => {
     expect(gpu.stats().liveBytes).toBe(before);
   });
 
+  it('the peak is the most that lived at once, since it was reset', async () => {
+    const gpu = await sharedGpu();
+    gpu.resetPeak();
+    const start = gpu.stats().liveBytes;
+    expect(gpu.stats().peakBytes).toBe(start);
+    const [a, b] = [gpu.zeros([1024]), gpu.zeros([2048])];
+    a.dispose();
+    const c = gpu.zeros([256]);
+    expect(gpu.stats().peakBytes - start).toBe(3 * 4096);
+    gpu.resetPeak();
+    expect(gpu.stats().peakBytes - start).toBe(2 * 4096 + 1024);
+    b.dispose();
+    c.dispose();
+    expect(gpu.stats().liveBytes).toBe(start);
+  });
+
   it('reuses buffers and bind groups', async () => {
     const gpu = await openGpu();
     const step = () => gpu.tidy(() => contiguous(gpu.zeros([64, 64]).transpose())).dispose();
