@@ -119,11 +119,7 @@ export class Gpu {
     this.adapter = adapter;
     this.#options = options;
     this.#log = options.log ?? ((line) => console.error(line));
-    this.#recorder = new Recorder(
-      device,
-      () => undefined,
-      (error) => this.#fail(error),
-    );
+    this.#recorder = new Recorder(device, (error) => this.#fail(error));
     this.#groups = new BindGroupCache(device, this.#recorder.uniforms);
     this.#pool = new BufferPool(
       device,

@@ -22,7 +22,6 @@ export class Recorder {
   profiler: Profiler | undefined;
   readonly #device: GPUDevice;
   readonly #mirror = new ArrayBuffer(slotBytes * slots);
-  readonly #onSubmit: () => void;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #slotsUsed = 0;
@@ -30,9 +29,8 @@ export class Recorder {
   #errorScopeOpen = false;
   readonly #onError: (error: GPUError) => void;
 
-  constructor(device: GPUDevice, onSubmit: () => void, onError: (error: GPUError) => void) {
+  constructor(device: GPUDevice, onError: (error: GPUError) => void) {
     this.#device = device;
-    this.#onSubmit = onSubmit;
     this.#onError = onError;
     this.uniforms = device.createBuffer({
       label: 'saccade parameters',
@@ -77,10 +75,6 @@ export class Recorder {
     this.#openEncoder().clearBuffer(target, offset, bytes);
   }
 
-  get hasWork(): boolean {
-    return this.#encoder !== undefined;
-  }
-
   /** Sends everything recorded to the queue. */
   submit(): void {
     if (!this.#encoder) return;
@@ -97,7 +91,6 @@ export class Recorder {
     this.submits++;
     this.current++;
     this.#closeErrorScope();
-    this.#onSubmit();
   }
 
   #openEncoder(): GPUCommandEncoder {
