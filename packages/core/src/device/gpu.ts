@@ -1,3 +1,4 @@
+import { waitForGpu } from '#provider';
 import {
   ArgumentError,
   DeviceLostError,
@@ -343,7 +344,7 @@ export class Gpu {
   /** Submits, and waits until the GPU has done everything. */
   async synchronize(): Promise<void> {
     this.flush();
-    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.#lostSignal]);
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
     this.#assertUsable();
   }
 
@@ -370,7 +371,7 @@ export class Gpu {
     this.#recorder.submit();
     this.#readbacks++;
     try {
-      await Promise.race([staging.mapAsync(GPUMapMode.READ, 0, Math.max(total, 4)), this.#lostSignal]);
+      await this.#wait(staging.mapAsync(GPUMapMode.READ, 0, Math.max(total, 4)));
     } catch (cause) {
       throw this.#lost ?? new GpuValidationError(`Reading back failed: ${(cause as Error).message}`, { cause });
     }
@@ -512,6 +513,11 @@ export class Gpu {
   #fillWithZeros(buffer: PooledBuffer): void {
     this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
     buffer.lastUse = this.#recorder.current;
+  }
+
+  /** Waits for the queue, or until the device is lost. */
+  #wait(pending: Promise<undefined>): Promise<undefined> {
+    return waitForGpu(Promise.race([pending, this.#lostSignal]), this.capabilities.software);
   }
 
   #nanSource: GPUBuffer | undefined;

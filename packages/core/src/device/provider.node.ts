@@ -34,3 +34,29 @@ export async function platformGpu(): Promise<GPU> {
 export const adapterAdvice =
   'Install a Vulkan, Metal or D3D12 driver; without a GPU run `npx saccade-gpu setup` (unpacks a software driver into ' +
   'your cache folder) and start the program with `npx saccade-gpu run`.';
+
+/** Milliseconds of one nap. */
+const nap = 0.5;
+const never = new Int32Array(new SharedArrayBuffer(4));
+let waiters = 0;
+
+/**
+ * Waits for the GPU without taking its processor away. While something is pending, Dawn polls in every turn of the event
+ * loop; where the GPU is the CPU (lavapipe, SwiftShader), that costs half of a two-core machine. So the loop naps between its
+ * turns; timers and I/O are late by at most that nap.
+ */
+export async function waitForGpu<T>(pending: Promise<T>, software: boolean): Promise<T> {
+  if (!software) return pending;
+  if (waiters++ === 0) setImmediate(napWhileWaiting);
+  try {
+    return await pending;
+  } finally {
+    waiters--;
+  }
+}
+
+function napWhileWaiting(): void {
+  if (waiters === 0) return;
+  Atomics.wait(never, 0, 0, nap);
+  setImmediate(napWhileWaiting);
+}

@@ -12,3 +12,8 @@ export async function platformGpu(): Promise<GPU> {
 
 /** What to do when no adapter answers, for the error message. */
 export const adapterAdvice = 'WebGPU may be switched off, or the GPU is on the browser’s block list: see chrome://gpu.';
+
+/** Waits for the GPU; browsers do so without polling. */
+export function waitForGpu<T>(pending: Promise<T>, _software: boolean): Promise<T> {
+  return pending;
+}
