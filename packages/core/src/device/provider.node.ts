@@ -39,6 +39,7 @@ export const adapterAdvice =
 const nap = 0.5;
 const never = new Int32Array(new SharedArrayBuffer(4));
 let waiters = 0;
+let napping = false;
 
 /**
  * Waits for the GPU without taking its processor away. While something is pending, Dawn polls in every turn of the event
@@ -47,7 +48,9 @@ let waiters = 0;
  */
 export async function waitForGpu<T>(pending: Promise<T>, software: boolean): Promise<T> {
   if (!software) return pending;
-  if (waiters++ === 0) setImmediate(napWhileWaiting);
+  waiters++;
+  if (!napping) setImmediate(napWhileWaiting);
+  napping = true;
   try {
     return await pending;
   } finally {
@@ -56,7 +59,8 @@ export async function waitForGpu<T>(pending: Promise<T>, software: boolean): Pro
 }
 
 function napWhileWaiting(): void {
-  if (waiters === 0) return;
+  napping = waiters > 0;
+  if (!napping) return;
   Atomics.wait(never, 0, 0, nap);
   setImmediate(napWhileWaiting);
 }
