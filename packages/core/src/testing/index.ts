@@ -2,6 +2,12 @@ export { assertClose, type Tolerance } from './assert-close.ts';
 export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
+export {
+  type AttentionReference,
+  type AttentionReferenceInput,
+  attentionReference,
+  attentionScores,
+} from './reference/attention.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';
 export { dequantizeReference } from './reference/dequantize.ts';
 export {
@@ -23,3 +29,4 @@ export { argsortReference } from './reference/sort.ts';
 export { broadcastReference, type HostTensor, transposeReference } from './reference/strided.ts';
 export { topKReference } from './reference/top-k.ts';
 export { modestGpu, sharedGpu } from './shared-gpu.ts';
+export { countKeyRows, poisonRows, proveSparse, type SparseProof } from './sparse-proofs.ts';
