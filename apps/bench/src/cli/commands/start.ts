@@ -95,6 +95,8 @@ async function demonstrate(model: LanguageModel, signal: AbortSignal): Promise<v
         tidalDecode({ topK: demonstrationTopK }),
       ],
     ] as const) {
+      // The first tokens compile kernels; they do not count.
+      for await (const _ of model.generate(prompt, { method, maxTokens: 3, signal }));
       console.log(`\n--- ${title}`);
       const start = performance.now();
       let tokens = 0;
