@@ -5,10 +5,10 @@ import { attentionCost } from './cost.ts';
 import type { AttentionDtype } from './elements.ts';
 import type { TileLoopVariant } from './layout.ts';
 import { mergeResultParts } from './merge.ts';
-import { planAttention } from './plan.ts';
+import { planCall } from './plan-call.ts';
 import { resultBuffer, resultViews } from './result.ts';
 import { inQuads, stridedInput } from './strided-input.ts';
-import { rowsPerWorkgroup, tileLoop } from './tile-loop.ts';
+import { tileLoop } from './tile-loop.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
 
 /**
@@ -34,19 +34,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const [query, key, value] = inputs;
   const { keyLength = keys, queryLength = queries, tokens, slidingWindow } = options;
   const counts = tokens?.counts;
-  const listLength = tokens?.indices.shape[2] ?? 0;
-  const listCount = typeof counts === 'number' ? counts : listLength;
-  const keyBound = typeof keyLength === 'number' ? keyLength : keys;
-  const queryBound = typeof queryLength === 'number' ? queryLength : queries;
-  const windowed = (entries: number) =>
-    slidingWindow === undefined || !options.causal ? entries : Math.min(entries, slidingWindow + queries);
-  const plan = planAttention(gpu.capabilities, {
-    shape,
-    listsPerQueryHead: tokens?.per === 'queryHead',
-    capacityEntries: tokens ? listLength : windowed(keys),
-    entries: tokens ? listCount : windowed(keyBound),
-    override: options.plan,
-  });
+  const { plan, keyBound, queryBound, listLength, listCount, rowGroups } = planCall(gpu.capabilities, shape, options);
   const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
   const variant: TileLoopVariant = {
     layout: plan.layout,
@@ -68,11 +56,6 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     statistics: statistics || plan.parts > 1,
     counting: options.keyRowCounter !== undefined,
   };
-  const queryRows = rowsPerWorkgroup[plan.layout][plan.access] ?? plan.sharedRows;
-  const rowGroups =
-    plan.layout === 'rows'
-      ? heads * Math.ceil(queries / queryRows)
-      : (heads / plan.sharedHeads) * Math.ceil((queries * plan.sharedHeads) / queryRows);
   return gpu.tidy(() => {
     const result = resultBuffer(gpu, shape, plan.parts, variant.statistics);
     const bindings: LaunchBinding[] = [query.range, key.range, value.range];
@@ -110,7 +93,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       workgroups: batches * rowGroups * plan.launchedParts,
       cost: attentionCost(shape, options),
     });
-    const merged = plan.parts > 1 ? mergeResultParts(result, plan.launchedParts, shape, statistics) : result;
+    const merged =
+      plan.parts > 1 ? mergeResultParts(result, plan.launchedParts, shape, statistics ? 'all' : 'none') : result;
     return resultViews(merged, shape, {
       logSumExp: options.returnLogSumExp ?? false,
       rowMaximum: options.returnRowMaximum ?? false,

@@ -1,4 +1,7 @@
-import type { AttentionShape } from './check-inputs.ts';
+import { ArgumentError } from '../errors.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { type AttentionShape, checkInputs } from './check-inputs.ts';
+import { planCall } from './plan-call.ts';
 import type { AttentionOptions } from './types.ts';
 
 /** Declared work of a call. */
@@ -19,4 +22,33 @@ export function attentionCost(shape: AttentionShape, options: AttentionOptions):
     flops: 4 * batches * heads * queryLength * seen * headSize,
     bytes: 4 * headSize * (2 * rowsRead + 2 * batches * heads * queryLength),
   };
+}
+
+/**
+ * Key rows that the kernel loads (as many value rows): per group of query rows, the keys that any of them may see. This is
+ * what the counting proof compares with the kernel's own count.
+ *
+ * @throws ArgumentError when lengths or counts stand on the device, where the host cannot know them.
+ */
+export function attentionKeyRows(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): number {
+  const shape = checkInputs(q, k, v, options);
+  for (const value of [options.keyLength, options.queryLength, options.tokens?.counts]) {
+    if (value instanceof Tensor) throw new ArgumentError('attentionKeyRows: lengths', 'a tensor', 'numbers');
+  }
+  const call = planCall(q.gpu.capabilities, shape, options);
+  const { keyBound, queryBound, listCount, rowsPerGroup, headsPerGroup } = call;
+  const { batches, heads, queries } = shape;
+  const offset = options.queryOffset ?? keyBound - queryBound;
+  const clampKey = (position: number) => Math.min(Math.max(position, 0), keyBound);
+  let rows = 0;
+  for (let first = 0; first < queries * headsPerGroup; first += rowsPerGroup) {
+    const last = Math.min(first + rowsPerGroup, queries * headsPerGroup) - 1;
+    const firstQuery = Math.floor(first / headsPerGroup);
+    const lastQuery = Math.floor(last / headsPerGroup);
+    if (firstQuery >= queryBound) continue;
+    const begin = options.slidingWindow === undefined ? 0 : clampKey(offset + firstQuery - options.slidingWindow + 1);
+    const end = options.causal ? clampKey(offset + lastQuery + 1) : keyBound;
+    rows += options.tokens ? (keyBound > 0 ? listCount : 0) : Math.max(0, end - begin);
+  }
+  return rows * batches * (heads / headsPerGroup);
 }

@@ -7,7 +7,7 @@ import { range } from './text.ts';
  * Where a workgroup of the layout `features` stands. Its rows are the queries of the `shared_heads` query heads that
  * look at the same keys: all heads of a key/value group, or one head where lists are kept per query head.
  */
-function place(sharedRows: number): string {
+function workgroupPlace(sharedRows: number): string {
   return `
   let part = group % params.parts;
   let rows_here = params.queries * params.shared_heads;
@@ -51,13 +51,16 @@ function rowStates(variant: TileLoopVariant, slots: (row: number) => RowState['s
  */
 export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   const { headSize, sharedRows } = variant;
-  const stride = 2 ** Math.ceil(Math.log2(sharedRows));
-  const packKeys = 8 / stride;
-  const packs = range(stride);
   // An invocation holds every eighth quad (or element) of a row; those past the head size have query zero.
   const width = variant.vector ? 4 : 1;
   const units = headSize / width;
   const cells = range(Math.ceil(units / 8));
+  // Wide heads take fewer keys at once: the text grows with keys times cells, and compiles for ten seconds when large.
+  const mostKeys = Math.max(1, Math.floor(4 / cells.length));
+  const stride =
+    sharedRows === 1 ? 1 : Math.max(2 ** Math.ceil(Math.log2(sharedRows)), 8 / 2 ** Math.floor(Math.log2(mostKeys)));
+  const packKeys = 8 / stride;
+  const packs = range(stride);
   const rows = range(sharedRows);
   const type = width === 4 ? 'vec4f' : 'f32';
   const load = (name: string, dtype: AttentionDtype, vector: boolean) => {
@@ -70,22 +73,30 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   // Rows of a list stand anywhere: one after the other, each would cost a trip to memory. One load per cache line over the
   // eight rows of the tile at once brings them near.
   const lineElements = variant.keyDtype === 'f32' ? 16 : 32;
-  const touches = (['key', 'value'] as const).flatMap((name) =>
-    range(Math.ceil(headSize / lineElements)).map((line) => {
-      const at = `${name}_base + load_position * params.${name}_row + ${line * lineElements}u`;
-      return `touched = max(touched, ${(name === 'key' ? key : value)(at)}${width === 4 ? '.x' : ''});`;
-    }),
-  );
+  const touch = (name: 'key' | 'value') => {
+    const load = name === 'key' ? key : value;
+    const element = load(`${name}_base + load_position * params.${name}_row + ${lineElements}u * line`);
+    return `touched = max(touched, ${element}${width === 4 ? '.x' : ''});`;
+  };
+  const touches = `for (var line = 0u; line * ${lineElements}u < params.head_size; line++) {
+      ${touch('key')}
+      ${touch('value')}
+    }`;
+  const place = (row: number, cell: number) => row * cells.length + cell;
+  const overCells = (body: (cell: number, unit: string) => string) =>
+    cells.map((cell) => `{ ${body(cell, `unit_${cell}`)} }`).join('\n        ');
+  const hasUnit = (cell: number) => `${8 * cell}u + subgroup_lane < ${units}u`;
   /** Row to load for a key of the tile; `index` is WGSL. */
   const loadRow = (index: string) =>
     variant.list ? `subgroupShuffle(load_position, ${index})` : `min(tile + ${index}, part_end - 1u)`;
-  const product = (row: number, cell: number) =>
-    width === 4 ? `dot(query_${row}_${cell}, key_${cell})` : `query_${row}_${cell} * key_${cell}`;
+  const product = width === 4 ? (a: string, b: string) => `dot(${a}, ${b})` : (a: string, b: string) => `${a} * ${b}`;
   const dots = (index: string, name: (row: number) => string) => `
       {
         let at = key_base + ${loadRow(index)} * params.key_row;
-        ${cells.map((cell) => `let key_${cell} = ${key(`at + unit_${cell}`)};`).join('\n        ')}
-        ${rows.map((row) => `${name(row)} = ${cells.map((cell) => product(row, cell)).join(' + ')};`).join('\n        ')}
+        ${overCells(
+          (cell, unit) => `let key_unit = ${key(`at + ${unit}`)};
+          ${rows.map((row) => `${name(row)} += ${product(`query_row[${place(row, cell)}]`, 'key_unit')};`).join('\n          ')}`,
+        )}
       }`;
   const overDistances = (distances: readonly number[], name: string, combine: (a: string, b: string) => string) =>
     distances
@@ -126,27 +137,28 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
       let at = value_base + ${loadRow('index')} * params.value_row;
       let packed = scores[index / ${packKeys}u];
       ${rows.map((row) => `let weight_${row} = subgroupShuffle(packed, index % ${packKeys}u * ${stride}u + ${row}u);`).join('\n      ')}
-      ${cells
-        .map(
-          (cell) => `let value_${cell} = ${value(`at + unit_${cell}`)};
-      ${rows.map((row) => `total_${row}_${cell} += weight_${row} * value_${cell};`).join('\n      ')}`,
-        )
-        .join('\n      ')}
+      ${overCells(
+        (cell, unit) => `let value_unit = ${value(`at + ${unit}`)};
+        ${rows.map((row) => `total[${place(row, cell)}] += weight_${row} * value_unit;`).join('\n        ')}`,
+      )}
     }`;
   const overKeys = [4, 2, 1].filter((distance) => distance >= stride);
-  const store = (row: number, cell: number) => {
-    const at = `at_${row} + unit_${cell}`;
-    const result = `total_${row}_${cell} * inverse_${row}`;
-    if (width === 1) return `output[${at}] = ${result};`;
-    return `let result = ${result}; ${range(4)
-      .map((d) => `output[${at} + ${d}u] = result[${d}];`)
-      .join(' ')}`;
+  const store = (row: number, cell: number, unit: string) => {
+    const target = `at_${row} + ${unit}`;
+    const result = `total[${place(row, cell)}] * inverse_${row}`;
+    const stores =
+      width === 1
+        ? `output[${target}] = ${result};`
+        : `let result = ${result}; ${range(4)
+            .map((d) => `output[${target} + ${d}u] = result[${d}];`)
+            .join(' ')}`;
+    return `if (${hasUnit(cell)}) { ${stores} }`;
   };
   return {
     workgroupSize: 8,
     tile: 8,
     declarations: '',
-    place: `${place(sharedRows)}
+    place: `${workgroupPlace(sharedRows)}
   let own_row = first_row + (subgroup_lane & ${stride - 1}u);
   let own_query = min(own_row, last_row) / params.shared_heads;
   let own_head = head + min(own_row, last_row) % params.shared_heads;
@@ -167,31 +179,27 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
     prepare: `
   ${variant.list ? 'var touched = 0.0;' : ''}
   var scores: array<f32, ${stride}>;
-${cells
-  .map(
-    (cell) => `
-  let unit_${cell} = ${width}u * min(${8 * cell}u + subgroup_lane, ${units - 1}u);
-  let has_unit_${cell} = ${8 * cell}u + subgroup_lane < ${units}u;
-  ${rows
-    .map(
-      (
-        row,
-      ) => `let query_${row}_${cell} = select(${type}(), ${query(`query_at_${row} + unit_${cell}`)}, has_unit_${cell});
-  var total_${row}_${cell} = ${type}();`,
-    )
-    .join('\n  ')}`,
-  )
-  .join('')}`,
+  var query_row: array<${type}, ${sharedRows * cells.length}>;
+  var total: array<${type}, ${sharedRows * cells.length}>;
+  ${cells.map((cell) => `let unit_${cell} = ${width}u * min(${8 * cell}u + subgroup_lane, ${units - 1}u);`).join('\n  ')}
+  ${overCells((cell, unit) =>
+    rows
+      .map((row) => {
+        const loaded = query(`query_at_${row} + ${unit}`);
+        return `query_row[${place(row, cell)}] = select(${type}(), ${loaded}, ${hasUnit(cell)});`;
+      })
+      .join('\n        '),
+  )}`,
     scores: `
     let lane_position = ${entryPosition(variant, 'tile + subgroup_lane')};
-    ${variant.list ? `let load_position = ${loadPosition(variant, 'lane_position')};\n    ${touches.join('\n    ')}` : ''}
+    ${variant.list ? `let load_position = ${loadPosition(variant, 'lane_position')};\n    ${touches}` : ''}
     ${packs.map((pack) => `let position_${pack} = ${stride === 1 ? 'lane_position' : `subgroupShuffle(lane_position, ${pack * packKeys}u + own_key)`};`).join('\n    ')}
     ${scorePacks}`,
     reduceMaximum: overDistances(overKeys, 'tile_maximum', (a, b) => `max(${a}, ${b})`),
     accumulate: `
     ${rows.map((row) => `let correction_${row} = subgroupShuffle(correction, ${row}u);`).join('\n    ')}
     if (subgroupAny(correction != 1.0)) {
-      ${rows.map((row) => cells.map((cell) => `total_${row}_${cell} *= correction_${row};`).join(' ')).join('\n      ')}
+      ${overCells((cell) => rows.map((row) => `total[${place(row, cell)}] *= correction_${row};`).join(' '))}
     }
     ${weighted}`,
     // The zero is a parameter, so that no compiler drops the loads.
@@ -202,7 +210,7 @@ ${cells
   let at_${row} = subgroupShuffle(output_row, ${row}u);
   let inverse_${row} = subgroupShuffle(inverse, ${row}u);
   if (first_row + ${row}u <= last_row) {
-    ${cells.map((cell) => `if (has_unit_${cell}) { ${store(row, cell)} }`).join('\n    ')}
+    ${overCells((cell, unit) => store(row, cell, unit))}
   }`,
       )
       .join(''),
@@ -229,10 +237,13 @@ export const stagedFeatures: LayoutBuilder = (variant, capabilities) => {
   const value = inputAccess('values', variant.keyDtype, variant.vector, capabilities);
   const rows = range(rowCount);
   const cells = range(perInvocation);
+  // Software adapters compile for many seconds when these loops are unrolled: there their bounds are parameters.
+  const sliceBound = capabilities.software ? 'params.tile_keys' : `${sliceQuads}u`;
+  const firstStep = capabilities.software ? `params.tile_keys * ${size / 16}u` : `${size / 2}u`;
   const tree = (names: (row: number) => string, combine: (a: string, b: string) => string) => `
     ${rows.map((row) => `exchange[${row * size}u + lane] = ${names(row)};`).join(' ')}
     workgroupBarrier();
-    for (var step = ${size / 2}u; step > 0u; step >>= 1u) {
+    for (var step = ${firstStep}; step > 0u; step >>= 1u) {
       if (lane < step) {
         ${rows
           .map((row) => {
@@ -253,7 +264,7 @@ var<workgroup> staged: array<vec4f, ${size * pitch}>;
 var<workgroup> queries: array<vec4f, ${rowCount * paddedQuads}>;
 var<workgroup> exchange: array<f32, ${rowCount * size}>;
 var<workgroup> load_positions: array<u32, ${size}>;`,
-    place: place(rowCount),
+    place: workgroupPlace(rowCount),
     rows: rowStates(variant, (row) => [{ score: `score_${row}`, entry: '(tile + lane)', position: 'position' }]),
     prepare: `
   for (var quad = lane; quad < ${paddedQuads}u; quad += ${size}u) {
@@ -279,7 +290,7 @@ var<workgroup> load_positions: array<u32, ${size}>;`,
         staged[row * ${pitch}u + index % ${sliceQuads}u] = select(vec4f(), ${quadOfRow(key, headSize, 'at', 'quad')}, quad < ${quads}u);
       }
       workgroupBarrier();
-      for (var quad = 0u; quad < ${sliceQuads}u; quad++) {
+      for (var quad = 0u; quad < ${sliceBound}; quad++) {
         let key_quad = staged[lane * ${pitch}u + quad];
         ${rows.map((row) => `score_${row} += dot(queries[${row * paddedQuads}u + slice + quad], key_quad);`).join('\n        ')}
       }

@@ -1,6 +1,11 @@
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
-import { type ResultBuffer, type ResultShape, resultBuffer } from './result.ts';
+import { contiguous } from '../ops/copy.ts';
+import { sameShape } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type ResultBuffer, type ResultShape, resultBuffer, resultViews } from './result.ts';
+import type { AttentionPartial } from './types.ts';
 
 const workgroupSize = 64;
 
@@ -48,25 +53,29 @@ const mergeParts = defineKernel({
   }
   output[index] = select(0.0, total / sum, seen);
   if (params.statistics != 0u && d == 0u) {
+    output[params.log_sum_exp_start + statistic] = select(${LOWEST}, maximum + log(sum), seen);
+    if (params.statistics == 1u) { return; }
     var row_maximum = ${LOWEST};
     for (var part = 0u; part < params.part_count; part++) {
       row_maximum = max(row_maximum, parts[params.part_row_maximum + part * rows + statistic]);
     }
-    output[params.log_sum_exp_start + statistic] = select(${LOWEST}, maximum + log(sum), seen);
     output[params.row_maximum_start + statistic] = row_maximum;
   }`,
   }),
 });
+
+/** Which statistics a merge computes; the row maxima of the parts are read only for `all`. */
+export type MergedStatistics = 'none' | 'logSumExp' | 'all';
 
 /** Combines `count` parts of a result buffer into a result of one part. */
 export function mergeResultParts(
   parts: ResultBuffer,
   count: number,
   shape: ResultShape,
-  statistics: boolean,
+  statistics: MergedStatistics,
 ): ResultBuffer {
   const { gpu } = parts.buffer;
-  const result = resultBuffer(gpu, shape, 1, statistics);
+  const result = resultBuffer(gpu, shape, 1, statistics !== 'none');
   const size = shape.batches * shape.queries * shape.heads * shape.headSize;
   gpu.launch(
     mergeParts,
@@ -81,7 +90,7 @@ export function mergeResultParts(
         shape.headSize,
         parts.logSumExpStart,
         parts.rowMaximumStart,
-        statistics ? 1 : 0,
+        ['none', 'logSumExp', 'all'].indexOf(statistics),
         result.logSumExpStart,
         result.rowMaximumStart,
       ],
@@ -90,4 +99,49 @@ export function mergeResultParts(
     },
   );
   return result;
+}
+
+/**
+ * Combines attention over disjoint sets of keys into attention over their union, by the log-sum-exps:
+ * output = sum_i exp(lse_i - lse) output_i with lse = log sum_i exp(lse_i). Rows that saw no key in any part give zeros.
+ *
+ * @param partials Outputs [B, H, N, D] with their log-sum-exps [B, H, N], as `attention` returns them (f32).
+ * @throws ArgumentError without partials; ShapeError where shapes differ.
+ */
+export function mergeAttention(partials: readonly AttentionPartial[]): AttentionPartial {
+  const [first] = partials;
+  if (!first) throw new ArgumentError('mergeAttention: partials', '[]', 'at least one');
+  const { gpu } = first.output;
+  const [batches, heads, queries, headSize] = first.output.shape as [number, number, number, number];
+  for (const { output, logSumExp } of partials) {
+    if (!sameShape(output.shape, first.output.shape) || !sameShape(logSumExp.shape, [batches, heads, queries])) {
+      throw new ShapeError(
+        'mergeAttention',
+        `output [${output.shape}] and logSumExp [${logSumExp.shape}] are not [B, H, N, D] and [B, H, N] of [${first.output.shape}].`,
+      );
+    }
+    if (output.dtype !== 'f32' || logSumExp.dtype !== 'f32') {
+      throw new ArgumentError('mergeAttention: dtypes', `${output.dtype} and ${logSumExp.dtype}`, 'f32');
+    }
+  }
+  const shape = { batches, heads, queries, headSize };
+  return gpu.tidy(() => {
+    const stacked = resultBuffer(gpu, shape, partials.length, true);
+    const target = gpu.range(stacked.buffer, 'mergeAttention');
+    partials.forEach(({ output, logSumExp }, part) => {
+      const copy = (tensor: Tensor, start: number) => {
+        const bytes = tensor.size * 4;
+        gpu.copyBytes(
+          gpu.range(contiguous(tensor), 'mergeAttention'),
+          { ...target, offset: start * 4 + part * bytes },
+          bytes,
+        );
+      };
+      copy(output.transpose(0, 2, 1, 3), 0);
+      copy(logSumExp, stacked.logSumExpStart);
+    });
+    const merged = mergeResultParts(stacked, partials.length, shape, 'logSumExp');
+    const { output, logSumExp } = resultViews(merged, shape, { logSumExp: true, rowMaximum: false });
+    return { output, logSumExp: logSumExp as Tensor };
+  });
 }

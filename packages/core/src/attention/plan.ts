@@ -27,41 +27,53 @@ export interface PlanInput {
   readonly override?: AttentionPlanOverride | undefined;
 }
 
-/** Tuning parameters of a class of adapter; docs/decisions/0010-attention-variants.md has the measurements. */
-const tuning = {
-  // Two to eight cores: few workgroups, and a dispatch costs as much as hundreds of keys.
-  software: { mostFeatureQueries: 8, workgroups: 8, leastEntries: 512, sharedRows: 4 },
-  gpu: { mostFeatureQueries: 16, workgroups: 256, leastEntries: 128, sharedRows: 4 },
-} as const;
+/**
+ * Tuning parameters of a class of adapter; docs/decisions/0010-attention-variants.md has the measurements.
+ * `mostFeatureQueries`: longest query block in the layout `features`. `workgroups`: what splitting aims at.
+ * `leastEntries`: of a part.
+ */
+interface Tuning {
+  readonly mostFeatureQueries: number;
+  readonly workgroups: number;
+  readonly leastEntries: number;
+  readonly sharedRows: (headSize: number) => number;
+}
+
+const tunings: Readonly<Record<'gpu' | 'software' | 'softwareSubgroups', Tuning>> = {
+  gpu: { mostFeatureQueries: 16, workgroups: 256, leastEntries: 128, sharedRows: () => 4 },
+  // A few cores: few workgroups, and a dispatch costs as much as hundreds of keys.
+  software: { mostFeatureQueries: 8, workgroups: 8, leastEntries: 512, sharedRows: () => 3 },
+  softwareSubgroups: {
+    mostFeatureQueries: Number.POSITIVE_INFINITY,
+    workgroups: 8,
+    leastEntries: 512,
+    // Wider heads would spill their registers.
+    sharedRows: (headSize) => (headSize <= 64 ? 8 : headSize <= 128 ? 4 : 2),
+  },
+};
 
 export function planAttention(capabilities: Capabilities, input: PlanInput): AttentionPlan {
   const { shape, override = {} } = input;
   const { batches, heads, kvHeads, queries, headSize } = shape;
-  const {
-    mostFeatureQueries,
-    workgroups,
-    leastEntries,
-    sharedRows: mostRows,
-  } = tuning[capabilities.software ? 'software' : 'gpu'];
-  const layout = override.layout ?? (queries <= mostFeatureQueries ? 'features' : 'rows');
-  const vectorOfEight =
-    capabilities.subgroups && capabilities.subgroupMinSize === 8 && capabilities.subgroupMaxSize === 8;
-  const fits = vectorOfEight && (layout === 'features' || headSize % 8 === 0);
-  if (override.access === 'subgroup' && !fits) {
+  const { software, subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
+  const eight = subgroups && subgroupMinSize === 8 && subgroupMaxSize === 8;
+  const tuning = tunings[!software ? 'gpu' : eight ? 'softwareSubgroups' : 'software'];
+  const layout = override.layout ?? (queries <= tuning.mostFeatureQueries ? 'features' : 'rows');
+  const access = override.access ?? (software && eight && layout === 'features' ? 'subgroup' : 'staged');
+  if (access === 'subgroup' && (!eight || layout === 'rows')) {
     throw new ArgumentError(
       'attention: plan.access',
-      'subgroup',
-      "'staged' here: it needs subgroups of 8, and D a multiple of 8 in the layout 'rows'",
+      access,
+      "'staged' ('subgroup' needs subgroups of 8 and 'features')",
     );
   }
-  const access = override.access ?? (capabilities.software && fits ? 'subgroup' : 'staged');
   const sharedHeads = input.listsPerQueryHead ? 1 : heads / kvHeads;
   const rows = queries * sharedHeads;
-  const sharedRows = Math.max(1, Math.ceil(rows / Math.ceil(rows / mostRows)));
-  const rowTiles = Math.ceil(rows / sharedRows);
-  const unsplit = batches * (heads / sharedHeads) * rowTiles;
-  const useful = (entries: number) => Math.max(1, Math.ceil(entries / leastEntries));
-  const wanted = layout === 'rows' ? 1 : Math.ceil(workgroups / unsplit);
+  const most = tuning.sharedRows(headSize);
+  const sharedRows = override.sharedRows ?? Math.max(1, Math.ceil(rows / Math.ceil(rows / most)));
+  const unsplit = batches * (heads / sharedHeads) * Math.ceil(rows / sharedRows);
+  const useful = (entries: number) => Math.max(1, Math.ceil(entries / tuning.leastEntries));
+  const wanted = layout === 'rows' ? 1 : Math.ceil(tuning.workgroups / unsplit);
   const parts = override.parts ?? Math.min(wanted, useful(input.capacityEntries));
   return {
     layout,

@@ -3,8 +3,8 @@ import type { LayoutBuilder, ScoreSlot } from './layout.ts';
 import { entryPosition, loadPosition } from './positions.ts';
 import { range } from './text.ts';
 
+/** Query rows of a workgroup. */
 export const stagedRowsPerWorkgroup = 64;
-export const subgroupRowsPerWorkgroup = 16;
 
 /** Key rows of a tile in workgroup memory: at most 8 KiB, so that two workgroups fit into WebGPU's least. */
 export function stagedTile(headSize: number, software: boolean): number {
@@ -92,131 +92,6 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
         .join('\n      ')}
     }
   }`,
-    writesStatistics: 'true',
-  };
-};
-
-/**
- * Eight invocations, one subgroup (the vector width of software adapters), two query rows each. Keys and values are
- * loaded once, contiguously over the invocations, and handed round by subgroup shuffles. No barrier.
- */
-export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
-  const { headSize } = variant;
-  const tile = 8;
-  const pass = 4;
-  const width = variant.vector && headSize % 32 === 0 ? 4 : 1;
-  const chunk = 8 * width;
-  const query = inputAccess('query', variant.queryDtype, false, capabilities);
-  const rows = range(2);
-  const load = (name: 'keys' | 'values', index: string, offset: string, rowStride: string) => {
-    const input = inputAccess(name, variant.keyDtype, variant.vector, capabilities);
-    const at = `${offset} + ${index} * params.${rowStride} + at`;
-    return width === 4 ? input.load4(at) : input.load(at);
-  };
-  const element = (name: string, d: number) =>
-    width === 4 ? `subgroupShuffle(${name}[${d % 4}], ${d >> 2}u)` : `subgroupShuffle(${name}, ${d}u)`;
-  const slots = (row: number): ScoreSlot[] =>
-    range(tile).map((index) => ({
-      score: `score_${row}_${index}`,
-      entry: `(tile + ${index}u)`,
-      position: `position_${index}`,
-    }));
-  const scorePass = (first: number) => `
-    for (var d = 0u; d < params.head_size; d += ${chunk}u) {
-      let at = d + ${width}u * subgroup_lane;
-      ${range(pass)
-        .map((index) => `let key_${index} = ${load('keys', `load_${first + index}`, 'key_base', 'key_row')};`)
-        .join('\n      ')}
-      ${range(chunk)
-        .map(
-          (d) => `{
-        ${rows.map((row) => `let factor_${row} = query_row_${row}[d + ${d}u];`).join(' ')}
-        ${range(pass)
-          .map(
-            (index) =>
-              `{ let element = ${element(`key_${index}`, d)}; ${rows
-                .map((row) => `score_${row}_${first + index} += factor_${row} * element;`)
-                .join(' ')} }`,
-          )
-          .join('\n        ')}
-      }`,
-        )
-        .join('\n      ')}
-    }`;
-  const valuePass = (first: number) => `
-    for (var d = 0u; d < params.head_size; d += ${chunk}u) {
-      let at = d + ${width}u * subgroup_lane;
-      ${range(pass)
-        .map((index) => `let value_${index} = ${load('values', `load_${first + index}`, 'value_base', 'value_row')};`)
-        .join('\n      ')}
-      ${range(chunk)
-        .map(
-          (d) => `{
-        ${rows.map((row) => `var total_${row} = accumulator_${row}[d + ${d}u]${first === 0 ? ` * correction_${row}` : ''};`).join(' ')}
-        ${range(pass)
-          .map(
-            (index) =>
-              `{ let element = ${element(`value_${index}`, d)}; ${rows
-                .map((row) => `total_${row} += score_${row}_${first + index} * element;`)
-                .join(' ')} }`,
-          )
-          .join('\n        ')}
-        ${rows.map((row) => `accumulator_${row}[d + ${d}u] = total_${row};`).join(' ')}
-      }`,
-        )
-        .join('\n      ')}
-    }`;
-  return {
-    workgroupSize: 8,
-    tile,
-    declarations: '',
-    place: `${rowsPlace(subgroupRowsPerWorkgroup)}
-  let key_base = params.key_start + batch * params.key_batch + kv_head * params.key_head;
-  let value_base = params.value_start + batch * params.value_batch + kv_head * params.value_head;
-  let own_query_0 = first_query + subgroup_lane;
-  let own_query_1 = own_query_0 + 8u;`,
-    rows: rows.map((row) => ({
-      suffix: `_${row}`,
-      query: `own_query_${row}`,
-      head: 'head',
-      exists: `own_query_${row} < params.queries`,
-      slots: slots(row),
-    })),
-    prepare: rows
-      .map(
-        (row) => `
-  var query_row_${row}: array<f32, ${headSize}>;
-  var accumulator_${row}: array<f32, ${headSize}>;
-  {
-    let at = params.query_start + batch * params.query_batch + head * params.query_head + min(own_query_${row}, last_query) * params.query_row;
-    for (var d = 0u; d < params.head_size; d++) { query_row_${row}[d] = ${query.load('at + d')}; }
-  }`,
-      )
-      .join(''),
-    scores: `
-    ${range(tile)
-      .map(
-        (index) => `let position_${index} = ${entryPosition(variant, `tile + ${index}u`)};
-    let load_${index} = ${loadPosition(variant, `position_${index}`)};
-    ${rows.map((row) => `var score_${row}_${index} = 0.0;`).join(' ')}`,
-      )
-      .join('\n    ')}
-    ${range(tile / pass)
-      .map((index) => scorePass(index * pass))
-      .join('')}`,
-    reduceMaximum: '',
-    accumulate: range(tile / pass)
-      .map((index) => valuePass(index * pass))
-      .join(''),
-    reduceSum: '',
-    write: rows
-      .map(
-        (row) => `
-  if (own_query_${row} < params.queries) {
-    for (var d = 0u; d < params.head_size; d++) { output[output_row_${row} + d] = accumulator_${row}[d] * inverse_${row}; }
-  }`,
-      )
-      .join(''),
     writesStatistics: 'true',
   };
 };

@@ -4,24 +4,13 @@ import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
 import { entryRange, lengths, rowInterval, visible } from './positions.ts';
-import { stagedRows, stagedRowsPerWorkgroup, subgroupRows, subgroupRowsPerWorkgroup } from './rows-layout.ts';
-import type { KeyAccess, LaneLayout } from './types.ts';
+import { stagedRows } from './rows-layout.ts';
 
 /** The layout that a variant names. */
 function layoutOf(variant: TileLoopVariant): LayoutBuilder {
-  return layouts[variant.layout][variant.access];
+  if (variant.layout === 'rows') return stagedRows;
+  return variant.access === 'subgroup' ? subgroupFeatures : stagedFeatures;
 }
-
-const layouts: Readonly<Record<LaneLayout, Readonly<Record<KeyAccess, LayoutBuilder>>>> = {
-  rows: { staged: stagedRows, subgroup: subgroupRows },
-  features: { staged: stagedFeatures, subgroup: subgroupFeatures },
-};
-
-/** Query rows of a workgroup; undefined where the plan decides. */
-export const rowsPerWorkgroup: Readonly<Record<LaneLayout, Readonly<Record<KeyAccess, number | undefined>>>> = {
-  rows: { staged: stagedRowsPerWorkgroup, subgroup: subgroupRowsPerWorkgroup },
-  features: { staged: undefined, subgroup: undefined },
-};
 
 /** Turns a raw dot product into a score. Score modifiers (bias, soft-cap, ALiBi) extend this expression. */
 function modifiedScore(raw: string): string {

@@ -51,6 +51,14 @@ export interface AttentionResult {
   readonly rowMaximum?: Tensor;
 }
 
+/** Attention over some of the keys, with what merging it with others needs. */
+export interface AttentionPartial {
+  /** f32 [B, H, N, D] */
+  readonly output: Tensor;
+  /** f32 [B, H, N] */
+  readonly logSumExp: Tensor;
+}
+
 /**
  * How a head's work is laid over invocations.
  * `rows`: an invocation owns a query row (prefill). `features`: the invocations of a workgroup share the rows of one
@@ -59,8 +67,9 @@ export interface AttentionResult {
 export type LaneLayout = 'rows' | 'features';
 
 /**
- * How keys reach the invocations. `staged`: through workgroup memory, which every device has. `subgroup`: from registers
- * of the other invocations of a subgroup of exactly eight, the vector width of software adapters.
+ * How keys reach the invocations. `staged`: through workgroup memory, which every device has. `subgroup` (layout
+ * `features` only): straight into registers, sums by shuffles in a subgroup of exactly eight, the vector width of software
+ * adapters.
  */
 export type KeyAccess = 'staged' | 'subgroup';
 
@@ -68,6 +77,8 @@ export type KeyAccess = 'staged' | 'subgroup';
 export interface AttentionPlanOverride {
   readonly layout?: LaneLayout;
   readonly access?: KeyAccess;
+  /** Query rows that share loaded keys in the layout `features`: 1 to 8. */
+  readonly sharedRows?: number;
   /** Parts that the keys are split into; 1 writes the output directly. */
   readonly parts?: number;
 }
