@@ -42,10 +42,10 @@ interface Tuning {
 const tunings: Readonly<Record<'gpu' | 'software' | 'softwareSubgroups', Tuning>> = {
   gpu: { mostFeatureQueries: 16, workgroups: 256, leastEntries: 128, sharedRows: () => 4 },
   // A few cores: few workgroups, and a dispatch costs as much as hundreds of keys.
-  software: { mostFeatureQueries: 8, workgroups: 8, leastEntries: 512, sharedRows: () => 3 },
+  software: { mostFeatureQueries: 8, workgroups: 12, leastEntries: 512, sharedRows: () => 3 },
   softwareSubgroups: {
     mostFeatureQueries: Number.POSITIVE_INFINITY,
-    workgroups: 8,
+    workgroups: 12,
     leastEntries: 512,
     // Wider heads would spill their registers.
     sharedRows: (headSize) => (headSize <= 64 ? 8 : headSize <= 128 ? 4 : 2),
