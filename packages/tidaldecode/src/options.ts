@@ -10,7 +10,7 @@ export const tidalDecodeOptions = defineOptions({
       'First selection layer, s; the layers before it stay dense. The number of layers switches sparsity off.',
   }),
   reselectionLayers: list(layer(), {
-    default: [{ fraction: 0.42 }],
+    default: [{ fraction: 0.4 }],
     description: 'Layers that select anew, c, in ascending order; a fraction that falls on s or before it is dropped.',
   }),
   forceCurrent: boolean({ default: true, description: 'Always attends the newest token, within the budget.' }),
