@@ -1,5 +1,6 @@
-export type { Architecture } from './architectures/architecture.ts';
-export { Llama } from './architectures/llama/llama.ts';
+export type { Architecture, NetworkInput } from './architectures/architecture.ts';
+export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
+export type { WeightPrecision } from './architectures/weight-loader.ts';
 export { LanguageModel } from './language-model/language-model.ts';
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
 export {
@@ -11,5 +12,12 @@ export {
 } from './resolve/types.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
-export { type LlamaConfig, type ModelConfig, ModelConfigError } from './weights/model-config.ts';
+export {
+  ModelConfigError,
+  type NormConfig,
+  type PositionConfig,
+  type RotaryFrequencies,
+  type StorageConfig,
+  type TransformerConfig,
+} from './weights/model-config.ts';
 export { type WeightFile, WeightFileError, type WeightInfo } from './weights/types.ts';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Tensor } from '@saccade/core';
 import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import { Llama } from '../src/index.ts';
+import { Transformer } from '../src/index.ts';
 import { LanguageModel } from '../src/language-model/language-model.ts';
 import { resolveModel } from '../src/resolve/resolve-model.ts';
 import { ByteTokenizer } from '../src/testing/index.ts';
@@ -17,7 +17,7 @@ async function open(name: string): Promise<LanguageModel> {
   const weights = await openWeights(files);
   try {
     const config = await readModelConfig(weights, files);
-    const network = await Llama.load(await sharedGpu(), name, config, weights);
+    const network = await Transformer.load(await sharedGpu(), name, config, weights);
     return new LanguageModel(network, new ByteTokenizer(config.vocabularySize));
   } finally {
     await weights.close();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { huggingFaceConfig } from '../src/weights/huggingface-config.ts';
-import { ModelConfigError } from '../src/weights/model-config.ts';
+import { commonConfig, ModelConfigError, type RotaryFrequencies } from '../src/weights/model-config.ts';
 import { openWeights } from '../src/weights/open-weights.ts';
 import { readModelConfig } from '../src/weights/read-model-config.ts';
 import { goldenModel } from './golden-folder.ts';
@@ -15,7 +15,10 @@ const configOf = async (name: string) => {
   }
 };
 
+const rotary = (global: RotaryFrequencies, size = 16) => ({ kind: 'rotary', size, layout: 'half', global });
+
 const common = {
+  ...commonConfig,
   architecture: 'llama',
   vocabularySize: 160,
   hiddenSize: 64,
@@ -24,9 +27,9 @@ const common = {
   kvHeads: 2,
   headSize: 16,
   intermediateSize: 96,
-  ropeTheta: 10000,
-  ropeLayout: 'half',
-  rmsNormEpsilon: 1e-5,
+  norm: { kind: 'rms', epsilon: 1e-5, placement: 'before' },
+  positions: rotary({ theta: 10000 }),
+  layerKinds: ['global', 'global'],
   tieWordEmbeddings: true,
   contextLength: 256,
   bosId: 1,
@@ -35,27 +38,32 @@ const common = {
 
 describe('the configuration of a checkpoint', () => {
   it.each([
-    ['llama-untied', { layers: 3, tieWordEmbeddings: false }],
+    ['llama-untied', { layers: 3, layerKinds: ['global', 'global', 'global'], tieWordEmbeddings: false }],
     ['llama-tied-bf16', {}],
-    ['llama-linear', { ropeScaling: { type: 'linear', factor: 2.5 } }],
+    ['llama-linear', { positions: rotary({ theta: 10000, scaling: { type: 'linear', factor: 2.5 } }) }],
     [
       'llama-llama3',
       {
-        ropeTheta: 500000,
-        ropeScaling: { type: 'llama3', factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 16 },
+        positions: rotary({
+          theta: 500000,
+          scaling: { type: 'llama3', factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 16 },
+        }),
       },
     ],
-    ['llama-mha-bf16', { kvHeads: 4, headSize: 32, tieWordEmbeddings: false }],
+    ['llama-mha-bf16', { kvHeads: 4, headSize: 32, positions: rotary({ theta: 10000 }, 32), tieWordEmbeddings: false }],
   ])('%s', async (name, differences) => {
     expect(await configOf(name)).toEqual({ ...common, ...differences });
   });
 
   it('of a GGUF file', async () => {
-    const { rmsNormEpsilon, ...rest } = await configOf('llama-gguf/model.gguf');
-    expect(rmsNormEpsilon).toBe(Math.fround(1e-5));
-    const { rmsNormEpsilon: _, ...expected } = common;
-    const differences = { vocabularySize: 700, intermediateSize: 128, ropeLayout: 'interleaved', eosIds: [2] };
-    expect(rest).toEqual({ ...expected, ...differences });
+    expect(await configOf('llama-gguf/model.gguf')).toEqual({
+      ...common,
+      vocabularySize: 700,
+      intermediateSize: 128,
+      norm: { ...common.norm, epsilon: Math.fround(1e-5) },
+      positions: { ...rotary({ theta: 10000 }), layout: 'interleaved' },
+      eosIds: [2],
+    });
   });
 });
 
@@ -71,6 +79,7 @@ describe('config.json', () => {
 
   it("has transformers' defaults where it is silent", () => {
     expect(huggingFaceConfig(minimal)).toEqual({
+      ...commonConfig,
       architecture: 'llama',
       vocabularySize: 100,
       hiddenSize: 64,
@@ -79,9 +88,9 @@ describe('config.json', () => {
       kvHeads: 4,
       headSize: 16,
       intermediateSize: 96,
-      ropeTheta: 10000,
-      ropeLayout: 'half',
-      rmsNormEpsilon: 1e-6,
+      norm: { kind: 'rms', epsilon: 1e-6, placement: 'before' },
+      positions: rotary({ theta: 10000 }),
+      layerKinds: ['global', 'global'],
       tieWordEmbeddings: false,
       contextLength: 2048,
       eosIds: [],
@@ -90,10 +99,12 @@ describe('config.json', () => {
 
   it('of older checkpoints gives rope_theta and rope_scaling by themselves', () => {
     const linear = { ...minimal, rope_theta: 5e5, rope_scaling: { type: 'linear', factor: 2 } };
-    expect(huggingFaceConfig(linear)).toMatchObject({ ropeTheta: 5e5, ropeScaling: { type: 'linear', factor: 2 } });
-    expect(huggingFaceConfig({ ...minimal, rope_theta: 1e5, rope_scaling: null }).ropeTheta).toBe(1e5);
+    const frequencies = (config: object) =>
+      (huggingFaceConfig(config).positions as { global: RotaryFrequencies }).global;
+    expect(frequencies(linear)).toEqual({ theta: 5e5, scaling: { type: 'linear', factor: 2 } });
+    expect(frequencies({ ...minimal, rope_theta: 1e5, rope_scaling: null })).toEqual({ theta: 1e5 });
     const dynamic = { ...minimal, max_position_embeddings: 512, rope_scaling: { rope_type: 'dynamic', factor: 4 } };
-    expect(huggingFaceConfig(dynamic).ropeScaling).toEqual({ type: 'dynamic', factor: 4, originalContext: 512 });
+    expect(frequencies(dynamic).scaling).toEqual({ type: 'dynamic', factor: 4, originalContext: 512 });
     const yarn = {
       rope_type: 'yarn',
       factor: 4,
@@ -101,7 +112,7 @@ describe('config.json', () => {
       beta_fast: 16,
       truncate: false,
     };
-    expect(huggingFaceConfig({ ...minimal, rope_scaling: yarn }).ropeScaling).toEqual({
+    expect(frequencies({ ...minimal, rope_scaling: yarn }).scaling).toEqual({
       type: 'yarn',
       factor: 4,
       originalContext: 128,
@@ -118,7 +129,7 @@ describe('config.json', () => {
   it.each([
     ['unsupported', 'model_type', { model_type: 'mamba' }],
     ['unsupported', 'hidden_act', { hidden_act: 'gelu' }],
-    ['unsupported', 'attention_bias', { attention_bias: true }],
+    ['invalid', 'attention_bias', { attention_bias: 'yes' }],
     ['unsupported', 'rope_type', { rope_scaling: { rope_type: 'longrope', factor: 2 } }],
     ['missing', 'vocab_size', { vocab_size: undefined }],
     ['missing', 'factor', { rope_scaling: { rope_type: 'linear' } }],

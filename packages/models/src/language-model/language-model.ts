@@ -66,7 +66,7 @@ export class LanguageModel implements ModelHandle {
     const run = options.run ?? MethodRun.dense(this);
     try {
       return gpu.tidy(() => {
-        const hidden = this.#network.forward(ids, cache, run);
+        const hidden = this.#network.forward({ ids }, cache, run);
         if (options.logits === 'none') return { hidden, logits: undefined };
         const rows = options.logits === 'all' ? hidden : hidden.slice(0, count - 1, count);
         return { hidden, logits: this.#network.logits(rows) };

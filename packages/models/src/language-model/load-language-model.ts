@@ -1,5 +1,6 @@
 import type { Gpu } from '@saccade/core';
-import { Llama } from '../architectures/llama/llama.ts';
+import { Transformer } from '../architectures/transformer/transformer.ts';
+import type { WeightPrecision } from '../architectures/weight-loader.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
 import type { DownloadProgress, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
@@ -10,6 +11,8 @@ import { LanguageModel } from './language-model.ts';
 export interface LoadLanguageModelOptions extends Omit<ResolveOptions, 'onProgress'> {
   /** Called with the share of download and upload that is done, in [0, 1]. */
   readonly onProgress?: ((share: number) => void) | undefined;
+  /** Element type of the weight matrices on the GPU: as the file has them (`file`, default), or converted. */
+  readonly dtype?: WeightPrecision | undefined;
   /** Called with the bytes of a download. */
   readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
 }
@@ -30,7 +33,7 @@ export async function loadLanguageModel(
   nameOrPath: string,
   options: LoadLanguageModelOptions = {},
 ): Promise<LanguageModel> {
-  const { onProgress, onDownload, ...resolveOptions } = options;
+  const { onProgress, onDownload, dtype, ...resolveOptions } = options;
   let downloaded = 0;
   const files = await resolveModel(nameOrPath, {
     ...resolveOptions,
@@ -46,9 +49,12 @@ export async function loadLanguageModel(
     const config = await readModelConfig(weights, files);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();
-    const network = await Llama.load(gpu, nameOrPath, config, weights, (share) => {
-      options.signal?.throwIfAborted();
-      onProgress?.(downloaded + (1 - downloaded) * share);
+    const network = await Transformer.load(gpu, nameOrPath, config, weights, {
+      dtype,
+      onProgress: (share) => {
+        options.signal?.throwIfAborted();
+        onProgress?.(downloaded + (1 - downloaded) * share);
+      },
     });
     return new LanguageModel(network, tokenizer);
   } finally {

@@ -1,8 +1,8 @@
 import type { Gpu } from '@saccade/core';
 import { seededRandom } from '@saccade/core/testing';
-import { Llama } from '../architectures/llama/llama.ts';
+import { Transformer } from '../architectures/transformer/transformer.ts';
 import { LanguageModel } from '../language-model/language-model.ts';
-import type { LlamaConfig } from '../weights/model-config.ts';
+import { commonConfig, type TransformerConfig } from '../weights/model-config.ts';
 import { ByteTokenizer } from './byte-tokenizer.ts';
 import { memoryWeightFile } from './memory-weight-file.ts';
 
@@ -13,7 +13,8 @@ export interface RandomLlamaOptions {
 }
 
 /** A configuration that is small enough for tests: 4 layers, 4 query heads on 2 key/value heads of 16. */
-export const smallLlamaConfig: LlamaConfig = {
+export const smallLlamaConfig: TransformerConfig = {
+  ...commonConfig,
   architecture: 'llama',
   vocabularySize: 256,
   hiddenSize: 64,
@@ -22,21 +23,25 @@ export const smallLlamaConfig: LlamaConfig = {
   kvHeads: 2,
   headSize: 16,
   intermediateSize: 96,
-  ropeTheta: 10_000,
-  ropeLayout: 'half',
-  rmsNormEpsilon: 1e-5,
+  norm: { kind: 'rms', epsilon: 1e-5, placement: 'before' },
+  positions: { kind: 'rotary', size: 16, layout: 'half', global: { theta: 10_000 } },
+  layerKinds: ['global', 'global', 'global', 'global'],
   tieWordEmbeddings: true,
   contextLength: 4096,
   eosIds: [0],
 };
 
-/** A Llama with seeded random weights. A tensor's values depend on its name and the seed only, so that fewer layers make a prefix. */
+/**
+ * A Llama with seeded random weights. A tensor's values depend on its name and the seed only, so that fewer layers make a
+ * prefix. Layers are global where `config.layerKinds` does not say otherwise.
+ */
 export async function randomLlama(
   gpu: Gpu,
-  config: Partial<LlamaConfig> = {},
+  config: Partial<TransformerConfig> = {},
   options: RandomLlamaOptions = {},
 ): Promise<LanguageModel> {
-  const full: LlamaConfig = { ...smallLlamaConfig, ...config };
+  const layers = config.layers ?? smallLlamaConfig.layers;
+  const full: TransformerConfig = { ...smallLlamaConfig, layerKinds: new Array(layers).fill('global'), ...config };
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
   for (const [name, shape] of llamaShapes(full)) {
     const edited = options.edit?.(name, shape);
@@ -45,7 +50,7 @@ export async function randomLlama(
       data: edited ? Float32Array.from(edited) : randomWeights(name, shape, options.seed ?? 0),
     });
   }
-  const network = await Llama.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
+  const network = await Transformer.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
   return new LanguageModel(network, new ByteTokenizer(full.vocabularySize));
 }
 
@@ -59,7 +64,7 @@ function randomWeights(name: string, shape: readonly number[], seed: number): Fl
   return Float32Array.from({ length: size }, () => (2 * next() - 1) * scale);
 }
 
-function* llamaShapes(config: LlamaConfig): Generator<[name: string, shape: number[]]> {
+function* llamaShapes(config: TransformerConfig): Generator<[name: string, shape: number[]]> {
   const { hiddenSize, heads, kvHeads, headSize, intermediateSize, vocabularySize } = config;
   yield ['model.embed_tokens.weight', [vocabularySize, hiddenSize]];
   for (let layer = 0; layer < config.layers; layer++) {

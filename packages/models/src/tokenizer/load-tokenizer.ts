@@ -1,6 +1,6 @@
 import type { ModelFiles } from '../resolve/types.ts';
 import { readJson, readOptionalJson } from '../weights/json-file.ts';
-import type { ModelConfig } from '../weights/model-config.ts';
+import type { TransformerConfig } from '../weights/model-config.ts';
 import type { WeightFile } from '../weights/types.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { HuggingFaceTokenizer } from './huggingface-tokenizer.ts';
@@ -11,13 +11,17 @@ import { type SpecialTokens, type Tokenizer, TokenizerError } from './types.ts';
  * metadata.
  * @throws TokenizerError, WeightFileError
  */
-export async function loadTokenizer(weights: WeightFile, config: ModelConfig, files: ModelFiles): Promise<Tokenizer> {
+export async function loadTokenizer(
+  weights: WeightFile,
+  config: TransformerConfig,
+  files: ModelFiles,
+): Promise<Tokenizer> {
   if (files.names.includes('tokenizer.json')) return tokenizerFromFiles(config, files);
   if (weights.format === 'gguf') return ggufTokenizer(weights, config.eosIds);
   throw new TokenizerError('missing', `${files.location} has no tokenizer.json beside its safetensors file.`);
 }
 
-async function tokenizerFromFiles(config: ModelConfig, files: ModelFiles): Promise<Tokenizer> {
+async function tokenizerFromFiles(config: TransformerConfig, files: ModelFiles): Promise<Tokenizer> {
   const settings = asRecord(await readOptionalJson(files, 'tokenizer_config.json'));
   const specialTexts: Partial<Record<keyof SpecialTokens, string>> = {};
   for (const role of ['bos', 'eos', 'pad', 'unk'] as const) {

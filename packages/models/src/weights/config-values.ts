@@ -14,6 +14,21 @@ export class ConfigValues {
     this.#get = get;
   }
 
+  /** Values of a parsed JSON object. @throws ModelConfigError `invalid` */
+  static of(where: string, value: unknown): ConfigValues {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new ModelConfigError('invalid', `${where} is not a JSON object.`);
+    }
+    const record = value as Record<string, unknown>;
+    return new ConfigValues(where, (name) => (Object.hasOwn(record, name) ? record[name] : undefined));
+  }
+
+  /** The values of an inner object; undefined where there is none. */
+  object(name: string): ConfigValues | undefined {
+    const value = this.#get(name) ?? undefined;
+    return value === undefined ? undefined : ConfigValues.of(`${this.#where}, ${name}`, value);
+  }
+
   /** An integer of 1 or more. @throws ModelConfigError `missing`, `invalid` */
   count(name: string, fallback?: number): number {
     return this.#number(
@@ -40,6 +55,14 @@ export class ConfigValues {
     if (value === undefined) throw this.#missing(name);
     if (typeof value !== 'string') throw this.invalid(name, value, 'a text');
     return value;
+  }
+
+  /** A text out of those that are supported. @throws ModelConfigError `unsupported` */
+  only<Text extends string>(name: string, fallback: Text, supported: readonly Text[]): Text {
+    const value = this.text(name, fallback);
+    const found = supported.find((text) => text === value);
+    if (found === undefined) throw this.unsupported(name, value, supported.join(', '));
+    return found;
   }
 
   /** Token ids, given as one number, a list or not at all. */

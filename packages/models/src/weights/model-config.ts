@@ -1,8 +1,62 @@
 import { type RopeScaling, SaccadeError } from '@saccade/core';
 
-/** Configuration of a Llama-family network, the same for every file format. */
-export interface LlamaConfig {
-  readonly architecture: 'llama';
+/** Norms of a network: what they compute and where they stand around each branch (attention, MLP) of a layer. */
+export interface NormConfig {
+  /** RMSNorm (a weight) or layer norm (weight and bias). */
+  readonly kind: 'rms' | 'layer';
+  readonly epsilon: number;
+  /**
+   * `before`: x + branch(norm(x)), with a norm after the last layer; `both`: x + norm(branch(norm(x))), with a norm after the
+   * last layer (Gemma); `after`: norm(x + branch(x)), with a norm of the embedding (BERT).
+   */
+  readonly placement: 'before' | 'both' | 'after';
+}
+
+/** One set of rotary frequencies. */
+export interface RotaryFrequencies {
+  /** Base. */
+  readonly theta: number;
+  readonly scaling?: RopeScaling;
+}
+
+/** How tokens learn where they stand. */
+export type PositionConfig =
+  | {
+      readonly kind: 'rotary';
+      /** Leading elements of each head that rotate; D or less. */
+      readonly size: number;
+      /**
+       * Which elements rotate together: i and i + size/2 (`half`, Hugging Face's checkpoints) or 2i and 2i + 1
+       * (`interleaved`, GGUF of the Llama architecture, whose converter permutes the rows of the query and key projections).
+       */
+      readonly layout: 'half' | 'interleaved';
+      readonly global: RotaryFrequencies;
+      /** Of layers with a sliding window, where they differ. */
+      readonly window?: RotaryFrequencies;
+    }
+  | {
+      /** A learned vector per position is added to the embedding. */
+      readonly kind: 'learned';
+      /** Kinds of tokens (such as first and second sentence) with a learned vector each; 0 for none. */
+      readonly tokenTypes: number;
+    };
+
+/** How a file holds the weights, where that differs between formats or architectures. */
+export interface StorageConfig {
+  /** Query, key and value projections: apart, as one matrix of their rows, or as one whose rows alternate by head. */
+  readonly qkv: 'separate' | 'joint' | 'jointByHead';
+  /** Projections of the layers stand as [inputs, outputs]. */
+  readonly transposed: boolean;
+  /** Added to the weights of the norms: 1 where a file holds their deviation from 1. */
+  readonly normOffset: 0 | 1;
+}
+
+/** A transformer, the same for every architecture and file format. */
+export interface TransformerConfig {
+  /** Such as `llama`. */
+  readonly architecture: string;
+  /** Whether a token sees only earlier ones. */
+  readonly causal: boolean;
   /** Rows of the embedding; at least the tokenizer's vocabulary. */
   readonly vocabularySize: number;
   readonly hiddenSize: number;
@@ -14,16 +68,29 @@ export interface LlamaConfig {
   /** D. */
   readonly headSize: number;
   readonly intermediateSize: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling?: RopeScaling;
-  /**
-   * Which elements of a head rotate together: i and i + D/2 (`half`, Hugging Face's checkpoints) or 2i and 2i + 1
-   * (`interleaved`, GGUF, whose converter permutes the rows of the query and key projections).
-   */
-  readonly ropeLayout: 'half' | 'interleaved';
-  readonly rmsNormEpsilon: number;
+  readonly norm: NormConfig;
+  /** Attention and MLP read the same x and are added to it together, instead of one after the other. */
+  readonly parallelBranches: boolean;
+  /** Queries and keys are normed per head before they rotate. */
+  readonly queryKeyNorm: boolean;
+  readonly activation: 'silu' | 'gelu' | 'geluTanh';
+  /** activation(gate) * up instead of activation(up). */
+  readonly gatedMlp: boolean;
+  /** Projections that have a bias. */
+  readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };
+  readonly positions: PositionConfig;
+  /** Factor on q k^T; default 1 / sqrt(D). */
+  readonly attentionScale?: number;
+  /** Of each layer: all earlier tokens, or the last `slidingWindow` ones. */
+  readonly layerKinds: readonly ('global' | 'window')[];
+  readonly slidingWindow?: number;
+  /** Factor on the token embedding. */
+  readonly embeddingScale?: number;
+  /** c in c tanh(logits / c). */
+  readonly logitSoftCap?: number;
   /** Whether the output head is the embedding. */
   readonly tieWordEmbeddings: boolean;
+  readonly storage: StorageConfig;
   /** Most tokens the model was trained for. */
   readonly contextLength: number;
   readonly bosId?: number;
@@ -31,8 +98,16 @@ export interface LlamaConfig {
   readonly eosIds: readonly number[];
 }
 
-/** Configuration of any supported network; `architecture` tells them apart. */
-export type ModelConfig = LlamaConfig;
+/** What most architectures have in common; those that differ replace it. */
+export const commonConfig = {
+  causal: true,
+  parallelBranches: false,
+  queryKeyNorm: false,
+  activation: 'silu',
+  gatedMlp: true,
+  biases: { qkv: false, output: false, mlp: false },
+  storage: { qkv: 'separate', transposed: false, normOffset: 0 },
+} as const satisfies Partial<TransformerConfig>;
 
 /**
  * A model's configuration cannot be used: `missing` (a file or value is not there), `invalid` (a value is of the wrong
@@ -49,22 +124,21 @@ export class ModelConfigError extends SaccadeError {
  * @param where Name of the file, for messages.
  * @throws ModelConfigError `invalid`
  */
-export function checkLlamaConfig(where: string, config: LlamaConfig): LlamaConfig {
-  const { heads, kvHeads, headSize, vocabularySize, bosId, eosIds } = config;
-  if (heads % kvHeads !== 0) {
-    throw new ModelConfigError(
-      'invalid',
-      `${where}: ${heads} query heads do not divide into ${kvHeads} key/value heads.`,
-    );
+export function checkConfig(where: string, config: TransformerConfig): TransformerConfig {
+  const { heads, kvHeads, headSize, vocabularySize, bosId, eosIds, positions, layers, layerKinds } = config;
+  const invalid = (reason: string) => new ModelConfigError('invalid', `${where}: ${reason}.`);
+  if (heads % kvHeads !== 0) throw invalid(`${heads} query heads do not divide into ${kvHeads} key/value heads`);
+  if (headSize % 2 !== 0) throw invalid(`the head size ${headSize} is odd`);
+  if (positions.kind === 'rotary' && (positions.size % 2 !== 0 || positions.size > headSize || positions.size < 2)) {
+    throw invalid(`${positions.size} elements of a head of ${headSize} cannot rotate`);
   }
-  if (headSize % 2 !== 0) throw new ModelConfigError('invalid', `${where}: the head size ${headSize} is odd.`);
+  if (layerKinds.length !== layers)
+    throw invalid(`${layerKinds.length} kinds of layers are given for ${layers} layers`);
+  if (layerKinds.includes('window') && config.slidingWindow === undefined) {
+    throw invalid('layers with a sliding window need its size');
+  }
   for (const id of [bosId ?? 0, ...eosIds]) {
-    if (id >= vocabularySize) {
-      throw new ModelConfigError(
-        'invalid',
-        `${where}: the token ${id} is outside the vocabulary of ${vocabularySize}.`,
-      );
-    }
+    if (id >= vocabularySize) throw invalid(`the token ${id} is outside the vocabulary of ${vocabularySize}`);
   }
   return config;
 }

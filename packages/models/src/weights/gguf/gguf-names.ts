@@ -1,22 +1,29 @@
-/** GGUF's names of a layer's parts, by architecture, and the canonical ones. */
-const layerParts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  llama: {
-    attn_norm: 'input_layernorm',
-    attn_q: 'self_attn.q_proj',
-    attn_k: 'self_attn.k_proj',
-    attn_v: 'self_attn.v_proj',
-    attn_output: 'self_attn.o_proj',
-    ffn_norm: 'post_attention_layernorm',
-    ffn_gate: 'mlp.gate_proj',
-    ffn_up: 'mlp.up_proj',
-    ffn_down: 'mlp.down_proj',
-  },
+import type { LayerPart, OuterPart } from '../../architectures/families/family.ts';
+import { families } from '../../architectures/families/index.ts';
+
+/** GGUF's names of the parts of a network, the same for all architectures. */
+const outerParts: Readonly<Record<string, OuterPart>> = {
+  token_embd: 'embedding',
+  position_embd: 'positionEmbedding',
+  output_norm: 'finalNorm',
+  output: 'head',
 };
 
-const outerParts: Readonly<Record<string, string>> = {
-  token_embd: 'model.embed_tokens',
-  output_norm: 'model.norm',
-  output: 'lm_head',
+const layerParts: Readonly<Record<string, LayerPart>> = {
+  attn_norm: 'attentionNorm',
+  attn_q: 'query',
+  attn_k: 'key',
+  attn_v: 'value',
+  attn_qkv: 'qkv',
+  attn_q_norm: 'queryNorm',
+  attn_k_norm: 'keyNorm',
+  attn_output: 'output',
+  post_attention_norm: 'attentionPostNorm',
+  ffn_norm: 'mlpNorm',
+  ffn_gate: 'gate',
+  ffn_up: 'up',
+  ffn_down: 'down',
+  post_ffw_norm: 'mlpPostNorm',
 };
 
 /**
@@ -25,11 +32,12 @@ const outerParts: Readonly<Record<string, string>> = {
  */
 export function canonicalName(architecture: string, storedName: string): string {
   const [, layer, part = '', kind = ''] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(storedName) ?? [];
+  const names = families.find(({ gguf }) => gguf?.architecture === architecture)?.names;
+  if (!names) return storedName;
   if (layer === undefined) {
-    const outer = Object.hasOwn(outerParts, part) ? outerParts[part] : undefined;
+    const outer = Object.hasOwn(outerParts, part) && names.outer[outerParts[part] as OuterPart];
     return outer ? `${outer}.${kind}` : storedName;
   }
-  const parts = Object.hasOwn(layerParts, architecture) ? layerParts[architecture] : undefined;
-  const inner = parts && Object.hasOwn(parts, part) ? parts[part] : undefined;
-  return inner ? `model.layers.${layer}.${inner}.${kind}` : storedName;
+  const inner = Object.hasOwn(layerParts, part) && names.parts[layerParts[part] as LayerPart];
+  return inner ? `${names.layers}.${layer}.${inner}.${kind}` : storedName;
 }

@@ -1,0 +1,12 @@
+import { gatedActivation, gelu, silu, type Tensor } from '@saccade/core';
+import type { TransformerConfig } from '../../weights/model-config.ts';
+import { project } from './project.ts';
+import type { LayerWeights } from './weights.ts';
+
+/** The MLP up to its down projection: x [N, E] gives [N, F]. */
+export function feedForward({ activation, gatedMlp }: TransformerConfig, { gateUp }: LayerWeights, x: Tensor): Tensor {
+  const [first, up] = gateUp.map((projection) => project(x, projection)) as [Tensor, Tensor?];
+  if (up) return gatedActivation(first, up, { activation });
+  if (gatedMlp) return gatedActivation(first, { activation });
+  return activation === 'silu' ? silu(first) : gelu(first, { approximate: activation === 'gelu' ? 'none' : 'tanh' });
+}

@@ -1,0 +1,156 @@
+import type { Tensor } from '@saccade/core';
+import type { TransformerConfig } from '../../weights/model-config.ts';
+import { WeightFileError } from '../../weights/types.ts';
+import type { LayerPart, OuterPart, WeightNames } from '../families/family.ts';
+import type { MatrixLayout, RowOrder, WeightLoader } from '../weight-loader.ts';
+import type { LayerWeights, NormWeights, ProjectionWeights, TransformerWeights } from './weights.ts';
+
+/** Loads the weights that a configuration asks for, under the names of its family. */
+export async function loadTransformerWeights(
+  loader: WeightLoader,
+  config: TransformerConfig,
+  names: WeightNames,
+  onProgress: (share: number) => void,
+): Promise<TransformerWeights> {
+  const source = new PartSource(loader, config, names);
+  const { hiddenSize, vocabularySize, positions, norm, contextLength } = config;
+  const embedding = await source.table('embedding', vocabularySize);
+  const learned = positions.kind === 'learned';
+  const positionEmbedding = learned ? await source.table('positionEmbedding', contextLength) : undefined;
+  const typed = learned && positions.tokenTypes > 0;
+  const tokenTypeEmbedding = typed ? await source.table('tokenTypeEmbedding', positions.tokenTypes) : undefined;
+  const outerNorm = await source.norm(
+    source.outer(norm.placement === 'after' ? 'embeddingNorm' : 'finalNorm'),
+    hiddenSize,
+  );
+  const layers: LayerWeights[] = [];
+  for (let index = 0; index < config.layers; index++) {
+    layers.push(await loadLayer(source, config, index));
+    onProgress((index + 1) / (config.layers + 1));
+  }
+  const tied = config.tieWordEmbeddings || !loader.has(`${source.outer('head')}.weight`);
+  const head = tied ? { weight: embedding } : { weight: await source.table('head', vocabularySize) };
+  onProgress(1);
+  return {
+    embedding,
+    ...(positionEmbedding ? { positionEmbedding } : {}),
+    ...(tokenTypeEmbedding ? { tokenTypeEmbedding } : {}),
+    ...(norm.placement === 'after' ? { embeddingNorm: outerNorm } : { finalNorm: outerNorm }),
+    layers,
+    head,
+  };
+}
+
+async function loadLayer(source: PartSource, config: TransformerConfig, layer: number): Promise<LayerWeights> {
+  const { hiddenSize, heads, kvHeads, headSize, intermediateSize, biases, norm, queryKeyNorm } = config;
+  const name = (part: LayerPart) => source.inLayer(layer, part);
+  const qkvRows = [heads * headSize, kvHeads * headSize, kvHeads * headSize];
+  const both = norm.placement === 'both';
+  return {
+    attentionNorm: await source.norm(name('attentionNorm'), hiddenSize),
+    qkv:
+      config.storage.qkv === 'separate'
+        ? await source.projections([name('query'), name('key'), name('value')], qkvRows, hiddenSize, biases.qkv)
+        : [await source.jointProjection(name('qkv'), qkvRows, hiddenSize, biases.qkv)],
+    ...(queryKeyNorm
+      ? {
+          queryNorm: await source.norm(name('queryNorm'), headSize),
+          keyNorm: await source.norm(name('keyNorm'), headSize),
+        }
+      : {}),
+    output: await source.projection(name('output'), hiddenSize, heads * headSize, biases.output),
+    ...(both ? { attentionPostNorm: await source.norm(name('attentionPostNorm'), hiddenSize) } : {}),
+    mlpNorm: await source.norm(name('mlpNorm'), hiddenSize),
+    gateUp: config.gatedMlp
+      ? await source.projections(
+          [name('gate'), name('up')],
+          [intermediateSize, intermediateSize],
+          hiddenSize,
+          biases.mlp,
+        )
+      : [await source.projection(name('up'), intermediateSize, hiddenSize, biases.mlp)],
+    down: await source.projection(name('down'), hiddenSize, intermediateSize, biases.mlp),
+    ...(both ? { mlpPostNorm: await source.norm(name('mlpPostNorm'), hiddenSize) } : {}),
+  };
+}
+
+/** Loads parts of a network by what they are. */
+class PartSource {
+  readonly #loader: WeightLoader;
+  readonly #config: TransformerConfig;
+  readonly #names: WeightNames;
+
+  constructor(loader: WeightLoader, config: TransformerConfig, names: WeightNames) {
+    this.#loader = loader;
+    this.#config = config;
+    this.#names = names;
+  }
+
+  outer(part: OuterPart): string {
+    return known(part, this.#names.outer[part]);
+  }
+
+  inLayer(layer: number, part: LayerPart): string {
+    return `${this.#names.layers}.${layer}.${known(part, this.#names.parts[part])}`;
+  }
+
+  /** A matrix with one row of the hidden size per id. */
+  table(part: OuterPart, rows: number): Promise<Tensor> {
+    return this.#loader.matrix([`${this.outer(part)}.weight`], [rows], this.#config.hiddenSize);
+  }
+
+  async norm(name: string, size: number): Promise<NormWeights> {
+    const { norm, storage } = this.#config;
+    const weight = await this.#loader.vector([`${name}.weight`], [size], storage.normOffset);
+    return norm.kind === 'rms' ? { weight } : { weight, bias: await this.#loader.vector([`${name}.bias`], [size]) };
+  }
+
+  async projection(name: string, rows: number, columns: number, biased: boolean): Promise<ProjectionWeights> {
+    return this.#load([name], [rows], columns, biased, { transposed: this.#config.storage.transposed });
+  }
+
+  /** A matrix that holds the rows of several projections. */
+  jointProjection(name: string, rows: readonly number[], columns: number, biased: boolean): Promise<ProjectionWeights> {
+    const { qkv, transposed } = this.#config.storage;
+    const total = rows.reduce((sum, count) => sum + count, 0);
+    const rowOrder = { alternating: rows.length, rows: this.#config.headSize };
+    return this.#load([name], [total], columns, biased, {
+      transposed,
+      rowOrder: qkv === 'jointByHead' ? rowOrder : undefined,
+    });
+  }
+
+  /** Projections of one input: as one where the file has them in one type. */
+  async projections(
+    names: readonly string[],
+    rows: readonly number[],
+    columns: number,
+    biased: boolean,
+  ): Promise<ProjectionWeights[]> {
+    const { transposed } = this.#config.storage;
+    if (this.#loader.alike(names.map((name) => `${name}.weight`))) {
+      return [await this.#load(names, rows, columns, biased, { transposed })];
+    }
+    return Promise.all(
+      names.map((name, index) => this.#load([name], [rows[index] as number], columns, biased, { transposed })),
+    );
+  }
+
+  async #load(
+    names: readonly string[],
+    rows: readonly number[],
+    columns: number,
+    biased: boolean,
+    layout: MatrixLayout,
+  ): Promise<ProjectionWeights> {
+    const named = (kind: string) => names.map((name) => `${name}.${kind}`);
+    const weight = await this.#loader.matrix(named('weight'), rows, columns, layout);
+    const rowOrder: RowOrder | undefined = layout.rowOrder;
+    return biased ? { weight, bias: await this.#loader.vector(named('bias'), rows, 0, rowOrder) } : { weight };
+  }
+}
+
+function known(part: string, name: string | undefined): string {
+  if (name === undefined) throw new WeightFileError('unsupported', `The architecture has no name for its ${part}.`);
+  return name;
+}

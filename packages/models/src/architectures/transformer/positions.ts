@@ -1,0 +1,58 @@
+import { ArgumentError, add, embedding, type Gpu, type RopeTable, rope, ropeTable, type Tensor } from '@saccade/core';
+import type { PositionConfig, RotaryFrequencies } from '../../weights/model-config.ts';
+
+/** Positions that a rotary table begins with. */
+const firstPositions = 1024;
+
+type LayerKind = 'global' | 'window';
+
+/** The rotary tables of a network, one per kind of layer where they differ. They grow with the context. */
+export class RotaryPositions {
+  readonly #gpu: Gpu;
+  readonly #config: PositionConfig & { readonly kind: 'rotary' };
+  #tables: Readonly<Record<LayerKind, RopeTable>>;
+
+  constructor(gpu: Gpu, config: PositionConfig & { readonly kind: 'rotary' }) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.#tables = this.#make(firstPositions);
+  }
+
+  /** Makes room for `count` positions. */
+  cover(count: number): void {
+    if (count <= this.#tables.global.positions) return;
+    this.dispose();
+    this.#tables = this.#make(2 ** Math.ceil(Math.log2(count)));
+  }
+
+  /** Rotates queries or keys [N, H, D] of the tokens from `start` on. */
+  rotate(x: Tensor, kind: LayerKind, start: number): Tensor {
+    return rope(x, this.#tables[kind], { start, layout: this.#config.layout });
+  }
+
+  dispose(): void {
+    for (const table of new Set(Object.values(this.#tables))) table.dispose();
+  }
+
+  #make(positions: number): Readonly<Record<LayerKind, RopeTable>> {
+    const { size, global, window } = this.#config;
+    const table = ({ theta, scaling }: RotaryFrequencies) =>
+      ropeTable(this.#gpu, { rotarySize: size, base: theta, positions, ...(scaling ? { scaling } : {}) });
+    const shared = table(global);
+    return { global: shared, window: window ? table(window) : shared };
+  }
+}
+
+/** x [N, E] plus the learned vectors of the positions from `start` on. @throws ArgumentError beyond the last one */
+export function addLearnedPositions(x: Tensor, table: Tensor, start: number): Tensor {
+  const [count, positions] = [x.shape[0] as number, table.shape[0] as number];
+  if (start + count > positions) {
+    throw new ArgumentError('tokens', `${count} from position ${start} on`, `positions below ${positions}`);
+  }
+  return add(x, table.slice(0, start, start + count));
+}
+
+/** x [N, E] plus the learned vectors of the tokens' types, u32 [N]. */
+export function addTokenTypes(x: Tensor, table: Tensor, types: Tensor): Tensor {
+  return add(x, embedding(table, types));
+}

@@ -1,0 +1,147 @@
+import {
+  embedding,
+  type Gpu,
+  KvCache,
+  linear,
+  type MethodRun,
+  type ModelFacts,
+  scale,
+  type Tensor,
+  tanh,
+} from '@saccade/core';
+import type { TransformerConfig } from '../../weights/model-config.ts';
+import type { WeightFile } from '../../weights/types.ts';
+import type { Architecture, NetworkInput } from '../architecture.ts';
+import { familyOf } from '../families/index.ts';
+import { WeightLoader, type WeightPrecision } from '../weight-loader.ts';
+import { loadTransformerWeights } from './load-weights.ts';
+import { norm } from './norm.ts';
+import { addLearnedPositions, addTokenTypes, RotaryPositions } from './positions.ts';
+import { transformerLayer } from './transformer-layer.ts';
+import type { TransformerWeights } from './weights.ts';
+
+export interface TransformerLoadOptions {
+  /** Element type of the matrices; default as the file has them. */
+  readonly dtype?: WeightPrecision | undefined;
+  /** Called with the share of the weights that is loaded, in [0, 1]. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+}
+
+/** A transformer as its configuration describes it: every supported architecture is one. */
+export class Transformer implements Architecture {
+  readonly gpu: Gpu;
+  readonly facts: ModelFacts;
+  readonly weightBytes: number;
+  readonly #config: TransformerConfig;
+  readonly #weights: TransformerWeights;
+  readonly #tensors: readonly Tensor[];
+  readonly #rotary: RotaryPositions | undefined;
+
+  private constructor(
+    gpu: Gpu,
+    name: string,
+    config: TransformerConfig,
+    weights: TransformerWeights,
+    tensors: readonly Tensor[],
+  ) {
+    this.gpu = gpu;
+    this.#config = config;
+    this.#weights = weights;
+    this.#tensors = tensors;
+    const { positions } = config;
+    this.#rotary = positions.kind === 'rotary' ? new RotaryPositions(gpu, positions) : undefined;
+    this.weightBytes = tensors.reduce((sum, tensor) => sum + gpu.bytesOf(tensor), 0);
+    this.facts = {
+      name,
+      architecture: config.architecture,
+      layers: config.layers,
+      layerKinds: config.layerKinds,
+      heads: config.heads,
+      kvHeads: config.kvHeads,
+      headSize: config.headSize,
+      hiddenSize: config.hiddenSize,
+      vocabularySize: config.vocabularySize,
+      contextLength: config.contextLength,
+      causal: config.causal,
+    };
+  }
+
+  /**
+   * Uploads a network's weights.
+   * @param name Name or path that the user knows it by.
+   * @throws WeightFileError where a tensor is missing or has another shape; OutOfMemoryError
+   */
+  static async load(
+    gpu: Gpu,
+    name: string,
+    config: TransformerConfig,
+    file: WeightFile,
+    { dtype = 'file', onProgress = () => undefined }: TransformerLoadOptions = {},
+  ): Promise<Transformer> {
+    const loader = new WeightLoader(gpu, file, dtype);
+    try {
+      const weights = await loadTransformerWeights(loader, config, familyOf(config.architecture).names, onProgress);
+      return new Transformer(gpu, name, config, weights, loader.tensors);
+    } catch (error) {
+      loader.dispose();
+      throw error;
+    }
+  }
+
+  createCache(capacity: number): KvCache {
+    const { layers, kvHeads, headSize } = this.#config;
+    return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity });
+  }
+
+  forward(input: NetworkInput, cache: KvCache | undefined, run: MethodRun): Tensor {
+    const { gpu } = this;
+    const config = this.#config;
+    const count = input.ids.shape[0] as number;
+    const start = cache?.length ?? 0;
+    this.#rotary?.cover(start + count);
+    run.beginPass();
+    let x = gpu.tidy(() => this.#embed(input, start));
+    for (const [index, weights] of this.#weights.layers.entries()) {
+      const entering = x;
+      const context = { config, index, weights, cache, run, start, rotary: this.#rotary };
+      x = gpu.tidy(() => transformerLayer(context, entering));
+      entering.dispose();
+    }
+    cache?.advance(count);
+    const { finalNorm } = this.#weights;
+    if (!finalNorm) return x;
+    const hidden = norm(x, finalNorm, config.norm);
+    x.dispose();
+    return hidden;
+  }
+
+  logits(hidden: Tensor): Tensor {
+    const { head } = this.#weights;
+    const { logitSoftCap: cap } = this.#config;
+    return this.gpu.tidy(() => {
+      const logits = linear(hidden, head.weight, head.bias ? { bias: head.bias } : {});
+      return cap === undefined ? logits : scale(tanh(scale(logits, 1 / cap)), cap);
+    });
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors) tensor.dispose();
+    this.#rotary?.dispose();
+  }
+
+  /** What enters the first layer: [N, E]. */
+  #embed({ ids, tokenTypes }: NetworkInput, start: number): Tensor {
+    const { embedding: table, positionEmbedding, tokenTypeEmbedding, embeddingNorm } = this.#weights;
+    const { embeddingScale } = this.#config;
+    let x = embedding(table, ids);
+    if (embeddingScale !== undefined) x = scale(x, embeddingScale);
+    if (positionEmbedding) x = addLearnedPositions(x, positionEmbedding, start);
+    if (tokenTypeEmbedding) x = addTokenTypes(x, tokenTypeEmbedding, tokenTypes ?? firstType(ids));
+    return embeddingNorm ? norm(x, embeddingNorm, this.#config.norm) : x;
+  }
+}
+
+/** Every token of type 0: u32, as long as `ids`. */
+function firstType(ids: Tensor): Tensor {
+  return ids.gpu.tensor(new Uint32Array(ids.size), ids.shape, 'u32');
+}

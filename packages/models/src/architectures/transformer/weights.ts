@@ -1,0 +1,55 @@
+import type { Tensor } from '@saccade/core';
+
+/** A norm's weight and, for layer norms, its bias: [width]. */
+export interface NormWeights {
+  readonly weight: Tensor;
+  readonly bias?: Tensor;
+}
+
+/** A linear layer: a row per output, [outputs, inputs], and perhaps a bias [outputs]. */
+export interface ProjectionWeights {
+  readonly weight: Tensor;
+  readonly bias?: Tensor;
+}
+
+/**
+ * One layer. Matrices that read the same input are one matrix, row after row, so that they take one launch; where a file has
+ * them in different types, they stay apart.
+ */
+export interface LayerWeights {
+  /** Before attention (placement `before`, `both`) or after the sum with its output (`after`). */
+  readonly attentionNorm: NormWeights;
+  /** Query, key and value projections: one [(H + 2 Hkv) D, hiddenSize], or three. */
+  readonly qkv: readonly ProjectionWeights[];
+  /** Norms of each head's query and key: [D]. */
+  readonly queryNorm?: NormWeights;
+  readonly keyNorm?: NormWeights;
+  /** [hiddenSize, H D] */
+  readonly output: ProjectionWeights;
+  /** Of attention's output (placement `both`). */
+  readonly attentionPostNorm?: NormWeights;
+  /** Before the MLP or after the sum with its output, as `attentionNorm`. */
+  readonly mlpNorm: NormWeights;
+  /** Gate and up projections: one [2 intermediateSize, hiddenSize], or two; the up projection alone in a plain MLP. */
+  readonly gateUp: readonly ProjectionWeights[];
+  /** [hiddenSize, intermediateSize] */
+  readonly down: ProjectionWeights;
+  /** Of the MLP's output (placement `both`). */
+  readonly mlpPostNorm?: NormWeights;
+}
+
+export interface TransformerWeights {
+  /** [vocabularySize, hiddenSize] */
+  readonly embedding: Tensor;
+  /** Learned positions: [contextLength, hiddenSize]. */
+  readonly positionEmbedding?: Tensor;
+  /** [tokenTypes, hiddenSize] */
+  readonly tokenTypeEmbedding?: Tensor;
+  /** Placement `after`. */
+  readonly embeddingNorm?: NormWeights;
+  readonly layers: readonly LayerWeights[];
+  /** Placement `before` and `both`. */
+  readonly finalNorm?: NormWeights;
+  /** [vocabularySize, hiddenSize]; the embedding itself where they are tied. */
+  readonly head: ProjectionWeights;
+}
