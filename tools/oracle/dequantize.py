@@ -12,19 +12,31 @@ import torch
 
 from golden_files import CORE_GOLDEN, write_tensors
 
-BLOCKS = 48
-# Bytes of a block and how many halves it begins with (scale; scale and minimum).
-TYPES = {"q4_0": (18, 1), "q4_1": (20, 2), "q8_0": (34, 1)}
+# Bytes of a block, and where its halves stand (scale; scale and minimum). K-quants have 256 elements per block, the others 32.
+TYPES = {
+    "q4_0": (18, [0]),
+    "q4_1": (20, [0, 2]),
+    "q5_0": (22, [0]),
+    "q5_1": (24, [0, 2]),
+    "q8_0": (34, [0]),
+    "iq4_nl": (18, [0]),
+    "q2_k": (84, [80, 82]),
+    "q3_k": (110, [108]),
+    "q4_k": (144, [0, 2]),
+    "q5_k": (176, [0, 2]),
+    "q6_k": (210, [208]),
+}
 
 
-def random_blocks(generator: np.random.Generator, block_bytes: int, halves: int) -> np.ndarray:
-    blocks = generator.integers(0, 256, size=(BLOCKS, block_bytes), dtype=np.uint8)
-    heads = generator.normal(0, 0.05, size=(BLOCKS, halves)).astype(np.float16)
-    bits = generator.integers(0, 2**16, size=(BLOCKS // 2, halves), dtype=np.uint16)
+def random_blocks(generator: np.random.Generator, count: int, block_bytes: int, halves: list[int]) -> np.ndarray:
+    blocks = generator.integers(0, 256, size=(count, block_bytes), dtype=np.uint8)
+    heads = generator.normal(0, 0.05, size=(count, len(halves))).astype(np.float16)
+    bits = generator.integers(0, 2**16, size=(count // 2, len(halves)), dtype=np.uint16)
     bits[(bits & 0x7C00) == 0x7C00] &= 0x83FF
-    heads[: BLOCKS // 2] = bits.view(np.float16)
+    heads[: count // 2] = bits.view(np.float16)
     heads[0] = 0
-    blocks[:, : 2 * halves] = heads.view(np.uint8)
+    for index, at in enumerate(halves):
+        blocks[:, at : at + 2] = heads[:, index : index + 1].view(np.uint8)
     return blocks
 
 
@@ -32,8 +44,10 @@ def main() -> None:
     generator = np.random.default_rng(20)
     tensors: dict[str, torch.Tensor] = {}
     for name, (block_bytes, halves) in TYPES.items():
-        blocks = random_blocks(generator, block_bytes, halves)
-        values = gguf.dequantize(blocks, gguf.GGMLQuantizationType[name.upper()])
+        kind = gguf.GGMLQuantizationType[name.upper()]
+        count = 16 if name.endswith("_k") else 48
+        blocks = random_blocks(generator, count, block_bytes, halves)
+        values = gguf.dequantize(blocks, kind)
         assert values.dtype == np.float32 and np.isfinite(values).all()
         tensors[f"{name}.blocks"] = torch.from_numpy(blocks)
         tensors[f"{name}.values"] = torch.from_numpy(values.copy())

@@ -59,6 +59,7 @@ export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
+export { rowBytes, writeRows } from './ops/write-rows.ts';
 export { type KernelSummary, Profile } from './profiling/profile.ts';
 export type { KernelTiming, ProfileEntry, ProfileSource } from './profiling/profiler.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
@@ -98,7 +99,18 @@ export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';
 export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniformNumbers } from './random/uniform.ts';
 export * from './statistics/index.ts';
-export type { Dtype, HostArray, PlainDtype, QuantizedDtype } from './tensor/dtype.ts';
+export { type BlockType, blockSizes, blockTypes, isBlockType } from './tensor/blocks/block-type.ts';
+export { decodeBlocks } from './tensor/blocks/decode-blocks.ts';
+export {
+  bfloatBitsToFloats,
+  type Dtype,
+  floatsToHalfBits,
+  type HostArray,
+  halfBitsToFloats,
+  isQuantized,
+  type PlainDtype,
+  type QuantizedDtype,
+} from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export type { Storage } from './tensor/storage.ts';
 export { Tensor } from './tensor/tensor.ts';

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { cast, copyInto, dequantize, embedding, openGpu, quantizedTensor, ShapeError } from '../src/index.ts';
-import { ggufBlockBytes } from '../src/tensor/quantized.ts';
+import {
+  blockSizes,
+  cast,
+  copyInto,
+  dequantize,
+  embedding,
+  openGpu,
+  quantizedTensor,
+  ShapeError,
+} from '../src/index.ts';
+
 import {
   assertClose,
   embeddingReference,
@@ -36,9 +45,9 @@ describe.each([
   it.each(['q4_0', 'q4_1', 'q8_0'] as const)('dequantizes rows of %s', async (dtype) => {
     const gpu = await open();
     const [vocabulary, columns] = [13, 96];
-    const bytes = Uint8Array.from(randomIntegers((vocabulary * columns * ggufBlockBytes[dtype]) / 32, 53, 256));
+    const bytes = Uint8Array.from(randomIntegers((vocabulary * columns * blockSizes[dtype].bytes) / 32, 53, 256));
     // Scales and minima as half-precision numbers of moderate size.
-    for (let at = 0; at < bytes.length; at += ggufBlockBytes[dtype]) {
+    for (let at = 0; at < bytes.length; at += blockSizes[dtype].bytes) {
       bytes[at + 1] = 0x2c + (at % 3);
       if (dtype === 'q4_1') bytes[at + 3] = 0xb0;
     }

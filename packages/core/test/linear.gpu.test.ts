@@ -2,6 +2,7 @@ import {
   ArgumentError,
   concatenateRows,
   type Dtype,
+  decodeBlocks,
   dequantize,
   Gpu,
   linear,
@@ -14,7 +15,6 @@ import {
 } from '@saccade/core';
 import {
   assertClose,
-  dequantizeReference,
   hardwareKernelsGpu,
   linearReference,
   modestGpu,
@@ -39,7 +39,7 @@ async function randomWeight(
 ): Promise<[Tensor, ArrayLike<number>]> {
   if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0') {
     const gguf = randomGguf(dtype, (n * k) / 32, seed);
-    return [quantizedTensor(gpu, dtype, [n, k], gguf), dequantizeReference(dtype, gguf)];
+    return [quantizedTensor(gpu, dtype, [n, k], gguf), decodeBlocks(dtype, gguf)];
   }
   const weight = gpu.tensor(randomArray(n * k, seed), [n, k], dtype as PlainDtype);
   return [weight, await weight.read()];
@@ -280,7 +280,7 @@ describe('dequantize', () => {
     const whole = quantizedTensor(gpu, 'q4_1', [32, 2, 96], gguf);
     const out = dequantize(whole);
     expect(whole.storage.pieces.length).toBeGreaterThan(1);
-    expect(Array.from(await out.read())).toEqual(Array.from(dequantizeReference('q4_1', gguf)));
+    expect(Array.from(await out.read())).toEqual(Array.from(decodeBlocks('q4_1', gguf)));
     expect(() => dequantize(out)).toThrow(ArgumentError);
     whole.dispose();
     out.dispose();

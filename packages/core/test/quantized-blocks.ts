@@ -1,11 +1,11 @@
-import type { QuantizedDtype } from '@saccade/core';
+import { blockSizes, type QuantizedDtype } from '@saccade/core';
 import { seededRandom } from '@saccade/core/testing';
 import { floatToHalfBits } from '../src/tensor/dtype.ts';
 
 /** GGUF blocks with random quants and scales of moderate size (positive and negative). */
 export function randomGguf(dtype: QuantizedDtype, blocks: number, seed: number): Uint8Array {
   const next = seededRandom(seed);
-  const blockBytes = { q4_0: 18, q4_1: 20, q8_0: 34 }[dtype];
+  const blockBytes = blockSizes[dtype].bytes;
   const bytes = Uint8Array.from({ length: blocks * blockBytes }, () => Math.floor(next() * 256));
   const view = new DataView(bytes.buffer);
   const largest = dtype === 'q8_0' ? 1 / 128 : 1 / 8;

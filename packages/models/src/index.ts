@@ -1,6 +1,5 @@
 export type { Architecture, NetworkInput } from './architectures/architecture.ts';
 export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
-export type { WeightPrecision } from './architectures/weight-loader.ts';
 export { LanguageModel } from './language-model/language-model.ts';
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
 export {
@@ -12,6 +11,7 @@ export {
 } from './resolve/types.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
+export type { LoadDtype } from './weights/loadable-weights.ts';
 export {
   ModelConfigError,
   type NormConfig,

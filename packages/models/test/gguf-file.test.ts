@@ -184,9 +184,9 @@ describe('a GGUF file that lies', () => {
     ['a tensor twice', { tensors: [tensor, { ...tensor, offset: 128 }], data: 256 }, 'corrupt', '"x" twice'],
     [
       'a type that is not supported',
-      { tensors: [{ ...tensor, type: 12 }], data: 256 },
+      { tensors: [{ ...tensor, type: 23 }], data: 256 },
       'unsupported-type',
-      '"x" has the type Q4_K',
+      '"x" has the type IQ4_XS',
     ],
     [
       'a type that does not exist',

@@ -61,8 +61,8 @@ export interface GgufParts {
   readonly valueCount?: number | bigint;
   /** Key, number of the type, and what writes the value. */
   readonly values?: readonly (readonly [string, number, (writer: ByteWriter) => unknown])[];
-  /** Bytes of tensors. */
-  readonly data?: number;
+  /** Bytes of tensors, or how many. */
+  readonly data?: Uint8Array | number;
 }
 
 /** Bytes of a GGUF file, sound or not. */
@@ -84,17 +84,17 @@ export function ggufBytes({
     for (const size of dimensions) writer.u64(size);
     writer.u32(type).u64(offset);
   }
-  return writer
-    .padTo(32)
-    .bytes(Uint8Array.from({ length: data }, (_, index) => index))
-    .finish();
+  return writer.padTo(32).bytes(dataBytes(data)).finish();
+}
+
+function dataBytes(data: Uint8Array | number): Uint8Array {
+  return typeof data === 'number' ? Uint8Array.from({ length: data }, (_, index) => index) : data;
 }
 
 /** Bytes of a safetensors file with any header, sound or not. */
 export function safetensorsBytes(header: unknown, data: Uint8Array | number = 0): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
-  const bytes = typeof data === 'number' ? Uint8Array.from({ length: data }, (_, index) => index) : data;
-  return new ByteWriter().u64(text.byteLength).bytes(text).bytes(bytes).finish();
+  return new ByteWriter().u64(text.byteLength).bytes(text).bytes(dataBytes(data)).finish();
 }
 
 /** Bytes of a zip archive with one compressed file. */

@@ -14,7 +14,8 @@ export type HostArray = Float32Array | Int32Array | Uint32Array;
 /** Bytes per element of a plain dtype. */
 export const bytesPerElement: Readonly<Record<PlainDtype, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4 };
 
-export function isQuantized(dtype: Dtype): dtype is QuantizedDtype {
+/** Whether a type is one of the block-quantized ones that kernels read. */
+export function isQuantized(dtype: string): dtype is QuantizedDtype {
   return dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0';
 }
 
@@ -29,7 +30,11 @@ const wordView = new Uint32Array(floatView.buffer);
 /** IEEE half-precision bits of a number, rounded to nearest even. */
 export function floatToHalfBits(value: number): number {
   floatView[0] = value;
-  const bits = wordView[0] as number;
+  return halfOfWord(wordView[0] as number);
+}
+
+/** The same from the bits of an f32. */
+function halfOfWord(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
@@ -38,21 +43,38 @@ export function floatToHalfBits(value: number): number {
     const rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1);
     return sign | (rounded >>> 13);
   }
-  // Subnormal: the value in units of 2^-24, rounded to nearest even.
-  const units = Math.abs(value) * 16777216;
-  const floor = Math.floor(units);
-  const rest = units - floor;
-  return sign | (rest > 0.5 || (rest === 0.5 && (floor & 1) === 1) ? floor + 1 : floor);
+  if (magnitude < 0x33000000) return sign;
+  // Subnormal: the 24 bits of the fraction in units of 2^-24, rounded to nearest even.
+  const shift = 126 - (magnitude >>> 23);
+  const fraction = (magnitude & 0x7fffff) | 0x800000;
+  const units = fraction >>> shift;
+  const rest = fraction & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return sign | (rest > half || (rest === half && (units & 1) === 1) ? units + 1 : units);
+}
+
+/** Half-precision bits of many numbers, each rounded to nearest even, written into `out`. */
+export function floatsToHalfBits(values: Float32Array, out: Uint16Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) out[i] = halfOfWord(words[i] as number);
+  return out;
 }
 
 /** The number that half-precision bits stand for. */
 export function halfBitsToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
+  const exponent = bits & 0x7c00;
   const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (exponent === 0) return (bits & 0x8000 ? -fraction : fraction) * 2 ** -24;
+  // All exponent bits (infinity, NaN) stay all exponent bits.
+  const wide = exponent === 0x7c00 ? 0x7f800000 : (exponent << 13) + 0x38000000;
+  wordView[0] = ((bits & 0x8000) << 16) | wide | (fraction << 13);
+  return floatView[0] as number;
+}
+
+/** The numbers that many half-precision bits stand for, written into `out`. */
+export function halfBitsToFloats(bits: Uint16Array, out: Float32Array): Float32Array {
+  for (let i = 0; i < bits.length; i++) out[i] = halfBitsToFloat(bits[i] as number);
+  return out;
 }
 
 /** bfloat16 bits of a number, rounded to nearest even. */
@@ -67,6 +89,13 @@ export function floatToBfloatBits(value: number): number {
 export function bfloatBitsToFloat(bits: number): number {
   wordView[0] = bits << 16;
   return floatView[0] as number;
+}
+
+/** The numbers that many bfloat16 bits stand for, written into `out`. */
+export function bfloatBitsToFloats(bits: Uint16Array, out: Float32Array): Float32Array {
+  const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
+  return out;
 }
 
 /** GPU bytes of host numbers in `dtype`. */

@@ -1,11 +1,9 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
+import { blockSizes } from './blocks/block-type.ts';
 import type { QuantizedDtype } from './dtype.ts';
 
 /** Elements that share a scale. */
 export const blockElements = 32;
-
-/** Bytes of one block in a GGUF file. */
-export const ggufBlockBytes: Readonly<Record<QuantizedDtype, number>> = { q4_0: 18, q4_1: 20, q8_0: 34 };
 
 /** Quant words (u32) of one block in GPU memory: 4-bit pairs, or bytes. */
 export const quantWords: Readonly<Record<QuantizedDtype, number>> = { q4_0: 4, q4_1: 4, q8_0: 8 };
@@ -39,20 +37,21 @@ export function quantizedBytes(dtype: QuantizedDtype, elements: number): number 
   return quantizedLayout(dtype, elements).bytes;
 }
 
-/** Rearranges GGUF blocks into the GPU layout; every bit of scale and quant is kept. */
-export function packQuantized(dtype: QuantizedDtype, gguf: Uint8Array): Uint8Array {
-  const blockBytes = ggufBlockBytes[dtype];
+/** Rearranges GGUF blocks into the two regions of the GPU layout; every bit of scale and quant is kept. */
+export function packQuantized(dtype: QuantizedDtype, gguf: Uint8Array): { quants: Uint8Array; scales: Uint8Array } {
+  const blockBytes = blockSizes[dtype].bytes;
   if (gguf.byteLength % blockBytes !== 0) {
     throw new ArgumentError('gguf', `${gguf.byteLength} bytes`, `a multiple of ${blockBytes} bytes (${dtype} blocks)`);
   }
   const layout = quantizedLayout(dtype, (gguf.byteLength / blockBytes) * blockElements);
-  const out = new Uint8Array(layout.bytes);
+  const quants = new Uint8Array(layout.quantBytes);
+  const scales = new Uint8Array(layout.scaleBytes);
   const headBytes = dtype === 'q4_1' ? 4 : 2;
   const bodyBytes = blockBytes - headBytes;
   for (let block = 0; block < layout.blocks; block++) {
     const from = block * blockBytes;
-    for (let i = 0; i < headBytes; i++) out[layout.scaleOffset + block * 4 + i] = gguf[from + i] as number;
-    out.set(gguf.subarray(from + headBytes, from + blockBytes), block * bodyBytes);
+    for (let i = 0; i < headBytes; i++) scales[block * 4 + i] = gguf[from + i] as number;
+    for (let i = 0; i < bodyBytes; i++) quants[block * bodyBytes + i] = gguf[from + headBytes + i] as number;
   }
-  return out;
+  return { quants, scales };
 }

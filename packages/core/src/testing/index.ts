@@ -9,7 +9,6 @@ export {
   attentionScores,
 } from './reference/attention.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';
-export { dequantizeReference } from './reference/dequantize.ts';
 export {
   binaryReference,
   elementwiseReference,

@@ -1,8 +1,6 @@
-import { cast, concatenate, dequantize, type Gpu, quantizedTensor, scale, type Tensor } from '@saccade/core';
+import { cast, concatenate, type Gpu, scale, type Tensor } from '@saccade/core';
 import { type WeightFile, WeightFileError, type WeightInfo } from '../weights/types.ts';
-
-/** Element type of matrices on the GPU: as the file has them, or converted. */
-export type WeightPrecision = 'file' | 'f32' | 'f16';
+import { concatenateBytes, uploadBytes, uploadWeights } from '../weights/upload-weights.ts';
 
 /** How rows are reordered as they are read. */
 export interface RowOrder {
@@ -19,17 +17,15 @@ export interface MatrixLayout {
   readonly rowOrder?: RowOrder | undefined;
 }
 
-/** Uploads weights tensor by tensor, so that the host holds no more than one at a time, and knows what it made. */
+/** Uploads the weights of a file with types that kernels read (see `loadableWeights`), and knows what it made. */
 export class WeightLoader {
   readonly tensors: Tensor[] = [];
   readonly #gpu: Gpu;
   readonly #file: WeightFile;
-  readonly #precision: WeightPrecision;
 
-  constructor(gpu: Gpu, file: WeightFile, precision: WeightPrecision) {
+  constructor(gpu: Gpu, file: WeightFile) {
     this.#gpu = gpu;
     this.#file = file;
-    this.#precision = precision;
   }
 
   has(name: string): boolean {
@@ -55,7 +51,7 @@ export class WeightLoader {
     );
     return this.#own(
       this.#gpu.tidy(() => {
-        const vectors = parts.map(({ info, bytes }) => this.#upload(info, bytes, info.shape));
+        const vectors = parts.map(({ info, bytes }) => uploadBytes(this.#gpu, info, bytes, info.shape));
         const joint =
           vectors.length === 1 ? (vectors[0] as Tensor) : concatenate(vectors.map((part) => cast(part, 'f32')));
         return offset === 0 ? joint : scale(joint, 1, offset);
@@ -63,13 +59,14 @@ export class WeightLoader {
     );
   }
 
-  /** Matrices of the same width and element type as one, row after row. */
+  /** Matrices of the same width and element type as one, row after row; part by part where the file has them as they are needed. */
   async matrix(
     names: readonly string[],
     rows: readonly number[],
     columns: number,
     { transposed = false, rowOrder }: MatrixLayout = {},
   ): Promise<Tensor> {
+    if (!transposed && !rowOrder) return this.#own(await uploadWeights(this.#gpu, this.#file, names, rows, columns));
     const infos = names.map((name, index) => {
       const shape = [rows[index] as number, columns];
       return this.#check(name, transposed ? shape.reverse() : shape);
@@ -82,9 +79,7 @@ export class WeightLoader {
       }),
     );
     const shape = [rows.reduce((sum, count) => sum + count, 0), columns];
-    return this.#own(
-      this.#gpu.tidy(() => this.#convert(this.#upload(infos[0] as WeightInfo, concatenateBytes(parts), shape))),
-    );
+    return this.#own(uploadBytes(this.#gpu, infos[0] as WeightInfo, concatenateBytes(parts), shape));
   }
 
   /** Frees everything that was loaded. */
@@ -105,25 +100,16 @@ export class WeightLoader {
       `${info.name} has the shape [${info.shape}]; the configuration asks for [${expected}].`,
     );
   }
-
-  #upload({ dtype }: WeightInfo, bytes: Uint8Array, shape: readonly number[]): Tensor {
-    if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0')
-      return quantizedTensor(this.#gpu, dtype, shape, bytes);
-    return this.#gpu.fromBytes(bytes, shape, dtype);
-  }
-
-  #convert(tensor: Tensor): Tensor {
-    if (this.#precision === 'file' || tensor.dtype === this.#precision) return tensor;
-    const plain = tensor.dtype === 'f32' || tensor.dtype === 'f16' || tensor.dtype === 'bf16';
-    return cast(plain ? tensor : dequantize(tensor), this.#precision);
-  }
 }
 
 /** Bytes of a [rows, columns] matrix as [columns, rows]. */
 function transpose(info: WeightInfo, bytes: Uint8Array): Uint8Array {
   const [rows, columns] = info.shape as [number, number];
   if (info.dtype !== 'f32' && info.dtype !== 'f16' && info.dtype !== 'bf16') {
-    throw new WeightFileError('unsupported', `${info.name} is ${info.dtype} and would have to be transposed.`);
+    throw new WeightFileError(
+      'unsupported',
+      `${info.name} is ${info.dtype} and would have to be transposed; load it with dtype: 'f16'.`,
+    );
   }
   const Elements = info.dtype === 'f32' ? Uint32Array : Uint16Array;
   const from = new Elements(bytes.buffer as ArrayBuffer, bytes.byteOffset, rows * columns);
@@ -144,18 +130,6 @@ function reorderRows(bytes: Uint8Array, rowBytes: number, { alternating, rows }:
       const from = (head * alternating + group) * run;
       out.set(bytes.subarray(from, from + run), (group * heads + head) * run);
     }
-  }
-  return out;
-}
-
-function concatenateBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const [first] = parts;
-  if (parts.length === 1 && first) return first;
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.byteLength;
   }
   return out;
 }

@@ -1,9 +1,9 @@
 import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
-import type { WeightPrecision } from '../architectures/weight-loader.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
 import type { DownloadProgress, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
+import type { LoadDtype } from '../weights/loadable-weights.ts';
 import { openWeights } from '../weights/open-weights.ts';
 import { readModelConfig } from '../weights/read-model-config.ts';
 import { LanguageModel } from './language-model.ts';
@@ -11,10 +11,13 @@ import { LanguageModel } from './language-model.ts';
 export interface LoadLanguageModelOptions extends Omit<ResolveOptions, 'onProgress'> {
   /** Called with the share of download and upload that is done, in [0, 1]. */
   readonly onProgress?: ((share: number) => void) | undefined;
-  /** Element type of the weight matrices on the GPU: as the file has them (`file`, default), or converted. */
-  readonly dtype?: WeightPrecision | undefined;
   /** Called with the bytes of a download. */
   readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
+  /**
+   * Element types of the weights in GPU memory; default `auto`: as the file has them, but quantized types that no kernel reads
+   * become f16. What that costs is told to `onMessage`, or else to `console.warn`.
+   */
+  readonly dtype?: LoadDtype | undefined;
 }
 
 /** Share of the progress that a download takes where there is one. */
@@ -44,6 +47,7 @@ export async function loadLanguageModel(
       onProgress?.(downloaded);
     },
   });
+  const onMessage = options.onMessage ?? ((line: string) => console.warn(line));
   const weights = await openWeights(files);
   try {
     const config = await readModelConfig(weights, files);
@@ -51,6 +55,7 @@ export async function loadLanguageModel(
     options.signal?.throwIfAborted();
     const network = await Transformer.load(gpu, nameOrPath, config, weights, {
       dtype,
+      onNotice: (line) => onMessage(`${nameOrPath}: ${line}`),
       onProgress: (share) => {
         options.signal?.throwIfAborted();
         onProgress?.(downloaded + (1 - downloaded) * share);

@@ -18,7 +18,12 @@ export function memoryWeightFile(
       const { shape, data } = find(name);
       return { name, storedName: name, shape: [...shape], dtype: 'f32', byteLength: data.byteLength };
     },
-    read: async (name) => new Uint8Array(find(name).data.slice().buffer as ArrayBuffer),
+    async read(name, rows) {
+      const { shape, data } = find(name);
+      const rowElements = data.length / (shape[0] ?? 1);
+      const part = rows ? data.slice(rows.start * rowElements, rows.end * rowElements) : data.slice();
+      return new Uint8Array(part.buffer as ArrayBuffer);
+    },
     close: async () => undefined,
   };
 }

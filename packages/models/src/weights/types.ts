@@ -1,7 +1,15 @@
+import type { BlockType } from '@saccade/core';
+
 export { WeightFileError, type WeightFileErrorCode } from './weight-file-error.ts';
 
-/** Element types of weights, kept as the file has them. */
-export type WeightDtype = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q4_1' | 'q8_0';
+/** Element types of weights: plain ones, and GGUF's quantized blocks. */
+export type WeightDtype = 'f32' | 'f16' | 'bf16' | BlockType;
+
+/** Rows [start, end) of a tensor, along its outermost dimension. */
+export interface RowRange {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** One tensor of a weight file. */
 export interface WeightInfo {
@@ -33,9 +41,10 @@ export interface WeightFile {
   info(name: string): WeightInfo;
   /**
    * Bytes of one tensor, in the file's order (little-endian).
-   * @throws WeightFileError `not-found`, `truncated`, `closed`
+   * @param rows Only these rows, so that a large tensor can be read part by part.
+   * @throws WeightFileError `not-found`, `truncated`, `closed`; ArgumentError for rows that the tensor has not
    */
-  read(name: string): Promise<Uint8Array<ArrayBuffer>>;
+  read(name: string, rows?: RowRange): Promise<Uint8Array<ArrayBuffer>>;
   /** Idempotent. */
   close(): Promise<void>;
 }

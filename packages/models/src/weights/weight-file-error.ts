@@ -9,6 +9,7 @@ import { SaccadeError } from '@saccade/core';
  * - `unsupported-type`: a tensor's element type is not supported
  * - `unsupported`: the file is sound, but of a kind that is not supported
  * - `wrong-shape`, `mixed-types`: tensors do not fit the configuration or one another
+ * - `out-of-range`: a number does not fit the type that was asked for
  * - `closed`: the file was read after `close()`
  */
 export type WeightFileErrorCode =
@@ -20,6 +21,7 @@ export type WeightFileErrorCode =
   | 'unsupported'
   | 'wrong-shape'
   | 'mixed-types'
+  | 'out-of-range'
   | 'closed';
 
 /** A weight file cannot be used; `code` is a {@link WeightFileErrorCode}. */

@@ -1,4 +1,5 @@
-import type { ByteSource, MetadataValue, WeightDtype, WeightFile, WeightInfo } from './types.ts';
+import { ArgumentError, blockSizes } from '@saccade/core';
+import type { ByteSource, MetadataValue, RowRange, WeightDtype, WeightFile, WeightInfo } from './types.ts';
 import { WeightFileError } from './weight-file-error.ts';
 
 /** Where a tensor's bytes are. */
@@ -15,13 +16,11 @@ export interface UnsupportedEntry {
 }
 
 /** Bytes and elements of a dtype's smallest unit. */
-const units: Readonly<Record<WeightDtype, { readonly elements: number; readonly bytes: number }>> = {
+export const weightUnits: Readonly<Record<WeightDtype, { readonly elements: number; readonly bytes: number }>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
   bf16: { elements: 1, bytes: 2 },
-  q4_0: { elements: 32, bytes: 18 },
-  q4_1: { elements: 32, bytes: 20 },
-  q8_0: { elements: 32, bytes: 34 },
+  ...blockSizes,
 };
 
 /**
@@ -30,7 +29,7 @@ const units: Readonly<Record<WeightDtype, { readonly elements: number; readonly 
  * number counts exactly, or rows that are not whole blocks.
  */
 export function weightBytes(dtype: WeightDtype, shape: readonly number[]): number | undefined {
-  const unit = units[dtype];
+  const unit = weightUnits[dtype];
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return undefined;
   const elements = shape.reduce((product, size) => product * size, 1);
   const bytes = (elements / unit.elements) * unit.bytes;
@@ -59,10 +58,12 @@ export function weightTable(
     tensorNames: () => [...entries.keys()],
     has: (name) => entries.has(name),
     info: (name) => find(name).info,
-    async read(name) {
+    async read(name, rows) {
       const { info, source, offset } = find(name);
       if (closed) throw new WeightFileError('closed', `${files} was closed before ${name} was read.`);
-      return source.read(offset, info.byteLength);
+      if (!rows) return source.read(offset, info.byteLength);
+      const { start, end } = byteRange(info, rows);
+      return source.read(offset + start, end - start);
     },
     async close() {
       if (closed) return;
@@ -72,7 +73,19 @@ export function weightTable(
   };
 }
 
+/** The bytes of rows within a tensor. @throws ArgumentError */
+export function byteRange({ name, shape, dtype, byteLength }: WeightInfo, rows: RowRange): RowRange {
+  const [total = 1] = shape;
+  const rowBytes = byteLength / Math.max(total, 1);
+  const sound = Number.isInteger(rows.start) && Number.isInteger(rows.end) && rows.start >= 0 && rows.end <= total;
+  const range = { start: rows.start * rowBytes, end: rows.end * rowBytes };
+  if (!sound || rows.start > rows.end || !Number.isInteger(range.start) || !Number.isInteger(range.end)) {
+    throw new ArgumentError(`rows of ${name}`, rows, `whole rows of ${dtype}[${shape}]`);
+  }
+  return range;
+}
+
 /** Message about a tensor type that is not supported. */
 export function unsupportedType(file: string, { storedName, dtype }: UnsupportedEntry): string {
-  return `${file}: the tensor ${JSON.stringify(storedName)} has the type ${dtype}; supported are ${Object.keys(units).join(', ')}.`;
+  return `${file}: the tensor ${JSON.stringify(storedName)} has the type ${dtype}; supported are ${Object.keys(weightUnits).join(', ')}.`;
 }

@@ -1,9 +1,11 @@
 import type { Gpu } from '../../device/gpu.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
+import { blockSizes } from '../../tensor/blocks/block-type.ts';
 import { isQuantized, type QuantizedDtype } from '../../tensor/dtype.ts';
-import { blockElements, ggufBlockBytes, packQuantized } from '../../tensor/quantized.ts';
+import { blockElements } from '../../tensor/quantized.ts';
 import { elementCount, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { writeRows } from '../write-rows.ts';
 
 /**
  * Uploads block-quantized weights as a GGUF file holds them. They stay quantized in GPU memory; every bit of scales and
@@ -20,7 +22,7 @@ export function quantizedTensor(gpu: Gpu, dtype: QuantizedDtype, shape: Shape, g
   if (inner % blockElements !== 0 || shape.length === 0) {
     throw new ShapeError('quantizedTensor', `the last axis of [${shape}] is not a multiple of ${blockElements}.`);
   }
-  const expected = (elementCount(shape) / blockElements) * ggufBlockBytes[dtype];
+  const expected = (elementCount(shape) / blockElements) * blockSizes[dtype].bytes;
   if (ggufBytes.byteLength !== expected) {
     throw new ShapeError(
       'quantizedTensor',
@@ -28,10 +30,6 @@ export function quantizedTensor(gpu: Gpu, dtype: QuantizedDtype, shape: Shape, g
     );
   }
   const tensor = gpu.empty(shape, dtype);
-  const rowBytes = expected / Math.max(shape[0] as number, 1);
-  for (const { buffer, rowStart, rows } of tensor.storage.pieces) {
-    const packed = packQuantized(dtype, ggufBytes.subarray(rowStart * rowBytes, (rowStart + rows) * rowBytes));
-    gpu.write({ buffer, offset: 0, bytes: buffer.bytes }, packed);
-  }
+  writeRows(tensor, 0, ggufBytes);
   return tensor;
 }

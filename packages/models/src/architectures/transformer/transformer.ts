@@ -9,11 +9,12 @@ import {
   type Tensor,
   tanh,
 } from '@saccade/core';
+import { type LoadDtype, loadableWeights } from '../../weights/loadable-weights.ts';
 import type { TransformerConfig } from '../../weights/model-config.ts';
 import type { WeightFile } from '../../weights/types.ts';
 import type { Architecture, NetworkInput } from '../architecture.ts';
 import { familyOf } from '../families/index.ts';
-import { WeightLoader, type WeightPrecision } from '../weight-loader.ts';
+import { WeightLoader } from '../weight-loader.ts';
 import { loadTransformerWeights } from './load-weights.ts';
 import { norm } from './norm.ts';
 import { addLearnedPositions, addTokenTypes, RotaryPositions } from './positions.ts';
@@ -21,8 +22,10 @@ import { transformerLayer } from './transformer-layer.ts';
 import type { TransformerWeights } from './weights.ts';
 
 export interface TransformerLoadOptions {
-  /** Element type of the matrices; default as the file has them. */
-  readonly dtype?: WeightPrecision | undefined;
+  /** Element types in GPU memory; default `auto`. */
+  readonly dtype?: LoadDtype | undefined;
+  /** Called with a line for people where quantized weights are expanded. */
+  readonly onNotice?: ((line: string) => void) | undefined;
   /** Called with the share of the weights that is loaded, in [0, 1]. */
   readonly onProgress?: ((share: number) => void) | undefined;
 }
@@ -76,9 +79,9 @@ export class Transformer implements Architecture {
     name: string,
     config: TransformerConfig,
     file: WeightFile,
-    { dtype = 'file', onProgress = () => undefined }: TransformerLoadOptions = {},
+    { dtype, onNotice, onProgress = () => undefined }: TransformerLoadOptions = {},
   ): Promise<Transformer> {
-    const loader = new WeightLoader(gpu, file, dtype);
+    const loader = new WeightLoader(gpu, loadableWeights(file, { dtype, onNotice }));
     try {
       const weights = await loadTransformerWeights(loader, config, familyOf(config.architecture).names, onProgress);
       return new Transformer(gpu, name, config, weights, loader.tensors);

@@ -8,31 +8,32 @@ import { readString, readValue } from './metadata.ts';
 /** The four bytes `GGUF`, as a little-endian number. */
 export const ggufMagic = 0x46554747;
 
+/** Types by their number in ggml. */
 const supportedTypes = new Map<number, WeightDtype>([
   [0, 'f32'],
   [1, 'f16'],
   [2, 'q4_0'],
   [3, 'q4_1'],
+  [6, 'q5_0'],
+  [7, 'q5_1'],
   [8, 'q8_0'],
+  [10, 'q2_k'],
+  [11, 'q3_k'],
+  [12, 'q4_k'],
+  [13, 'q5_k'],
+  [14, 'q6_k'],
+  [20, 'iq4_nl'],
   [30, 'bf16'],
 ]);
 
 /** Names of the types that are not supported, for messages. */
 const otherTypes = new Map<number, string>([
-  [6, 'Q5_0'],
-  [7, 'Q5_1'],
   [9, 'Q8_1'],
-  [10, 'Q2_K'],
-  [11, 'Q3_K'],
-  [12, 'Q4_K'],
-  [13, 'Q5_K'],
-  [14, 'Q6_K'],
   [15, 'Q8_K'],
   [16, 'IQ2_XXS'],
   [17, 'IQ2_XS'],
   [18, 'IQ3_XXS'],
   [19, 'IQ1_S'],
-  [20, 'IQ4_NL'],
   [21, 'IQ3_S'],
   [22, 'IQ2_S'],
   [23, 'IQ4_XS'],
