@@ -3,25 +3,33 @@ import { stridedInput } from '../attention/strided-input.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { RowForm, SequencePass } from './sequence-pass.ts';
 import type { CacheDtype } from './types.ts';
 
 interface WriteVariant {
   readonly source: AttentionDtype;
   readonly target: CacheDtype;
-  readonly [field: string]: string;
+  /** Sequences differ in length: a table says where each row of k belongs. */
+  readonly table: boolean;
+  readonly [field: string]: string | boolean;
 }
 
 const workgroupSize = 64;
 
-/** Copies strided rows of k and v into a cache layer. An invocation writes two elements: one word where they are f16. */
+/**
+ * Copies strided rows of k and v into a cache layer. An invocation writes two elements: one word where they are f16.
+ * A row goes to its position modulo the capacity: itself where rows do not wrap. Rows that later ones of the same
+ * sequence would replace in a ring are left out, so that no two invocations write to one place.
+ */
 const writeRowsKernel = defineKernel<WriteVariant>({
   name: 'cache-write',
-  bindings: ({ source, target }, capabilities) => {
+  bindings: ({ source, target, table }, capabilities) => {
     const read = inputAccess('k', source, false, capabilities).type;
     const write = target === 'f16' ? 'array<u32>' : 'array<f32>';
     return [
       { name: 'k', type: read, access: 'read' },
       { name: 'v', type: read, access: 'read' },
+      ...(table ? [{ name: 'table', type: 'array<vec4u>', access: 'read' } as const] : []),
       { name: 'keys', type: write, access: 'read_write' },
       { name: 'values', type: write, access: 'read_write' },
     ];
@@ -44,7 +52,7 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     ['v_row', 'u32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: ({ source, target }, capabilities) => {
+  source: ({ source, target, table }, capabilities) => {
     const write = (from: 'k' | 'v', to: 'keys' | 'values') => {
       const { load } = inputAccess(from, source, false, capabilities);
       const at = `${from}_at`;
@@ -64,26 +72,47 @@ const writeRowsKernel = defineKernel<WriteVariant>({
   let head = (index / (params.pairs * params.rows)) % params.kv_heads;
   let batch = index / (params.pairs * params.rows * params.kv_heads);
   let d = 2u * pair;
-  let target_row = (batch * params.kv_heads + head) * params.capacity + params.position + row;
+  ${
+    table
+      ? `let entry = table[batch * params.rows + row];
+  let sequence = entry.x;
+  let position = entry.y;
+  let end = entry.w;
+  if (sequence == 0xffffffffu) { return; }`
+      : `let sequence = batch;
+  let position = params.position + row;
+  let end = params.position + params.rows;`
+  }
+  if (position + params.capacity < end) { return; }
+  let target_row = (sequence * params.kv_heads + head) * params.capacity + position % params.capacity;
   ${write('k', 'keys')}
   ${write('v', 'values')}`,
     };
   },
 });
 
-/** Writes k and v [B, Hkv, N, D] into keys and values [B, Hkv, capacity, D] from row `position` on. One dispatch. */
-export function writeRows(keys: Tensor, values: Tensor, position: number, k: Tensor, v: Tensor): void {
+/**
+ * Writes rows of k and v into keys and values [B, Hkv, capacity, D]: from one position on in every sequence, or where a
+ * pass says. One dispatch.
+ *
+ * @param k [B, Hkv, N, D], for a pass also packed
+ */
+export function writeRows(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, where: number | SequencePass): void {
   const { gpu } = keys;
-  const [batch, kvHeads, capacity, headSize] = keys.shape as [number, number, number, number];
-  const rows = checkRows(keys, k, v);
+  const [, kvHeads, capacity, headSize] = keys.shape as [number, number, number, number];
+  const [batch, , rows] = k.shape as [number, number, number];
+  const position =
+    typeof where === 'number' ? where : where.uniform && batch === keys.shape[0] ? where.starts[0] : undefined;
+  const table =
+    position === undefined ? [(where as SequencePass).rowTable(rowForm(keys, k, where as SequencePass))] : [];
   const sources = [stridedInput(gpu, 'cache', 'k', k), stridedInput(gpu, 'cache', 'v', v)] as const;
   const pairs = Math.ceil(headSize / 2);
   const size = batch * kvHeads * rows * pairs;
   gpu.launch(
     writeRowsKernel,
-    { source: k.dtype as AttentionDtype, target: keys.dtype as CacheDtype },
+    { source: k.dtype as AttentionDtype, target: keys.dtype as CacheDtype, table: table.length > 0 },
     {
-      bindings: [sources[0].range, sources[1].range, keys, values],
+      bindings: [sources[0].range, sources[1].range, ...table, keys, values],
       parameters: [
         size,
         pairs,
@@ -91,7 +120,7 @@ export function writeRows(keys: Tensor, values: Tensor, position: number, k: Ten
         rows,
         kvHeads,
         capacity,
-        position,
+        position ?? 0,
         ...sources.flatMap(({ start, strides }) => [start, ...strides.slice(0, 3)]),
       ],
       workgroups: Math.ceil(size / workgroupSize),
@@ -100,24 +129,39 @@ export function writeRows(keys: Tensor, values: Tensor, position: number, k: Ten
   );
 }
 
-/** Checks k and v against a layer; returns how many rows they hold. */
-export function checkRows(keys: Tensor, k: Tensor, v: Tensor): number {
-  const [batch, kvHeads, , headSize] = keys.shape as [number, number, number, number];
+/** Checks k and v against a layer of `batch` sequences; returns how many rows a batch entry of k holds. */
+export function checkRows(
+  { batch, kvHeads, headSize }: { readonly batch: number; readonly kvHeads: number; readonly headSize: number },
+  k: Tensor,
+  v: Tensor,
+  pass?: SequencePass,
+): number {
   const rows = k.shape[2] ?? 0;
-  const expected = [batch, kvHeads, rows, headSize];
+  const fits = (tensor: Tensor) =>
+    tensor.rank === 4 && tensor.shape[1] === kvHeads && tensor.shape[2] === rows && tensor.shape[3] === headSize;
+  const padded = (tensor: Tensor) => tensor.shape[0] === batch && (!pass || rows === pass.tokens);
+  const packed = (tensor: Tensor) => pass !== undefined && tensor.shape[0] === 1 && rows === pass.rows;
   for (const [name, tensor] of [
     ['k', k],
     ['v', v],
   ] as const) {
-    if (tensor.rank !== 4 || tensor.shape.some((extent, axis) => extent !== expected[axis])) {
+    if (!fits(tensor) || !(padded(tensor) || packed(tensor))) {
+      const n = pass ? pass.tokens : 'N';
+      const other = pass && batch > 1 ? ` or packed [1, ${kvHeads}, ${pass.rows}, ${headSize}]` : '';
       throw new ShapeError(
         'cache',
-        `${name} is [${tensor.shape}]; the cache takes [${batch}, ${kvHeads}, N, ${headSize}].`,
+        `${name} is [${tensor.shape}]; the cache takes [${batch}, ${kvHeads}, ${n}, ${headSize}]${other}.`,
       );
     }
   }
+  if (k.shape[0] !== v.shape[0]) throw new ShapeError('cache', `k [${k.shape}] and v [${v.shape}] differ.`);
   if (k.dtype !== v.dtype || (k.dtype !== 'f32' && k.dtype !== 'f16')) {
     throw new ArgumentError('cache: dtypes of k and v', `${k.dtype} and ${v.dtype}`, 'both f32 or both f16');
   }
   return rows;
+}
+
+/** How the rows of a pass stand in k. */
+export function rowForm(keys: Tensor, k: Tensor, pass: SequencePass): RowForm {
+  return k.shape[0] === keys.shape[0] && k.shape[2] === pass.tokens ? 'padded' : 'packed';
 }

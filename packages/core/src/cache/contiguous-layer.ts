@@ -1,0 +1,100 @@
+import type { Gpu } from '../device/gpu.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { allocateRows, copyRows, type RowShape, type Rows, rowShape } from './row-storage.ts';
+import type { SequencePass } from './sequence-pass.ts';
+import type { CacheView, LayerSequence, RowLayer } from './types.ts';
+import { writeRows } from './write-rows.ts';
+
+/** Keys and values of all tokens, [B, Hkv, capacity, D]: the row of a token is its position. */
+export class ContiguousLayer implements RowLayer {
+  readonly kind = 'contiguous';
+  readonly #gpu: Gpu;
+  #rows: Rows;
+
+  /** @throws LimitError when the keys are over the device's binding limit */
+  static create(gpu: Gpu, shape: RowShape): ContiguousLayer {
+    return new ContiguousLayer(gpu, allocateRows(gpu, shape));
+  }
+
+  private constructor(gpu: Gpu, rows: Rows) {
+    this.#gpu = gpu;
+    this.#rows = rows;
+  }
+
+  get keys(): Tensor {
+    return this.#rows.tensors.keys;
+  }
+
+  get values(): Tensor {
+    return this.#rows.tensors.values;
+  }
+
+  get shape(): RowShape {
+    return rowShape(this.#rows);
+  }
+
+  get signature(): string {
+    const { kvHeads, headSize, dtype } = this.shape;
+    return `contiguous ${kvHeads} ${headSize} ${dtype}`;
+  }
+
+  get capacity(): number {
+    return this.keys.shape[2] as number;
+  }
+
+  get bytes(): number {
+    return this.#rows.bytes;
+  }
+
+  append(pass: SequencePass, k: Tensor, v: Tensor): CacheView {
+    this.#own(pass.starts);
+    writeRows(this.keys, this.values, k, v, pass);
+    return this.view(pass);
+  }
+
+  view(pass: SequencePass): CacheView {
+    return {
+      keys: this.keys,
+      values: this.values,
+      options: { keyLength: pass.perSequence('ends', () => pass.ends), ...pass.queryLength },
+    };
+  }
+
+  overwrite(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void {
+    this.#own(lengths);
+    writeRows(this.keys, this.values, k, v, position);
+  }
+
+  refusesTruncation(): undefined {}
+
+  truncate(): void {}
+
+  grow(capacity: number, lengths: readonly number[]): void {
+    this.#move(capacity, lengths);
+  }
+
+  fork(): ContiguousLayer {
+    return new ContiguousLayer(this.#gpu, this.#rows.share());
+  }
+
+  join(sources: readonly LayerSequence[], capacity: number): ContiguousLayer {
+    const rows = sources.map(({ layer, ...rest }) => ({ rows: (layer as ContiguousLayer).#rows, ...rest }));
+    return new ContiguousLayer(this.#gpu, copyRows(this.#gpu, capacity, rows));
+  }
+
+  dispose(): void {
+    this.#rows.release();
+  }
+
+  /** Before a write: buffers that no fork shares. */
+  #own(lengths: readonly number[]): void {
+    if (this.#rows.shared) this.#move(this.capacity, lengths);
+  }
+
+  #move(capacity: number, lengths: readonly number[]): void {
+    const rows = this.#rows;
+    const sources = lengths.map((length, sequence) => ({ rows, sequence, length }));
+    this.#rows = copyRows(this.#gpu, capacity, sources);
+    rows.release();
+  }
+}

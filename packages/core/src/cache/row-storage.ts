@@ -1,0 +1,82 @@
+import type { Gpu } from '../device/gpu.ts';
+import { LimitError } from '../errors.ts';
+import { plainBytes } from '../tensor/dtype.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { SharedTensors } from './shared-tensors.ts';
+import type { CacheDtype } from './types.ts';
+
+/** Sizes of keys and values [B, Hkv, capacity, D]. */
+export interface RowShape {
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly capacity: number;
+  readonly headSize: number;
+  readonly dtype: CacheDtype;
+}
+
+export type Rows = SharedTensors<'keys' | 'values'>;
+
+/** Where the rows of one sequence stand. */
+export interface SequenceRows {
+  readonly rows: Rows;
+  readonly sequence: number;
+  /** How many rows of each head count. */
+  readonly length: number;
+}
+
+export function rowShape(rows: Rows): RowShape {
+  const { keys } = rows.tensors;
+  const [batch, kvHeads, capacity, headSize] = keys.shape as [number, number, number, number];
+  return { batch, kvHeads, capacity, headSize, dtype: keys.dtype as CacheDtype };
+}
+
+/** @throws LimitError when the keys do not fit into a storage binding */
+export function allocateRows(gpu: Gpu, shape: RowShape): Rows {
+  checkBinding(gpu, shape);
+  const { batch, kvHeads, capacity, headSize, dtype } = shape;
+  const allocated: Tensor[] = [];
+  try {
+    for (let i = 0; i < 2; i++) allocated.push(gpu.empty([batch, kvHeads, capacity, headSize], dtype));
+  } catch (error) {
+    for (const tensor of allocated) tensor.dispose();
+    throw error;
+  }
+  const [keys, values] = allocated as [Tensor, Tensor];
+  return new SharedTensors(gpu, { keys, values });
+}
+
+/** New rows for `capacity` tokens that hold the given sequences in this order. */
+export function copyRows(gpu: Gpu, capacity: number, sources: readonly SequenceRows[]): Rows {
+  const shape = rowShape((sources[0] as SequenceRows).rows);
+  const { kvHeads } = shape;
+  const target = allocateRows(gpu, { ...shape, batch: sources.length, capacity });
+  const rowBytes = plainBytes(shape.dtype, shape.headSize);
+  for (const name of ['keys', 'values'] as const) {
+    const to = gpu.range(target.tensors[name], 'cache');
+    for (const [batch, { rows, sequence, length }] of sources.entries()) {
+      const from = gpu.range(rows.tensors[name], 'cache');
+      const fromCapacity = rowShape(rows).capacity;
+      for (let head = 0; head < kvHeads; head++) {
+        gpu.copyBytes(
+          { ...from, offset: (sequence * kvHeads + head) * fromCapacity * rowBytes },
+          { ...to, offset: (batch * kvHeads + head) * capacity * rowBytes },
+          length * rowBytes,
+        );
+      }
+    }
+  }
+  return target;
+}
+
+function checkBinding(gpu: Gpu, { batch, kvHeads, capacity, headSize, dtype }: RowShape): void {
+  const bytes = plainBytes(dtype, batch * kvHeads * capacity * headSize);
+  const { maxStorageBinding } = gpu.capabilities;
+  if (bytes > maxStorageBinding) {
+    throw new LimitError(
+      `KvCache: one layer's keys at capacity ${capacity}`,
+      bytes,
+      'maxStorageBufferBindingSize',
+      maxStorageBinding,
+    );
+  }
+}
