@@ -26,8 +26,9 @@ import { goldenTensors } from './golden-tensors.ts';
 /** Shapes and mask, and how the engine is to run them. */
 interface Run
   extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'>,
-    Pick<AttentionReferenceInput, 'scale' | 'causal' | 'queryOffset' | 'slidingWindow'> {
+    Pick<AttentionReferenceInput, 'scale' | 'causal' | 'slidingWindow'> {
   readonly name: string;
+  readonly queryOffset?: number;
   /** Valid keys and queries of each batch entry; default all. */
   readonly keyLengths?: readonly number[];
   readonly queryLengths?: readonly number[];

@@ -1,4 +1,3 @@
-import type { LaunchBinding } from '../device/gpu.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { checkInputs } from './check-inputs.ts';
 import { attentionCost } from './cost.ts';
@@ -7,7 +6,8 @@ import type { TileLoopVariant } from './layout.ts';
 import { mergeResultParts } from './merge.ts';
 import { planCall } from './plan-call.ts';
 import { resultBuffer, resultViews } from './result.ts';
-import { inQuads, stridedInput } from './strided-input.ts';
+import { bindSideInputs, type SideInput } from './side-inputs.ts';
+import { inQuads, type StridedInput, stridedInput } from './strided-input.ts';
 import { tileLoop } from './tile-loop.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
 
@@ -16,7 +16,7 @@ import type { AttentionOptions, AttentionResult } from './types.ts';
  *
  * @param q f32 or f16 [B, H, N, D]
  * @param k f32 or f16 [B, Hkv, M, D]; query head h reads key/value head floor(h Hkv / H). May be a cache's whole
- *   capacity, with `keyLength` saying how much of it counts.
+ *   capacity, with `keyLength` saying how much of it counts. With `keyStarts` [rows, D].
  * @param v as `k`
  *
  * All three may be strided views whose last axis is dense. Rows that see no key give zeros.
@@ -32,11 +32,25 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     stridedInput(gpu, 'attention', 'v', v),
   ] as const;
   const [query, key, value] = inputs;
-  const { keyLength = keys, queryLength = queries, tokens, slidingWindow } = options;
+  const { keyLength = keys, queryLength = queries, queryOffset, tokens, slidingWindow } = options;
+  const { keyPositions, keyStarts } = options;
   const counts = tokens?.counts;
   const { plan, keyBound, queryBound, listLength, listCount, rowGroups } = planCall(gpu.capabilities, shape, options);
   const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
-  const variant: TileLoopVariant = {
+  const sides: SideInput[] = [];
+  for (const [name, tensor] of [
+    ['key_lengths', keyLength],
+    ['query_lengths', queryLength],
+    ['query_offsets', queryOffset],
+    ['key_positions', keyPositions],
+    ['key_starts', keyStarts],
+    ['list', tokens?.indices],
+    ['list_counts', counts],
+  ] as const) {
+    if (tensor instanceof Tensor) sides.push({ name, type: 'u32', tensor });
+  }
+  const counting = options.keyRowCounter !== undefined;
+  const shapeOfVariant = {
     layout: plan.layout,
     access: plan.access,
     headSize,
@@ -47,21 +61,27 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     // A single query at the last key sees every key.
     causal:
       options.causal === true &&
-      (queries > 1 || queryBound !== queries || options.queryOffset !== undefined || queryLength instanceof Tensor),
+      (queries > 1 ||
+        keyPositions !== undefined ||
+        queryBound !== queries ||
+        queryOffset !== undefined ||
+        queryLength instanceof Tensor),
     window: slidingWindow !== undefined,
-    keyLengths: keyLength instanceof Tensor,
+    keyLengths: !(keyLength instanceof Tensor) ? 'bound' : keyLength.rank === 2 ? 'kvHead' : 'batch',
     queryLengths: queryLength instanceof Tensor,
+    queryOffsets: queryOffset instanceof Tensor,
+    keyPositions: keyPositions !== undefined,
+    ragged: keyStarts !== undefined,
     list: tokens !== undefined,
     listCounts: counts instanceof Tensor,
     statistics: statistics || plan.parts > 1,
-    counting: options.keyRowCounter !== undefined,
-  };
+    counting,
+  } as const;
   return gpu.tidy(() => {
-    const result = resultBuffer(gpu, shape, plan.parts, variant.statistics);
-    const bindings: LaunchBinding[] = [query.range, key.range, value.range];
-    for (const tensor of [keyLength, queryLength, tokens?.indices, counts])
-      if (tensor instanceof Tensor) bindings.push(tensor);
-    bindings.push(result.buffer);
+    const result = resultBuffer(gpu, shape, plan.parts, shapeOfVariant.statistics);
+    const side = bindSideInputs(gpu, sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
+    const variant: TileLoopVariant = { ...shapeOfVariant, inputs: side.inputs, packed: side.packed };
+    const bindings = [query.range, key.range, value.range, ...side.bindings, result.buffer];
     if (options.keyRowCounter) bindings.push(options.keyRowCounter);
     gpu.launch(tileLoop, variant, {
       bindings,
@@ -76,9 +96,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
         Math.ceil(headSize / 4),
         options.scale ?? 1 / Math.sqrt(headSize),
         slidingWindow ?? 0,
-        options.queryOffset ?? 0,
-        options.queryOffset === undefined ? 0 : 1,
-        ...[query, key, value].flatMap(({ start, strides }) => [start, ...strides.slice(0, 3)]),
+        typeof queryOffset === 'number' ? queryOffset : 0,
+        typeof queryOffset === 'number' ? 1 : 0,
+        ...placeOf(query),
+        ...placeOf(key),
+        keys,
+        ...placeOf(value),
         0,
         8,
         plan.sharedHeads,
@@ -89,6 +112,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
         plan.launchedParts,
         result.logSumExpStart,
         result.rowMaximumStart,
+        ...side.parameters,
       ],
       workgroups: batches * rowGroups * plan.launchedParts,
       cost: attentionCost(shape, options),
@@ -100,4 +124,10 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       rowMaximum: options.returnRowMaximum ?? false,
     });
   });
+}
+
+/** Start and strides over batch entries, heads and rows; ragged storage has only the last. */
+function placeOf({ start, strides }: StridedInput): number[] {
+  const [batch = 0, head = 0, row] = strides.length === 2 ? [0, 0, ...strides] : strides;
+  return [start, batch, head, row as number];
 }

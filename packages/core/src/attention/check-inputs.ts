@@ -8,21 +8,15 @@ export interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly queries: number;
+  /** Rows of each head; in ragged storage, most rows of a head. */
   readonly keys: number;
   readonly headSize: number;
 }
 
 /** Shapes and dtypes of q [B, H, N, D] and k [B, Hkv, M, D]. */
 export function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): AttentionShape {
-  for (const [name, tensor] of [
-    ['q', q],
-    ['k', k],
-  ] as const) {
-    if (tensor.rank !== 4) throw new ShapeError(operation, `${name} is [${tensor.shape}]; it takes 4 axes.`);
-    if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16') {
-      throw new ArgumentError(`${operation}: dtype of ${name}`, tensor.dtype, 'f32, f16');
-    }
-  }
+  checkRows(operation, 'q', q, 4);
+  checkRows(operation, 'k', k, 4);
   const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
   const [keyBatches, kvHeads, keys, keySize] = k.shape as [number, number, number, number];
   if (keyBatches !== batches || keySize !== headSize || kvHeads === 0 || heads % kvHeads !== 0) {
@@ -31,28 +25,81 @@ export function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): Atten
       `q [${q.shape}] and k [${k.shape}] do not fit: [B, H, N, D] and [B, Hkv, M, D] with H a multiple of Hkv.`,
     );
   }
-  if (headSize < 1 || headSize > 256) throw new ArgumentError(`${operation}: head size`, headSize, '1 to 256');
+  checkHeadSize(operation, headSize);
   return { batches, heads, kvHeads, queries, keys, headSize };
+}
+
+/** Shapes of q [B, H, N, D], k [rows, D] and `keyStarts` [B, Hkv]: all heads' rows in one. */
+function checkRagged(q: Tensor, k: Tensor, keyStarts: Tensor, options: AttentionOptions): AttentionShape {
+  checkRows('attention', 'q', q, 4);
+  checkRows('attention', 'k', k, 2);
+  const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
+  const [rows, keySize] = k.shape as [number, number];
+  const kvHeads = keyStarts.shape[1] ?? 0;
+  checkDeviceNumbers('attention: keyStarts', keyStarts, [batches, kvHeads]);
+  if (keySize !== headSize || kvHeads === 0 || heads % kvHeads !== 0) {
+    throw new ShapeError(
+      'attention',
+      `q [${q.shape}], k [${k.shape}] and keyStarts [${keyStarts.shape}] do not fit: [B, H, N, D], [rows, D] and [B, Hkv] with H a multiple of Hkv.`,
+    );
+  }
+  checkHeadSize('attention', headSize);
+  if (!(options.keyLength instanceof Tensor) || options.keyLength.rank !== 2) {
+    const given =
+      options.keyLength instanceof Tensor ? `a tensor [${options.keyLength.shape}]` : String(options.keyLength);
+    throw new ArgumentError('attention: keyLength with keyStarts', given, 'a tensor u32 [B, Hkv]');
+  }
+  return { batches, heads, kvHeads, queries, keys: rows, headSize };
 }
 
 /** Checks everything that `attention` takes. */
 export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionShape {
-  const shape = checkQueryAndKey('attention', q, k);
-  if (v.dtype !== k.dtype || v.shape.length !== 4 || v.shape.some((size, axis) => size !== k.shape[axis])) {
+  const { keyStarts, keyLength, keyPositions, queryOffset } = options;
+  const shape = keyStarts ? checkRagged(q, k, keyStarts, options) : checkQueryAndKey('attention', q, k);
+  if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
   }
-  checkLength('attention: keyLength', options.keyLength, shape.keys, shape.batches);
-  checkLength('attention: queryLength', options.queryLength, shape.queries, shape.batches);
+  const { batches, kvHeads, keys } = shape;
+  if (keyLength instanceof Tensor && keyLength.rank === 2) {
+    checkDeviceNumbers('attention: keyLength', keyLength, [batches, kvHeads]);
+  } else checkLength('attention: keyLength', keyLength, keys, batches);
+  if (options.keyBound !== undefined) {
+    checkInteger('attention: keyBound', options.keyBound, 0, keys);
+    if (!(keyLength instanceof Tensor)) {
+      throw new ArgumentError('attention: keyBound', options.keyBound, 'only with a keyLength on the device');
+    }
+  }
+  if (keyPositions) {
+    checkDeviceNumbers('attention: keyPositions', keyPositions, keyStarts ? [keys] : [batches, kvHeads, keys]);
+    if (queryOffset === undefined && (options.causal || options.slidingWindow !== undefined)) {
+      throw new ArgumentError(
+        'attention: queryOffset',
+        undefined,
+        'the position of the first query, which keyPositions with causal or slidingWindow need',
+      );
+    }
+  }
+  checkLength('attention: queryLength', options.queryLength, shape.queries, batches);
   if (options.slidingWindow !== undefined)
     checkInteger('attention: slidingWindow', options.slidingWindow, 1, 2 ** 31 - 1);
-  if (options.queryOffset !== undefined) {
-    checkInteger('attention: queryOffset', options.queryOffset, -(2 ** 30), 2 ** 30);
-  }
+  if (queryOffset instanceof Tensor) checkDeviceNumbers('attention: queryOffset', queryOffset, [batches]);
+  else if (queryOffset !== undefined) checkInteger('attention: queryOffset', queryOffset, -(2 ** 30), 2 ** 30);
   if (options.scale !== undefined && !Number.isFinite(options.scale)) {
     throw new ArgumentError('attention: scale', options.scale, 'a finite number');
   }
   if (options.tokens) checkTokenList(options.tokens, shape);
   return shape;
+}
+
+function checkRows(operation: string, name: string, tensor: Tensor, rank: number): void {
+  if (tensor.rank !== rank) throw new ShapeError(operation, `${name} is [${tensor.shape}]; it takes ${rank} axes.`);
+  if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16') {
+    throw new ArgumentError(`${operation}: dtype of ${name}`, tensor.dtype, 'f32, f16');
+  }
+}
+
+function checkHeadSize(operation: string, headSize: number): void {
+  if (headSize < 1 || headSize > 256) throw new ArgumentError(`${operation}: head size`, headSize, '1 to 256');
 }
 
 /** A length: a number up to `bound`, or u32 [B] on the device. */
@@ -85,7 +132,8 @@ function checkTokenList(tokens: TokenList, shape: AttentionShape): void {
   } else if (tokens.counts !== undefined) checkInteger('attention: tokens.counts', tokens.counts, 0, length);
 }
 
-function checkDeviceNumbers(name: string, tensor: Tensor, shape: readonly number[]): void {
+/** A tensor u32 of the given shape. */
+export function checkDeviceNumbers(name: string, tensor: Tensor, shape: readonly number[]): void {
   if (tensor.dtype !== 'u32') throw new ArgumentError(`dtype of ${name}`, tensor.dtype, 'u32');
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
     throw new ShapeError(name, `is [${tensor.shape}]; it takes [${shape}].`);

@@ -1,6 +1,6 @@
 import { type AttentionDtype, inputAccess, quadOfRow } from './elements.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryPosition, loadPosition } from './positions.ts';
+import { entryRow, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
 
 /**
@@ -21,8 +21,6 @@ function workgroupPlace(sharedRows: number): string {
   let last_row = min(first_row + ${sharedRows}u, rows_here) - 1u;
   let first_query = first_row / params.shared_heads;
   let last_query = last_row / params.shared_heads;
-  let key_base = params.key_start + batch * params.key_batch + kv_head * params.key_head;
-  let value_base = params.value_start + batch * params.value_batch + kv_head * params.value_head;
   ${range(sharedRows)
     .map(
       (row) => `let row_${row} = min(first_row + ${row}u, last_row);
@@ -75,7 +73,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   const lineElements = variant.keyDtype === 'f32' ? 16 : 32;
   const touch = (name: 'key' | 'value') => {
     const load = name === 'key' ? key : value;
-    const element = load(`${name}_base + load_position * params.${name}_row + ${lineElements}u * line`);
+    const element = load(`${name}_base + load_row * params.${name}_row + ${lineElements}u * line`);
     return `touched = max(touched, ${element}${width === 4 ? '.x' : ''});`;
   };
   const touches = `for (var line = 0u; line * ${lineElements}u < params.head_size; line++) {
@@ -87,12 +85,12 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
     cells.map((cell) => `{ ${body(cell, `unit_${cell}`)} }`).join('\n        ');
   const hasUnit = (cell: number) => `${8 * cell}u + subgroup_lane < ${units}u`;
   /** Row to load for a key of the tile; `index` is WGSL. */
-  const loadRow = (index: string) =>
-    variant.list ? `subgroupShuffle(load_position, ${index})` : `min(tile + ${index}, part_end - 1u)`;
+  const loadedRow = (index: string) =>
+    variant.list ? `subgroupShuffle(load_row, ${index})` : `min(tile + ${index}, part_end - 1u)`;
   const product = width === 4 ? (a: string, b: string) => `dot(${a}, ${b})` : (a: string, b: string) => `${a} * ${b}`;
   const dots = (index: string, name: (row: number) => string) => `
       {
-        let at = key_base + ${loadRow(index)} * params.key_row;
+        let at = key_base + ${loadedRow(index)} * params.key_row;
         ${overCells(
           (cell, unit) => `let key_unit = ${key(`at + ${unit}`)};
           ${rows.map((row) => `${name(row)} += ${product(`query_row[${place(row, cell)}]`, 'key_unit')};`).join('\n          ')}`,
@@ -134,7 +132,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
     }`;
   const weighted = `
     for (var index = 0u; index < params.tile_keys; index++) {
-      let at = value_base + ${loadRow('index')} * params.value_row;
+      let at = value_base + ${loadedRow('index')} * params.value_row;
       let packed = scores[index / ${packKeys}u];
       ${rows.map((row) => `let weight_${row} = subgroupShuffle(packed, index % ${packKeys}u * ${stride}u + ${row}u);`).join('\n      ')}
       ${overCells(
@@ -142,6 +140,14 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
         ${rows.map((row) => `total[${place(row, cell)}] += weight_${row} * value_unit;`).join('\n        ')}`,
       )}
     }`;
+  /** A number of each lane's key, handed to the lanes that hold the key's scores. */
+  const ofPacks = (name: 'key_row' | 'position') =>
+    packs
+      .map((pack) => {
+        const own = stride === 1 ? `lane_${name}` : `subgroupShuffle(lane_${name}, ${pack * packKeys}u + own_key)`;
+        return `let ${name}_${pack} = ${own};`;
+      })
+      .join('\n    ');
   const overKeys = [4, 2, 1].filter((distance) => distance >= stride);
   const store = (row: number, cell: number, unit: string) => {
     const target = `at_${row} + ${unit}`;
@@ -172,7 +178,8 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
         slots: packs.map((pack) => ({
           score: `scores[${pack}]`,
           entry: `(tile + ${pack * packKeys}u + own_key)`,
-          position: `position_${pack}`,
+          row: `key_row_${pack}`,
+          position: variant.keyPositions ? `position_${pack}` : `key_row_${pack}`,
         })),
       },
     ],
@@ -191,9 +198,10 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
       .join('\n        '),
   )}`,
     scores: `
-    let lane_position = ${entryPosition(variant, 'tile + subgroup_lane')};
-    ${variant.list ? `let load_position = ${loadPosition(variant, 'lane_position')};\n    ${touches}` : ''}
-    ${packs.map((pack) => `let position_${pack} = ${stride === 1 ? 'lane_position' : `subgroupShuffle(lane_position, ${pack * packKeys}u + own_key)`};`).join('\n    ')}
+    let lane_key_row = ${entryRow(variant, 'tile + subgroup_lane')};
+    ${variant.list ? `let load_row = ${loadRow(variant, 'lane_key_row')};\n    ${touches}` : ''}
+    ${ofPacks('key_row')}
+    ${variant.keyPositions ? `let lane_position = ${keyPosition(variant, 'lane_key_row')};\n    ${ofPacks('position')}` : ''}
     ${scorePacks}`,
     reduceMaximum: overDistances(overKeys, 'tile_maximum', (a, b) => `max(${a}, ${b})`),
     accumulate: `
@@ -263,9 +271,16 @@ export const stagedFeatures: LayoutBuilder = (variant, capabilities) => {
 var<workgroup> staged: array<vec4f, ${size * pitch}>;
 var<workgroup> queries: array<vec4f, ${rowCount * paddedQuads}>;
 var<workgroup> exchange: array<f32, ${rowCount * size}>;
-var<workgroup> load_positions: array<u32, ${size}>;`,
+var<workgroup> load_rows: array<u32, ${size}>;`,
     place: workgroupPlace(rowCount),
-    rows: rowStates(variant, (row) => [{ score: `score_${row}`, entry: '(tile + lane)', position: 'position' }]),
+    rows: rowStates(variant, (row) => [
+      {
+        score: `score_${row}`,
+        entry: '(tile + lane)',
+        row: 'own_key_row',
+        position: variant.keyPositions ? 'own_position' : 'own_key_row',
+      },
+    ]),
     prepare: `
   for (var quad = lane; quad < ${paddedQuads}u; quad += ${size}u) {
     ${rows
@@ -277,16 +292,17 @@ var<workgroup> load_positions: array<u32, ${size}>;`,
   }
   ${rows.map((row) => cells.map((cell) => `var total_${row}_${cell} = 0.0;`).join(' ')).join('\n  ')}`,
     scores: `
-    let position = ${entryPosition(variant, 'tile + lane')};
+    let own_key_row = ${entryRow(variant, 'tile + lane')};
+    ${variant.keyPositions ? `let own_position = ${keyPosition(variant, 'own_key_row')};` : ''}
     workgroupBarrier();
-    load_positions[lane] = ${loadPosition(variant, 'position')};
+    load_rows[lane] = ${loadRow(variant, 'own_key_row')};
     ${rows.map((row) => `var score_${row} = 0.0;`).join(' ')}
     for (var slice = 0u; slice < params.quads; slice += ${sliceQuads}u) {
       workgroupBarrier();
       for (var index = lane; index < ${size * sliceQuads}u; index += ${size}u) {
         let row = index / ${sliceQuads}u;
         let quad = slice + index % ${sliceQuads}u;
-        let at = key_base + load_positions[row] * params.key_row + 4u * min(quad, ${quads - 1}u);
+        let at = key_base + load_rows[row] * params.key_row + 4u * min(quad, ${quads - 1}u);
         staged[row * ${pitch}u + index % ${sliceQuads}u] = select(vec4f(), ${quadOfRow(key, headSize, 'at', 'quad')}, quad < ${quads}u);
       }
       workgroupBarrier();
@@ -304,7 +320,7 @@ var<workgroup> load_positions: array<u32, ${size}>;`,
     ${rows.map((row) => cells.map((cell) => `total_${row}_${cell} *= correction_${row};`).join(' ')).join('\n    ')}
     workgroupBarrier();
     for (var index = 0u; index < min(${size}u, part_end - tile); index++) {
-      let at = value_base + load_positions[index] * params.value_row;
+      let at = value_base + load_rows[index] * params.value_row;
       ${cells
         .map((cell) => {
           const element = value.load(`at + min(${cell * size}u + lane, ${headSize - 1}u)`);

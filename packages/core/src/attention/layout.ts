@@ -1,6 +1,6 @@
 import type { Capabilities } from '../device/capabilities.ts';
 import type { AttentionDtype } from './elements.ts';
-import type { PositionVariant } from './positions.ts';
+import type { EntryNames, PositionVariant } from './positions.ts';
 import type { KeyAccess, LaneLayout } from './types.ts';
 
 /** Everything that shapes the WGSL of the tile loop. */
@@ -21,11 +21,9 @@ export interface TileLoopVariant extends PositionVariant {
   readonly [field: string]: string | number | boolean;
 }
 
-/** One score that an invocation holds during a tile: variable name, the row it belongs to, and its entry's variables. */
-export interface ScoreSlot {
+/** One score that an invocation holds during a tile: variable name, and its entry's variables. */
+export interface ScoreSlot extends EntryNames {
   readonly score: string;
-  readonly entry: string;
-  readonly position: string;
 }
 
 /** A row whose softmax state (`maximum<suffix>`, `sum<suffix>`) each invocation keeps. */

@@ -20,13 +20,15 @@ export interface CallPlan {
 
 export function planCall(capabilities: Capabilities, shape: AttentionShape, options: AttentionOptions): CallPlan {
   const { heads, queries, keys } = shape;
-  const { keyLength = keys, queryLength = queries, tokens, slidingWindow } = options;
+  const { keyLength = keys, queryLength = queries, tokens, slidingWindow, keyPositions } = options;
   const listLength = tokens?.indices.shape[2] ?? 0;
   const listCount = typeof tokens?.counts === 'number' ? tokens.counts : listLength;
-  const keyBound = typeof keyLength === 'number' ? keyLength : keys;
+  const keyBound = typeof keyLength === 'number' ? keyLength : (options.keyBound ?? keys);
   const queryBound = typeof queryLength === 'number' ? queryLength : queries;
   const windowed = (entries: number) =>
-    slidingWindow === undefined || !options.causal ? entries : Math.min(entries, slidingWindow + queries);
+    slidingWindow === undefined || !options.causal || keyPositions
+      ? entries
+      : Math.min(entries, slidingWindow + queries);
   const plan = planAttention(capabilities, {
     shape,
     listsPerQueryHead: tokens?.per === 'queryHead',

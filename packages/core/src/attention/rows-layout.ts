@@ -1,6 +1,6 @@
 import { inputAccess, quadOfRow } from './elements.ts';
 import type { LayoutBuilder, ScoreSlot } from './layout.ts';
-import { entryPosition, loadPosition } from './positions.ts';
+import { entryRow, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
 
 /** Query rows of a workgroup. */
@@ -26,25 +26,18 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
   const slots: ScoreSlot[] = range(tile).map((index) => ({
     score: `score_${index}`,
     entry: `(tile + ${index}u)`,
-    position: `position_${index}`,
+    row: `key_row_${index}`,
+    position: variant.keyPositions ? `position_${index}` : `key_row_${index}`,
   }));
-  const stage = (
-    name: 'keys' | 'values',
-    offset: string,
-    batchStride: string,
-    headStride: string,
-    rowStride: string,
-  ) => {
-    const input = inputAccess(name, variant.keyDtype, variant.vector, capabilities);
+  const stage = (name: 'key' | 'value') => {
+    const input = inputAccess(`${name}s`, variant.keyDtype, variant.vector, capabilities);
     const value = quadOfRow(input, headSize, 'at', 'quad');
     return `
     workgroupBarrier();
     for (var index = lane; index < ${tile * quads}u; index += ${workgroupSize}u) {
-      let row = index / ${quads}u;
       let quad = index % ${quads}u;
-      let row_position = ${entryPosition(variant, 'tile + row')};
-      let at = params.${offset} + batch * params.${batchStride} + kv_head * params.${headStride}
-        + ${loadPosition(variant, 'row_position')} * params.${rowStride} + 4u * quad;
+      let row = ${entryRow(variant, `tile + index / ${quads}u`)};
+      let at = ${name}_base + ${loadRow(variant, 'row')} * params.${name}_row + 4u * quad;
       staged[index] = ${value};
     }
     workgroupBarrier();`;
@@ -66,14 +59,20 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
       accumulator[quad] = vec4f();
     }
   }`,
-    scores: `${stage('keys', 'key_start', 'key_batch', 'key_head', 'key_row')}
-    ${slots.map((slot, index) => `var ${slot.score} = 0.0;\n    let ${slot.position} = ${entryPosition(variant, `tile + ${index}u`)};`).join('\n    ')}
+    scores: `${stage('key')}
+    ${slots
+      .map((slot, index) => {
+        const row = `let ${slot.row} = ${entryRow(variant, `tile + ${index}u`)};`;
+        const position = `let ${slot.position} = ${keyPosition(variant, slot.row)};`;
+        return `var ${slot.score} = 0.0;\n    ${row}${variant.keyPositions ? `\n    ${position}` : ''}`;
+      })
+      .join('\n    ')}
     for (var quad = 0u; quad < ${bound}; quad++) {
       let factor = query_row[quad];
       ${slots.map((slot, index) => `${slot.score} += dot(factor, staged[${index * quads}u + quad]);`).join('\n      ')}
     }`,
     reduceMaximum: '',
-    accumulate: `${stage('values', 'value_start', 'value_batch', 'value_head', 'value_row')}
+    accumulate: `${stage('value')}
     for (var quad = 0u; quad < ${bound}; quad++) {
       var total = accumulator[quad] * correction;
       ${slots.map((slot, index) => `total += ${slot.score} * staged[${index * quads}u + quad];`).join('\n      ')}

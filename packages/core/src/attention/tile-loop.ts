@@ -1,10 +1,11 @@
-import { type BindingDeclaration, defineKernel, type KernelDefinition } from '../kernels/kernel.ts';
+import { type BindingDeclaration, defineKernel, type KernelDefinition, type ParameterList } from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryRange, lengths, rowInterval, visible } from './positions.ts';
+import { entryRange, lengths, rowInterval, storageBases, visible } from './positions.ts';
 import { stagedRows } from './rows-layout.ts';
+import { sideBindings, sideParameters } from './side-inputs.ts';
 
 /** The layout that a variant names. */
 function layoutOf(variant: TileLoopVariant): LayoutBuilder {
@@ -24,9 +25,9 @@ function modifiedScore(raw: string): string {
 function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
   const masked = rows.map(({ suffix, slots }) =>
     slots
-      .map(({ score, entry, position }) => {
-        const seen = visible(variant, entry, position, suffix);
-        return `${score} = select(${LOWEST}, ${modifiedScore(score)}, ${seen});`;
+      .map((slot) => {
+        const seen = visible(variant, slot, suffix);
+        return `${slot.score} = select(${LOWEST}, ${modifiedScore(slot.score)}, ${seen});`;
       })
       .join('\n    '),
   );
@@ -71,60 +72,61 @@ function epilogue(
   return [...places, write, ...(variant.statistics ? statistics : [])].join('');
 }
 
+/** Scalars of every launch. */
+const parameters: ParameterList = [
+  ['batches', 'u32'],
+  ['heads', 'u32'],
+  ['heads_per_kv', 'u32'],
+  ['queries', 'u32'],
+  ['query_bound', 'u32'],
+  ['keys', 'u32'],
+  ['head_size', 'u32'],
+  ['quads', 'u32'],
+  ['scale', 'f32'],
+  ['window', 'i32'],
+  ['query_offset', 'i32'],
+  ['query_offset_given', 'u32'],
+  ['query_start', 'u32'],
+  ['query_batch', 'u32'],
+  ['query_head', 'u32'],
+  ['query_row', 'u32'],
+  ['key_start', 'u32'],
+  ['key_batch', 'u32'],
+  ['key_head', 'u32'],
+  ['key_row', 'u32'],
+  ['key_capacity', 'u32'],
+  ['value_start', 'u32'],
+  ['value_batch', 'u32'],
+  ['value_head', 'u32'],
+  ['value_row', 'u32'],
+  ['zero', 'f32'],
+  ['tile_keys', 'u32'],
+  ['shared_heads', 'u32'],
+  ['list_length', 'u32'],
+  ['list_count', 'u32'],
+  ['list_heads', 'u32'],
+  ['list_share', 'u32'],
+  ['parts', 'u32'],
+  ['log_sum_exp_start', 'u32'],
+  ['row_maximum_start', 'u32'],
+];
+
 /** Every case of attention: one loop over tiles of keys, composed of a key source, predicates, a layout and an epilogue. */
 export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoopVariant>({
   name: 'attention',
   bindings: (variant, capabilities) => {
-    const bindings: BindingDeclaration[] = [];
-    const read = (name: string, type: string) => bindings.push({ name, type, access: 'read' });
-    read('query', inputAccess('query', variant.queryDtype, false, capabilities).type);
     const keyType = inputAccess('keys', variant.keyDtype, variant.vector, capabilities).type;
-    read('keys', keyType);
-    read('values', keyType);
-    if (variant.keyLengths) read('key_lengths', 'array<u32>');
-    if (variant.queryLengths) read('query_lengths', 'array<u32>');
-    if (variant.list) read('list', 'array<u32>');
-    if (variant.listCounts) read('list_counts', 'array<u32>');
-    bindings.push({ name: 'output', type: 'array<f32>', access: 'read_write' });
+    const bindings: BindingDeclaration[] = [
+      { name: 'query', type: inputAccess('query', variant.queryDtype, false, capabilities).type, access: 'read' },
+      { name: 'keys', type: keyType, access: 'read' },
+      { name: 'values', type: keyType, access: 'read' },
+      ...sideBindings(variant),
+      { name: 'output', type: 'array<f32>', access: 'read_write' },
+    ];
     if (variant.counting) bindings.push({ name: 'counter', type: 'array<atomic<u32>>', access: 'read_write' });
     return bindings;
   },
-  parameters: [
-    ['batches', 'u32'],
-    ['heads', 'u32'],
-    ['heads_per_kv', 'u32'],
-    ['queries', 'u32'],
-    ['query_bound', 'u32'],
-    ['keys', 'u32'],
-    ['head_size', 'u32'],
-    ['quads', 'u32'],
-    ['scale', 'f32'],
-    ['window', 'i32'],
-    ['query_offset', 'i32'],
-    ['query_offset_given', 'u32'],
-    ['query_start', 'u32'],
-    ['query_batch', 'u32'],
-    ['query_head', 'u32'],
-    ['query_row', 'u32'],
-    ['key_start', 'u32'],
-    ['key_batch', 'u32'],
-    ['key_head', 'u32'],
-    ['key_row', 'u32'],
-    ['value_start', 'u32'],
-    ['value_batch', 'u32'],
-    ['value_head', 'u32'],
-    ['value_row', 'u32'],
-    ['zero', 'f32'],
-    ['tile_keys', 'u32'],
-    ['shared_heads', 'u32'],
-    ['list_length', 'u32'],
-    ['list_count', 'u32'],
-    ['list_heads', 'u32'],
-    ['list_share', 'u32'],
-    ['parts', 'u32'],
-    ['log_sum_exp_start', 'u32'],
-    ['row_maximum_start', 'u32'],
-  ],
+  parameters: (variant) => (variant.packed === '' ? parameters : [...parameters, ...sideParameters(variant)]),
   workgroupSize: (variant, capabilities) => layoutOf(variant)(variant, capabilities).workgroupSize,
   source: (variant, capabilities) => {
     const layout = layoutOf(variant)(variant, capabilities);
@@ -143,6 +145,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
       subgroups: variant.access === 'subgroup',
       main: `${layout.place}
 ${lengths(variant)}
+${storageBases(variant)}
 ${entryRange(variant)}
   let chunk = (max(end, begin) - begin + params.parts - 1u) / params.parts;
   let part_size = (chunk + ${layout.tile - 1}u) / ${layout.tile}u * ${layout.tile}u;

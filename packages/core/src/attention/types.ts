@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 export type HeadGrouping = 'queryHead' | 'kvHead';
 
 /**
- * The only keys that attention looks at: cache positions, distinct within a list, in any order. All queries of a head
+ * The only keys that attention looks at: stored rows of a head, distinct within a list, in any order. All queries of a head
  * share its list. Entries at or past the valid key length are ignored; causality and the sliding window still apply.
  */
 export interface TokenList {
@@ -21,13 +21,29 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Query i stands at key position offset + i and sees keys up to there. Default false. */
   readonly causal?: boolean;
-  /** Position of the first query; by default key length - query length, so that the last query stands at the last key. */
-  readonly queryOffset?: number;
+  /**
+   * Position of the first query, for all or u32 [B] on the device; by default key length - query length, so that the last
+   * query stands at the last key (of each head, where lengths differ between heads).
+   */
+  readonly queryOffset?: number | Tensor;
   /** Keys at positions > query position - slidingWindow are seen (1 = only the query's own position and later). */
   readonly slidingWindow?: number;
-  /** Valid keys: a number for all, or u32 [B] on the device. Default: all M. */
+  /** Valid keys: a number for all, or u32 [B] or [B, Hkv] on the device. Default: all M. */
   readonly keyLength?: number | Tensor;
-  /** Valid queries, as `keyLength`; rows past it give zeros and an empty log-sum-exp. Default: all N. */
+  /** With a `keyLength` on the device: the most that it holds, so that less is launched; longer lengths count as this. Default M. */
+  readonly keyBound?: number;
+  /**
+   * Sequence position of the key in each stored row, u32 [B, Hkv, M], in any order: after an eviction rows no longer stand
+   * at their position. Causality and windows compare positions, and then need `queryOffset`. Default: the row itself.
+   */
+  readonly keyPositions?: Tensor;
+  /**
+   * Ragged storage, u32 [B, Hkv]: k and v are [rows, D] with all heads of all batch entries one behind the other, head
+   * (b, hkv) in the `keyLength[b, hkv]` rows from `keyStarts[b, hkv]` on. Needs a `keyLength` [B, Hkv]; `keyPositions` is
+   * [rows] then, and lists count rows from the head's start.
+   */
+  readonly keyStarts?: Tensor;
+  /** Valid queries, a number for all or u32 [B] on the device; rows past it give zeros and an empty log-sum-exp. Default: all N. */
   readonly queryLength?: number | Tensor;
   /** Attend to these keys only. */
   readonly tokens?: TokenList;

@@ -9,7 +9,7 @@ import {
   type SaccadeError,
   ShapeError,
 } from '../errors.ts';
-import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
+import { type KernelDefinition, parametersOf, type Variant } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
 import type { KernelTiming } from '../profiling/profiler.ts';
 import { TimestampProfiler } from '../profiling/timestamp-profiler.ts';
@@ -240,8 +240,9 @@ export class Gpu {
     this.#assertUsable();
     if (launch.workgroups === 0) return;
     const parameters = launch.parameters ?? [];
-    if (parameters.length !== kernel.parameters.length) {
-      throw new ShapeError(kernel.name, `${parameters.length} parameters for ${kernel.parameters.length}.`);
+    const declared = parametersOf(kernel, variant);
+    if (parameters.length !== declared.length) {
+      throw new ShapeError(kernel.name, `${parameters.length} parameters for ${declared.length}.`);
     }
     const pipeline = this.#pipelines.get(kernel, variant);
     const ranges = launch.bindings.map((binding) =>
@@ -250,7 +251,7 @@ export class Gpu {
     const { offset, view } = this.#recorder.parameters();
     const [x, y] = this.#grid(launch.workgroups);
     view.setUint32(0, launch.workgroups, true);
-    kernel.parameters.forEach(([, type], index) => {
+    declared.forEach(([, type], index) => {
       const value = parameters[index] as number;
       if (type === 'f32') view.setFloat32(4 * index + 4, value, true);
       else if (type === 'i32') view.setInt32(4 * index + 4, value, true);

@@ -5,6 +5,8 @@ export type Variant = Readonly<Record<string, string | number | boolean>>;
 
 export type ParameterType = 'u32' | 'i32' | 'f32';
 
+export type ParameterList = readonly (readonly [name: string, type: ParameterType])[];
+
 /** One storage binding: its WGSL name and type, and whether the kernel writes it. */
 export interface BindingDeclaration {
   readonly name: string;
@@ -31,16 +33,30 @@ export interface KernelDefinition<V extends Variant = Variant> {
   /** Unique name; shown by the profiler and in error messages. */
   readonly name: string;
   readonly bindings: (variant: V, capabilities: Capabilities) => readonly BindingDeclaration[];
-  /** Scalars of each dispatch, in order. At most 63. */
-  readonly parameters: readonly (readonly [name: string, type: ParameterType])[];
+  /** Scalars of each dispatch, in order, at most 63; a function where variants take further ones. */
+  readonly parameters: ParameterList | ((variant: V) => ParameterList);
   readonly workgroupSize: (variant: V, capabilities: Capabilities) => number | readonly [number, number, number];
   readonly source: (variant: V, capabilities: Capabilities) => KernelSource;
 }
 
 /** Declares a kernel (checked once here rather than at each launch). */
 export function defineKernel<V extends Variant>(definition: KernelDefinition<V>): KernelDefinition<V> {
-  if (definition.parameters.length > 63) throw new RangeError(`Kernel ${definition.name} has over 63 parameters.`);
+  if (typeof definition.parameters !== 'function') checkCount(definition.name, definition.parameters);
   return definition;
+}
+
+/** Most scalars of a dispatch: with the number of workgroups they fill a slot of 256 bytes. */
+export const mostParameters = 63;
+
+function checkCount(name: string, parameters: ParameterList): void {
+  if (parameters.length > mostParameters) {
+    throw new RangeError(`Kernel ${name} has ${parameters.length} parameters; at most ${mostParameters} fit.`);
+  }
+}
+
+/** The scalars of one specialisation. */
+export function parametersOf<V extends Variant>(kernel: KernelDefinition<V>, variant: V): ParameterList {
+  return typeof kernel.parameters === 'function' ? kernel.parameters(variant) : kernel.parameters;
 }
 
 /** Cache key of one specialisation. */
@@ -66,7 +82,9 @@ export function assembleWgsl<V extends Variant>(
   if (/\bf16\b|\bvec[234]h\b/.test(text)) lines.push('enable f16;');
   if (source.subgroups) lines.push('enable subgroups;');
   lines.push('struct Params {', '  workgroups: u32,');
-  for (const [name, type] of kernel.parameters) lines.push(`  ${name}: ${type},`);
+  const parameters = parametersOf(kernel, variant);
+  checkCount(kernel.name, parameters);
+  for (const [name, type] of parameters) lines.push(`  ${name}: ${type},`);
   lines.push('}', '@group(0) @binding(0) var<uniform> params: Params;');
   bindings.forEach((binding, index) => {
     lines.push(`@group(0) @binding(${index + 1}) var<storage, ${binding.access}> ${binding.name}: ${binding.type};`);

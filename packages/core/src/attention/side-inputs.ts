@@ -1,0 +1,88 @@
+import type { Gpu, LaunchBinding } from '../device/gpu.ts';
+import { LimitError } from '../errors.ts';
+import type { BindingDeclaration, ParameterList } from '../kernels/kernel.ts';
+import { contiguous } from '../ops/copy.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** An input of the tile loop beside queries, keys and values: lengths, lists, positions. Named as in WGSL. */
+export interface SideInput {
+  readonly name: string;
+  readonly type: 'u32' | 'f32';
+  readonly tensor: Tensor;
+}
+
+/**
+ * How a variant binds its side inputs. WebGPU's default of 8 storage buffers leaves four beside query, keys, values and
+ * output; where there are more inputs than that, the smallest are copied into one buffer of words called `side`.
+ */
+export interface SideInputVariant {
+  /** Inputs with a binding of their own, in order: `name:type`, separated by commas. */
+  readonly inputs: string;
+  /** Names of the inputs in `side`, in order, separated by commas. */
+  readonly packed: string;
+}
+
+const names = (list: string): string[] => (list === '' ? [] : list.split(','));
+
+/** WGSL that loads element `index` of a side input. */
+export function sideLoad(variant: SideInputVariant, name: string, index: string, type: 'u32' | 'f32' = 'u32'): string {
+  if (!names(variant.packed).includes(name)) return `${name}[${index}]`;
+  const word = `side[params.${name}_start + ${index}]`;
+  return type === 'u32' ? word : `bitcast<f32>(${word})`;
+}
+
+export function sideBindings(variant: SideInputVariant): BindingDeclaration[] {
+  const own = names(variant.inputs).map((input): BindingDeclaration => {
+    const [name, type] = input.split(':');
+    return { name: name as string, type: `array<${type}>`, access: 'read' };
+  });
+  return variant.packed === '' ? own : [...own, { name: 'side', type: 'array<u32>', access: 'read' }];
+}
+
+/** The scalars that say where each packed input starts. */
+export function sideParameters(variant: SideInputVariant): ParameterList {
+  return names(variant.packed).map((name) => [`${name}_start`, 'u32'] as const);
+}
+
+/** Side inputs as a launch takes them. */
+export interface BoundSideInputs extends SideInputVariant {
+  readonly bindings: readonly LaunchBinding[];
+  /** In the order of {@link sideParameters}. */
+  readonly parameters: readonly number[];
+}
+
+/**
+ * Binds side inputs, packing the smallest where more than `free` bindings would be needed. Call inside `gpu.tidy`.
+ * @throws LimitError when one buffer is not enough to hold what must be packed.
+ */
+export function bindSideInputs(gpu: Gpu, sides: readonly SideInput[], free: number): BoundSideInputs {
+  const surplus = sides.length - free;
+  const bySize = surplus > 0 ? [...sides].sort((a, b) => a.tensor.size - b.tensor.size) : [];
+  const packed = bySize.slice(0, surplus + 1);
+  const own = packed.length > 0 ? sides.filter((input) => !packed.includes(input)) : sides;
+  const bindings: LaunchBinding[] = own.map(({ tensor }) => (gpu.bindable(tensor) ? tensor : contiguous(tensor)));
+  const parameters: number[] = [];
+  if (packed.length > 0) {
+    const words = packed.reduce((sum, { tensor }) => sum + tensor.size, 0);
+    const { maxStorageBinding } = gpu.capabilities;
+    if (4 * words > maxStorageBinding) {
+      throw new LimitError('attention: packed inputs', 4 * words, 'maxStorageBufferBindingSize', maxStorageBinding);
+    }
+    const side = gpu.empty([Math.max(words, 1)], 'u32');
+    const target = gpu.range(side, 'attention');
+    let start = 0;
+    for (const { tensor } of packed) {
+      parameters.push(start);
+      const source = gpu.range(contiguous(tensor), 'attention');
+      gpu.copyBytes(source, { ...target, offset: target.offset + 4 * start }, 4 * tensor.size);
+      start += tensor.size;
+    }
+    bindings.push(side);
+  }
+  return {
+    inputs: own.map(({ name, type }) => `${name}:${type}`).join(),
+    packed: packed.map(({ name }) => name).join(),
+    bindings,
+    parameters,
+  };
+}
