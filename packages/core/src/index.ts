@@ -62,22 +62,49 @@ export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { rowBytes, writeRows } from './ops/write-rows.ts';
 export { type KernelSummary, Profile } from './profiling/profile.ts';
 export type { KernelTiming, ProfileEntry, ProfileSource } from './profiling/profiler.ts';
-export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
+export {
+  type ActivationHooks,
+  type ActivationSite,
+  type AtPositions,
+  activationNames,
+  type Editor,
+  type Editors,
+  type LayerActivation,
+  layerActivations,
+  type Observer,
+  type Observers,
+  type OuterActivation,
+  outerActivations,
+} from './protocol/activations.ts';
+export type { Companion, CompanionContext } from './protocol/companions.ts';
 export type {
   AttendNext,
   AttentionCall,
   AttentionContext,
+  AttentionOutcome,
   AttentionRestriction,
-  Method,
+  AttentionStatistics,
+  LayerContext,
   MethodState,
   Phase,
-  Requirements,
+  Qkv,
+  QkvChange,
+  QkvTransform,
+} from './protocol/contexts.ts';
+export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
+export type {
+  LayerNext,
+  LogitsContext,
+  Method,
+  RunSettings,
   StepContext,
+  TokenSelection,
 } from './protocol/method.ts';
-export { MethodRun } from './protocol/method-run.ts';
+export { type LayerBody, MethodRun, type RunStart } from './protocol/method-run.ts';
 export {
   type ChatMessage,
   type FinishReason,
+  type ForwardCompanion,
   type ForwardOptions,
   type ForwardResult,
   type GeneratedPiece,
@@ -94,6 +121,9 @@ export {
 } from './protocol/model-handle.ts';
 export { nearNames } from './protocol/near-names.ts';
 export * from './protocol/option-schema.ts';
+export type { PassSequence, RowPositions } from './protocol/pass.ts';
+export type { ModelFeature, Requirements } from './protocol/requirements.ts';
+export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';

@@ -1,81 +1,375 @@
 import { attention } from '../attention/attention.ts';
+import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { RefusedError } from '../errors.ts';
+import { ArgumentError, RefusedError, ShapeError } from '../errors.ts';
+import { concatenate, contiguous } from '../ops/copy.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { IndexStore } from './index-store.ts';
-import type { AttentionCall, Method, MethodState, Phase, StepContext } from './method.ts';
+import { type ActivationHooks, Activations, type LayerActivation, type OuterActivation } from './activations.ts';
+import { attendHeads } from './attend-heads.ts';
+import type {
+  AttentionCall,
+  AttentionOutcome,
+  LayerContext,
+  MethodState,
+  Phase,
+  Qkv,
+} from './contexts.ts';
+import type { Method, RunSettings, StepContext } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
+import { checkOwners, disposeOwner, type Owner, type Seams, SequenceIndices, seamsIn } from './owners.ts';
+import { Pass, type PassSequence, type RowPositions, type SequenceRows } from './pass.ts';
+import { checkRequirements } from './requirements.ts';
+import { restrict } from './restriction.ts';
 
-/** One run of a model with a method (or dense): the method's state, the index store, and the calls of its seams. */
+/** How a run starts, beside its methods. */
+export interface RunStart extends Partial<RunSettings>, ActivationHooks {}
+
+/** Runs one layer on its input [N, E]. */
+export type LayerBody = (layer: number, x: Tensor) => Tensor;
+
+/**
+ * One run of a model with its methods (or dense): their states, the index store, and the calls of their seams. It is all
+ * that architectures know of methods: they call `layers`, `beforeRope`, `attention` and `activation`, and embed positions as
+ * `positions` says. Where no method fills a seam, these calls do nothing.
+ */
 export class MethodRun {
-  readonly method: Method | undefined;
-  readonly indices: IndexStore;
-  readonly state: MethodState;
-  phase: Phase = 'prefill';
+  readonly methods: readonly Method[];
+  readonly seed: number;
   readonly #gpu: Gpu;
   readonly #facts: ModelFacts;
+  readonly #owners: readonly Owner[];
+  readonly #activations: Activations | undefined;
   readonly #globalLayers: readonly number[];
+  readonly #seamsByPhase = new Map<Phase, Seams>();
+  #phase: Phase;
+  #seams: Seams;
+  #pass: Pass | undefined;
 
-  private constructor(gpu: Gpu, facts: ModelFacts, method: Method | undefined, state: MethodState) {
+  private constructor(gpu: Gpu, facts: ModelFacts, owners: readonly Owner[], start: RunStart) {
     this.#gpu = gpu;
     this.#facts = facts;
-    this.method = method;
-    this.state = state;
-    this.indices = new IndexStore(gpu);
+    this.#owners = owners;
+    this.methods = owners.map(({ method }) => method);
+    this.seed = start.seed ?? 0;
     this.#globalLayers = globalLayerIndices(facts);
+    this.#activations = start.observe || start.edit ? new Activations(facts, start) : undefined;
+    this.#phase = facts.causal ? 'prefill' : 'encode';
+    this.#seams = this.#seamsOf(this.#phase);
   }
 
   /**
-   * Checks the method's requirements and creates its state.
-   * @throws RefusedError that names the method and what the model lacks.
+   * Checks the requirements of one or more methods and creates their states.
+   * @throws RefusedError that names the method and what the model lacks, or two methods and the seam that both own;
+   *   ArgumentError for the name of an activation that the model lacks.
    */
-  static async start(model: ModelHandle, method?: Method): Promise<MethodRun> {
-    if (method) checkRequirements(method, model.facts);
-    const state = (await method?.createState?.(model)) ?? {};
-    return new MethodRun(model.gpu, model.facts, method, state);
+  static async start(
+    model: ModelHandle,
+    method?: Method | readonly Method[],
+    start: RunStart = {},
+  ): Promise<MethodRun> {
+    const methods = method === undefined ? [] : [method].flat();
+    checkOwners(methods);
+    for (const each of methods) checkRequirements(each, model.facts);
+    const owners: Owner[] = [];
+    try {
+      for (const each of methods) {
+        start.signal?.throwIfAborted();
+        const settings = { seed: start.seed ?? 0, signal: start.signal, onProgress: start.onProgress };
+        const state = (await each.createState?.(model, settings)) ?? {};
+        owners.push({ method: each, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) });
+      }
+      return new MethodRun(model.gpu, model.facts, owners, start);
+    } catch (error) {
+      for (const owner of owners) disposeOwner(owner);
+      throw error;
+    }
   }
 
   /** A run without any method. */
-  static dense(model: ModelHandle): MethodRun {
-    return new MethodRun(model.gpu, model.facts, undefined, {});
+  static dense(model: Pick<ModelHandle, 'gpu' | 'facts'>, hooks: ActivationHooks = {}): MethodRun {
+    return new MethodRun(model.gpu, model.facts, [], hooks);
   }
 
-  /** Called by architectures before the first layer of every pass. */
-  beginPass(): void {
-    this.indices.clear();
+  /** State of the first method, or an empty object. */
+  get state(): MethodState {
+    return this.#owners[0]?.state ?? {};
   }
 
-  /** Attention of one layer through the method's `attend`. Returns [B, H, N, D]. */
-  attend(layer: number, keyLength: number, call: AttentionCall): Tensor {
-    const engine: Parameters<NonNullable<Method['attend']>>[2] = (restriction) =>
-      attention(call.q, call.keys, call.values, { ...call.options, ...restriction }).output;
-    if (!this.method?.attend) return engine();
-    return this.method.attend(
-      {
-        gpu: this.#gpu,
-        model: this.#facts,
-        layer,
-        kind: this.#facts.layerKinds[layer] ?? 'global',
-        globalLayer: this.#globalLayers[layer] ?? -1,
-        phase: this.phase,
-        queryLength: call.q.shape[2] as number,
-        keyLength,
-        indices: this.indices,
-        state: this.state,
-      },
-      call,
-      engine,
+  /** State of one of the run's methods. @throws ArgumentError for a method of another run */
+  stateOf<State extends MethodState>(method: Method<State>): State {
+    const owner = this.#owners.find((each) => each.method === method);
+    if (!owner) throw new ArgumentError('stateOf: method', method.name, 'a method of this run');
+    return owner.state as State;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  set phase(phase: Phase) {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#seams = this.#seamsOf(phase);
+  }
+
+  // --- one pass: called by models ---
+
+  /** Before a pass: the sequences whose tokens it holds, companions last. */
+  beginPass(sequences: readonly PassSequence[]): void {
+    for (const { indices } of this.#owners) indices.clear();
+    this.#pass?.dispose();
+    this.#pass = new Pass(this.#gpu, sequences);
+  }
+
+  /** After a pass: its tokens count in the caches. */
+  endPass(): void {
+    const pass = this.#running();
+    pass.advance();
+    pass.dispose();
+    this.#pass = undefined;
+  }
+
+  // --- one pass: called by architectures ---
+
+  /** Where the rows of the layer that runs now stand in the text, as `rope` and tables of learned positions take it. */
+  get positions(): RowPositions {
+    return this.#running().positions;
+  }
+
+  /** One more than the last position of the pass. */
+  get positionBound(): number {
+    return this.#running().positionBound;
+  }
+
+  /** Runs layers one after another; frees every input but the first. */
+  layers(count: number, x: Tensor, body: LayerBody): Tensor {
+    let output = x;
+    for (let layer = 0; layer < count; layer++) {
+      const input = output;
+      output = this.#layer(layer, input, body);
+      input.dispose();
+    }
+    return output;
+  }
+
+  /** Whether somebody observes or edits an activation, so that kernels which never materialise it must not be used. */
+  watches(layer: number, kind: LayerActivation): boolean {
+    return this.#activations?.has(layer, kind) ?? false;
+  }
+
+  /** Names an activation: observers see it, editors may replace it. Returns what the model goes on with. */
+  activation(layer: number, kind: LayerActivation | OuterActivation, value: Tensor): Tensor {
+    if (!this.#activations) return value;
+    return this.#activations.apply(layer, kind, value, this.#running().main, this.#phase);
+  }
+
+  /** Queries, keys and values of all rows before positions are embedded. `input` is the layer's normed input. */
+  beforeRope(layer: number, qkv: Qkv, input: Tensor): Qkv {
+    return this.#seams.beforeRope.length === 0 ? qkv : this.#transform('beforeRope', layer, qkv, input);
+  }
+
+  /**
+   * Attention of one layer: caches keys and values, and attends. Positions are embedded in `qkv`; `input` is the layer's
+   * normed input; `options` is the model's own mask and scale.
+   * @returns [N, H D]
+   */
+  attention(layer: number, qkv: Qkv, input: Tensor, options: AttentionOptions): Tensor {
+    const { afterRope, afterAttention } = this.#seams;
+    const { sequences } = this.#running();
+    const changed = afterRope.length === 0 ? qkv : this.#transform('afterRope', layer, qkv, input);
+    const outcomes = sequences.map((_, sequence) => {
+      const [q, k, v] = [changed.q, changed.k, changed.v].map((tensor) => this.#rowsOf(tensor, sequence));
+      return this.#attendSequence(layer, sequence, { q, k, v } as Qkv, options);
+    });
+    const [main, ...companions] = outcomes as [AttentionOutcome, ...AttentionOutcome[]];
+    let { output } = main;
+    for (const owner of afterAttention) {
+      const context = this.#context(owner, layer, 0);
+      output = owner.method.afterAttention?.(context, { ...main, output }, companions) ?? output;
+    }
+    const heads = this.activation(layer, 'attention.z', tokensFirst(output));
+    const all =
+      companions.length === 0 ? heads : concatenate([heads, ...companions.map((each) => tokensFirst(each.output))]);
+    const [rows, queryHeads, headSize] = all.shape as [number, number, number];
+    return all.reshape([rows, queryHeads * headSize]);
+  }
+
+  // --- between passes: called by models ---
+
+  /** Logits of the newest token as the methods leave them; `companions` are those of the companions' newest tokens. */
+  processLogits(logits: Tensor, companions: readonly Tensor[] = []): Tensor {
+    return this.#seams.processLogits.reduce(
+      (current, { method, state }) =>
+        method.processLogits?.(
+          { gpu: this.#gpu, model: this.#facts, phase: this.#phase, companions, state },
+          current,
+        ) ?? current,
+      logits,
     );
   }
 
   /** Between two tokens. */
   async step(context: Omit<StepContext, 'state'>): Promise<void> {
-    await this.method?.step?.({ ...context, state: this.state });
+    for (const { method, state } of this.#owners) await method.step?.({ ...context, state });
   }
 
   dispose(): void {
-    this.indices.clear();
-    (this.state as { dispose?: () => void }).dispose?.();
+    for (const owner of this.#owners) disposeOwner(owner);
+    this.#pass?.dispose();
+    this.#pass = undefined;
+  }
+
+  #layer(layer: number, x: Tensor, body: LayerBody): Tensor {
+    const { layer: wrappers, selectTokens } = this.#seams;
+    if (wrappers.length === 0 && !selectTokens && !this.#activations) return this.#gpu.tidy(() => body(layer, x));
+    return this.#gpu.tidy(() => {
+      const input = this.activation(layer, 'residual.pre', x);
+      const output = this.activation(layer, 'residual.post', this.#wrapped(layer, input, body));
+      const selection = selectTokens?.method.selectTokens?.(this.#context(selectTokens, layer, 0), output);
+      const rest = selection ? this.#running().select(output, selection) : output;
+      // A method may give back its input or a tensor of its own; the pass frees what it gets.
+      return rest.alias();
+    });
+  }
+
+  /** The layer inside the methods that wrap it. */
+  #wrapped(layer: number, x: Tensor, body: LayerBody): Tensor {
+    const { layer: wrappers } = this.#seams;
+    const pass = this.#running();
+    let ran = false;
+    const from = (at: number, input: Tensor): Tensor => {
+      const owner = wrappers[at];
+      if (!owner) {
+        if (ran) throw new RefusedError(`${wrappers.map(({ method }) => method.name).join(', ')}: layer ${layer} ran twice in one pass; call next once.`);
+        ran = true;
+        return body(layer, input);
+      }
+      const output = owner.method.layer?.(this.#context(owner, layer, 0), input, (inner, rows) =>
+        rows === undefined ? from(at + 1, inner) : pass.within(rows, () => from(at + 1, inner)),
+      ) as Tensor;
+      if (output.shape[0] !== input.shape[0]) {
+        throw new ShapeError(
+          `${owner.method.name}: layer ${layer}`,
+          `gave ${output.shape[0]} rows for ${input.shape[0]}; tokens leave through selectTokens.`,
+        );
+      }
+      return output;
+    };
+    return from(0, x);
+  }
+
+  #transform(seam: 'beforeRope' | 'afterRope', layer: number, qkv: Qkv, input: Tensor): Qkv {
+    const parts = this.#running().sequences.map((rows, sequence) => {
+      const own = this.#rowsOf(input, sequence);
+      let current: Qkv = {
+        q: this.#rowsOf(qkv.q, sequence),
+        k: this.#rowsOf(qkv.k, sequence),
+        v: this.#rowsOf(qkv.v, sequence),
+      };
+      if (!rows.withMethods) return current;
+      for (const owner of this.#seams[seam]) {
+        const change = owner.method.transformQKV?.[seam];
+        current = { ...current, ...change?.(this.#context(owner, layer, sequence), current, own) };
+      }
+      return current;
+    });
+    if (parts.length === 1) return parts[0] as Qkv;
+    const join = (name: keyof Qkv) => concatenate(parts.map((part) => part[name]));
+    return { q: join('q'), k: join('k'), v: join('v') };
+  }
+
+  /** Attention of the rows of one sequence; its new keys and values are cached first. */
+  #attendSequence(layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): AttentionOutcome {
+    const { cache, count, withMethods } = this.#rows(sequence);
+    const named = sequence === 0 ? this.#named(layer, qkv) : qkv;
+    const [q, k, v] = [headsFirst(named.q), headsFirst(named.k), headsFirst(named.v)];
+    const layerCache = cache?.layer(layer);
+    layerCache?.append(k, v);
+    const call: AttentionCall = {
+      q,
+      keys: layerCache?.keys ?? k,
+      values: layerCache?.values ?? v,
+      options: { ...options, keyLength: (cache?.length ?? 0) + count },
+    };
+    const result = withMethods ? this.#attendCall(layer, sequence, call) : engine(call);
+    return { ...call, ...result, cache: layerCache };
+  }
+
+  /** The attention of a layer inside the methods that narrow or wrap it. */
+  #attendCall(layer: number, sequence: number, call: AttentionCall): AttentionResult {
+    const { mask, needs, attend, selectHeads } = this.#seams;
+    const masked = mask?.method.mask?.(this.#context(mask, layer, sequence), call);
+    let { options } = call;
+    if (mask && masked) options = restrict(options, masked, mask.method.name);
+    for (const owner of needs) {
+      options = { ...options, ...owner.method.needs?.(this.#context(owner, layer, sequence)) };
+    }
+    const kvHeads = selectHeads?.method.selectHeads?.(this.#context(selectHeads, layer, sequence));
+    const from = (at: number, current: AttentionCall): AttentionResult => {
+      const owner = attend[at];
+      if (!owner) return engine(current, kvHeads);
+      return owner.method.attend?.(this.#context(owner, layer, sequence), current, (restriction) =>
+        from(
+          at + 1,
+          restriction
+            ? { ...current, options: restrict(current.options, restriction, owner.method.name) }
+            : current,
+        ),
+      ) as AttentionResult;
+    };
+    return from(0, options === call.options ? call : { ...call, options });
+  }
+
+  #named(layer: number, { q, k, v }: Qkv): Qkv {
+    if (!this.#activations) return { q, k, v };
+    return {
+      q: this.activation(layer, 'attention.q', q),
+      k: this.activation(layer, 'attention.k', k),
+      v: this.activation(layer, 'attention.v', v),
+    };
+  }
+
+  #context(owner: Owner, layer: number, sequence: number): LayerContext {
+    const { cache, start, count, positions } = this.#rows(sequence);
+    return {
+      gpu: this.#gpu,
+      model: this.#facts,
+      layer,
+      kind: this.#facts.layerKinds[layer] ?? 'global',
+      globalLayer: this.#globalLayers[layer] ?? -1,
+      phase: this.#phase,
+      sequence,
+      queryLength: count,
+      keyLength: (cache?.length ?? 0) + count,
+      start,
+      positions,
+      indices: owner.indices.of(sequence),
+      seed: this.seed,
+      state: owner.state,
+    };
+  }
+
+  #rows(sequence: number): SequenceRows {
+    return this.#running().sequences[sequence] as SequenceRows;
+  }
+
+  /** The rows of one sequence in a tensor of all rows. */
+  #rowsOf(tensor: Tensor, sequence: number): Tensor {
+    const { sequences } = this.#running();
+    if (sequences.length === 1) return tensor;
+    const from = sequences.slice(0, sequence).reduce((sum, { count }) => sum + count, 0);
+    return tensor.slice(0, from, from + this.#rows(sequence).count);
+  }
+
+  #running(): Pass {
+    if (!this.#pass) throw new RefusedError('No pass is running: call beginPass first.');
+    return this.#pass;
+  }
+
+  #seamsOf(phase: Phase): Seams {
+    let seams = this.#seamsByPhase.get(phase);
+    if (!seams) this.#seamsByPhase.set(phase, (seams = seamsIn(this.#owners, phase)));
+    return seams;
   }
 }
 
@@ -85,18 +379,18 @@ export function globalLayerIndices(facts: ModelFacts): number[] {
   return facts.layerKinds.map((kind) => (kind === 'global' ? count++ : -1));
 }
 
-function checkRequirements(method: Method, facts: ModelFacts): void {
-  const { requires } = method;
-  if (!requires) return;
-  const reasons: string[] = [];
-  const direction = facts.causal ? 'causal' : 'bidirectional';
-  if (requires.direction && requires.direction !== direction)
-    reasons.push(`needs a ${requires.direction} model; it is ${direction}`);
-  const globalLayers = facts.layerKinds.filter((kind) => kind === 'global').length;
-  if (requires.globalLayers !== undefined && globalLayers < requires.globalLayers) {
-    reasons.push(`needs ${requires.globalLayers} global layers; it has ${globalLayers}`);
-  }
-  const reason = requires.check?.(facts);
-  if (reason) reasons.push(reason);
-  if (reasons.length > 0) throw new RefusedError(`${method.name} cannot run on ${facts.name}: ${reasons.join('; ')}.`);
+function engine(call: AttentionCall, kvHeads?: readonly number[]): AttentionResult {
+  return kvHeads ? attendHeads(call, kvHeads) : attention(call.q, call.keys, call.values, call.options);
+}
+
+/** [N, heads, D] as [1, heads, N, D]. */
+function headsFirst(x: Tensor): Tensor {
+  return x.reshape([1, ...x.shape]).transpose(0, 2, 1, 3);
+}
+
+/** [1, heads, N, D] as [N, heads, D]; a view of what the engine gives. */
+function tokensFirst(x: Tensor): Tensor {
+  const [, heads, count, size] = x.shape as [number, number, number, number];
+  const turned = x.transpose(0, 2, 1, 3);
+  return (turned.contiguous ? turned : contiguous(turned)).reshape([count, heads, size]);
 }

@@ -1,60 +1,31 @@
-import type { AttentionOptions } from '../attention/types.ts';
+import type { AttentionResult } from '../attention/types.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { IndexStore } from './index-store.ts';
-import type { LayerKind, ModelFacts, ModelHandle } from './model-handle.ts';
+import type { Companion, CompanionContext } from './companions.ts';
+import type {
+  AttendNext,
+  AttentionCall,
+  AttentionContext,
+  AttentionOutcome,
+  AttentionRestriction,
+  AttentionStatistics,
+  LayerContext,
+  MethodState,
+  Phase,
+  QkvTransform,
+} from './contexts.ts';
+import type { ModelFacts, ModelHandle } from './model-handle.ts';
+import type { Requirements } from './requirements.ts';
+import type { DenoisingSchedule } from './schedule.ts';
 
-export type Phase = 'prefill' | 'decode';
-
-/** What a method must find in a model; checked when a run starts. */
-export interface Requirements {
-  /** The model's tokens see only earlier ones (`causal`), or all (`bidirectional`). */
-  readonly direction?: 'causal' | 'bidirectional';
-  /** At least this many layers whose keys reach over the whole context. */
-  readonly globalLayers?: number;
-  /** Any further condition: a reason to refuse, or undefined. */
-  readonly check?: (facts: ModelFacts) => string | undefined;
+/** What a run was started with; for calibration in `createState`. */
+export interface RunSettings {
+  /** For everything that a method draws at random. Default 0. */
+  readonly seed: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((share: number) => void) | undefined;
 }
-
-/** State that a method keeps for one run; a `dispose` method of it is called at the run's end. */
-export type MethodState = object;
-
-/** Where one attention call stands. */
-export interface AttentionContext<State extends MethodState = MethodState> {
-  readonly gpu: Gpu;
-  readonly model: ModelFacts;
-  /** 0-based, over all layers. */
-  readonly layer: number;
-  readonly kind: LayerKind;
-  /** 0-based among the global layers; methods count their layer options so. -1 in layers of another kind. */
-  readonly globalLayer: number;
-  readonly phase: Phase;
-  /** Tokens that this pass adds, N. */
-  readonly queryLength: number;
-  /** Tokens in the cache, these included, M. */
-  readonly keyLength: number;
-  /** Token lists that layers hand on; emptied before every pass. */
-  readonly indices: IndexStore;
-  readonly state: State;
-}
-
-/** The tensors and the model's own mask of one attention call. */
-export interface AttentionCall {
-  /** [B, H, N, D], RoPE applied. */
-  readonly q: Tensor;
-  /** [B, Hkv, capacity, D]; the first `keyLength` rows are valid and include the new tokens. */
-  readonly keys: Tensor;
-  readonly values: Tensor;
-  /** Scale, mask and lengths as the model itself wants them. */
-  readonly options: AttentionOptions;
-}
-
-/** Restrictions that a method adds to the model's own mask. */
-export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'slidingWindow'>;
-
-/** Runs the rest of the chain, at its end the engine. Returns [B, H, N, D]. */
-export type AttendNext = (restriction?: AttentionRestriction) => Tensor;
 
 /** Where a generation stands between two tokens. */
 export interface StepContext<State extends MethodState = MethodState> {
@@ -68,9 +39,28 @@ export interface StepContext<State extends MethodState = MethodState> {
   readonly state: State;
 }
 
+/** Where logits are made. */
+export interface LogitsContext<State extends MethodState = MethodState> {
+  readonly gpu: Gpu;
+  readonly model: ModelFacts;
+  readonly phase: Phase;
+  /** Logits of the companions' newest tokens, f32 [1, vocabularySize] each. */
+  readonly companions: readonly Tensor[];
+  readonly state: State;
+}
+
+/** Tokens by their row among those that the layer gives, ascending: u32 [K] on the device, or numbers. */
+export type TokenSelection = Tensor | readonly number[];
+
+/** Runs the rest of the chain, at its end the layer. With `rows`, x holds only these rows of the layer's input. */
+export type LayerNext = (x: Tensor, rows?: TokenSelection) => Tensor;
+
 /**
  * A paper's idea as a value that is passed to a call. It fills only the seams that it needs; everything else stays the
  * model's. The same value may serve many runs: what changes during a run lives in its state.
+ *
+ * Several methods compose from left to right: the first is the outermost of the wrapping seams (`layer`, `attend`) and
+ * acts first in the others. `companions`, `mask`, `selectTokens`, `selectHeads` and `schedule` take one owner per run.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a list of methods holds methods with different states
 export interface Method<State extends MethodState = any> {
@@ -78,13 +68,38 @@ export interface Method<State extends MethodState = any> {
   readonly name: string;
   /** Options as given by the user, defaults filled in; for reports. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Phases in which it changes anything. A prefill may be shared with the dense run when `prefill` is not among them. */
+  /** Phases in which its seams are called. A prefill may be shared with the dense run when `prefill` is not among them. */
   readonly phases: readonly Phase[];
   readonly requires?: Requirements;
   /** State of one run. Here a method may calibrate by running the model; such a nested run has its own state. */
-  createState?(model: ModelHandle): State | Promise<State>;
-  /** Wraps attention of one layer, like middleware: call `next` with restrictions, or compute something else. */
-  attend?(context: AttentionContext<State>, call: AttentionCall, next: AttendNext): Tensor;
+  createState?(model: ModelHandle, settings: RunSettings): State | Promise<State>;
+  /** Sequences that run with this one, layer by layer. Asked once, before the prompt runs. */
+  companions?(context: CompanionContext<State>): readonly Companion[];
+  /** Wraps one layer: `next(x)` runs it, at most once. x is f32 [N, hiddenSize], rows of companions behind the own ones; so is what it returns. */
+  layer?(context: LayerContext<State>, x: Tensor, next: LayerNext): Tensor;
+  /** Changes queries, keys or values of one layer before they are cached and attended. */
+  readonly transformQKV?: QkvTransform<State>;
+  /** What a layer's queries may see, declared; intersected with the model's own mask. */
+  mask?(context: AttentionContext<State>, call: AttentionCall): AttentionRestriction | undefined;
+  /** Statistics of this layer's attention that `attend` and `afterAttention` find in its result; without it only the output is computed. */
+  needs?(context: AttentionContext<State>): AttentionStatistics | undefined;
+  /** Wraps attention of one layer: call `next` with restrictions, or compute something else. */
+  attend?(context: AttentionContext<State>, call: AttentionCall, next: AttendNext): AttentionResult;
+  /** After attention of all sequences, before the output projection. A tensor [B, H, N, D] that it returns replaces the output. */
+  afterAttention?(
+    context: AttentionContext<State>,
+    outcome: AttentionOutcome,
+    companions: readonly AttentionOutcome[],
+    // biome-ignore lint/suspicious/noConfusingVoidType: one that records returns nothing
+  ): Tensor | undefined | void;
+  /** Key/value heads, ascending, that this layer attends with, together with the query heads that read them; the others give zeros. */
+  selectHeads?(context: AttentionContext<State>): readonly number[] | undefined;
+  /** After a layer, given its output: the tokens that the following layers still process. Must hold the newest. */
+  selectTokens?(context: LayerContext<State>, x: Tensor): TokenSelection | undefined;
   /** Between two tokens of a generation. */
   step?(context: StepContext<State>): void | Promise<void>;
+  /** Changes the logits from which the next token is taken, f32 [1, vocabularySize]. */
+  processLogits?(context: LogitsContext<State>, logits: Tensor): Tensor;
+  /** Changes the stages of a denoising run. */
+  schedule?(schedule: DenoisingSchedule, model: ModelFacts): DenoisingSchedule;
 }

@@ -1,7 +1,10 @@
 import type { KvCache } from '../cache/kv-cache.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { ActivationHooks } from './activations.ts';
+import type { Phase } from './contexts.ts';
 import type { Method } from './method.ts';
+import type { ModelFeature } from './requirements.ts';
 
 /** What a layer's token mixer is. Methods that select positions act on `global` layers only. */
 export type LayerKind = 'global' | 'window' | 'linear' | 'recurrent';
@@ -26,6 +29,11 @@ export interface ModelFacts {
   readonly contextLength: number;
   /** Whether a token sees only earlier ones. */
   readonly causal: boolean;
+  /** Default: prefill and decode where causal, else encode. */
+  readonly phases?: readonly Phase[];
+  /** Steps of a denoising run. */
+  readonly denoisingSteps?: number;
+  readonly features?: readonly ModelFeature[];
 }
 
 export interface ChatMessage {
@@ -47,9 +55,11 @@ export interface TokenizerHandle {
 export type Prompt = string | readonly ChatMessage[] | readonly number[] | PromptCache;
 
 /** Options of everything that runs the model. */
-export interface RunOptions {
-  /** The method that acts in this run; without it the model runs dense. */
-  readonly method?: Method | undefined;
+export interface RunOptions extends ActivationHooks {
+  /** The method that acts in this run, or several, which compose from left to right; without it the model runs dense. */
+  readonly method?: Method | readonly Method[] | undefined;
+  /** For everything that is drawn at random. Default 0. */
+  readonly seed?: number;
   readonly signal?: AbortSignal | undefined;
   /** Called with the share of the work that is done, in [0, 1]. */
   readonly onProgress?: ((share: number) => void) | undefined;
@@ -71,8 +81,6 @@ export interface GenerateOptions extends RunOptions {
   readonly topP?: number;
   /** Over 1 makes tokens that occurred less probable; default 1. */
   readonly repetitionPenalty?: number;
-  /** The same seed gives the same text. Default 0. */
-  readonly seed?: number;
   /** Generation ends before the first of these texts. */
   readonly stop?: string | readonly string[];
   /** Go on after an end-of-text token; for measurements. Default false. */
@@ -94,19 +102,31 @@ export interface GeneratedPiece {
 /** Input of one `forward`: ids of consecutive tokens, on the host or as u32 [N] on the GPU. */
 export type TokenInput = readonly number[] | Tensor;
 
-export interface ForwardOptions {
+/** A sequence that runs in lockstep with another one. */
+export interface ForwardCompanion {
+  /** Tokens behind those in its cache, as many as there are or fewer. */
+  readonly tokens: TokenInput;
+  readonly cache: KvCache;
+  /** Whether the run's methods act on it too. Default false. */
+  readonly withMethods?: boolean;
+}
+
+export interface ForwardOptions extends ActivationHooks {
   /** Tokens are appended to this cache; without one, a temporary cache serves the call. */
   readonly cache?: KvCache | undefined;
   /** The run whose method acts; see `MethodRun`. */
   readonly run?: import('./method-run.ts').MethodRun | undefined;
   /** Rows for which logits are computed. Default `last`. */
   readonly logits?: 'last' | 'all' | 'none';
+  /** Layers to run, from the first on; the final norm and the head follow. Default: all. */
+  readonly layers?: number;
+  readonly companions?: readonly ForwardCompanion[];
 }
 
 export interface ForwardResult {
-  /** Output of the last layer after the final norm: f32 [N, hiddenSize]. */
+  /** Output of the last layer after the final norm: f32 [N, hiddenSize], fewer rows where a method selects tokens. */
   readonly hidden: Tensor;
-  /** f32 [1 or N, vocabularySize]. */
+  /** f32 [1 or N, vocabularySize], as the run's methods leave those of the newest token. */
   readonly logits: Tensor | undefined;
 }
 

@@ -1,0 +1,18 @@
+import type { MethodState } from './contexts.ts';
+import type { ModelHandle } from './model-handle.ts';
+
+/** A further sequence that runs in lockstep with the one that was asked for, and gets every token that this one gets. */
+export interface Companion {
+  /** Its prompt. */
+  readonly ids: readonly number[];
+  /** Whether the run's methods act on it too. Default false: it runs as the model alone would. */
+  readonly withMethods?: boolean;
+}
+
+/** What the companions of a run are made from. */
+export interface CompanionContext<State extends MethodState = MethodState> {
+  readonly model: ModelHandle;
+  /** The prompt. */
+  readonly ids: readonly number[];
+  readonly state: State;
+}

@@ -1,0 +1,90 @@
+import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
+import type { LayerCache } from '../cache/types.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { IndexStore } from './index-store.ts';
+import type { LayerKind, ModelFacts } from './model-handle.ts';
+
+/** What a pass is for: a prompt, one further token, a whole text of an encoder, or one denoising step. */
+export type Phase = 'prefill' | 'decode' | 'encode' | 'denoise';
+
+/** State that a method keeps for one run; a `dispose` method of it is called at the run's end. */
+export type MethodState = object;
+
+/** Where a layer stands in a run. */
+export interface LayerContext<State extends MethodState = MethodState> {
+  readonly gpu: Gpu;
+  readonly model: ModelFacts;
+  /** 0-based, over all layers. */
+  readonly layer: number;
+  readonly kind: LayerKind;
+  /** 0-based among the global layers; methods count their layer options so. -1 in layers of another kind. */
+  readonly globalLayer: number;
+  readonly phase: Phase;
+  /** 0 for the sequence itself, 1 and up for its companions. */
+  readonly sequence: number;
+  /** Tokens of this sequence that the layer processes, N. */
+  readonly queryLength: number;
+  /** Tokens that its attention reads, these included, M. */
+  readonly keyLength: number;
+  /** Position in the text of the first token that this pass began with. */
+  readonly start: number;
+  /** Positions of the N tokens, u32 [N], once tokens were selected; undefined while they are `start`, `start + 1`, ... */
+  readonly positions: Tensor | undefined;
+  /** Lists that layers hand on; those of a pass are forgotten before the next. */
+  readonly indices: IndexStore;
+  readonly seed: number;
+  readonly state: State;
+}
+
+/** Where one attention call stands. */
+export type AttentionContext<State extends MethodState = MethodState> = LayerContext<State>;
+
+/** Queries, keys and values of a layer's new tokens. */
+export interface Qkv {
+  /** [N, H, D] */
+  readonly q: Tensor;
+  /** [N, Hkv, D] */
+  readonly k: Tensor;
+  /** [N, Hkv, D] */
+  readonly v: Tensor;
+}
+
+/** A change of queries, keys or values: what it leaves out stays. `input` is the layer's normed input, [N, hiddenSize]. */
+export type QkvChange<State extends MethodState> = (
+  context: AttentionContext<State>,
+  qkv: Qkv,
+  input: Tensor,
+) => Partial<Qkv>;
+
+/** Changes before and after the rotary embedding; in models without one, both come at the same place. */
+export interface QkvTransform<State extends MethodState = MethodState> {
+  readonly beforeRope?: QkvChange<State>;
+  readonly afterRope?: QkvChange<State>;
+}
+
+/** The tensors and the model's own mask of one attention call. */
+export interface AttentionCall {
+  /** [B, H, N, D], position embedding applied. */
+  readonly q: Tensor;
+  /** [B, Hkv, capacity, D]; the first `keyLength` rows are valid and include the new tokens. */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  /** Scale, mask and lengths as the model itself wants them. */
+  readonly options: AttentionOptions;
+}
+
+/** Restrictions that a method adds to the model's own mask. */
+export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'slidingWindow'>;
+
+/** Statistics that the engine computes beside the output. */
+export type AttentionStatistics = Pick<AttentionOptions, 'returnLogSumExp' | 'returnRowMaximum'>;
+
+/** Runs the rest of the chain, at its end the engine. What `needs` asked for stands beside the output. */
+export type AttendNext = (restriction?: AttentionRestriction) => AttentionResult;
+
+/** What attention of one layer and sequence gave. */
+export interface AttentionOutcome extends AttentionCall, AttentionResult {
+  /** The layer's cache, the new tokens included; undefined in models without one. */
+  readonly cache: LayerCache | undefined;
+}

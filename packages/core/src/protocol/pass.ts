@@ -1,0 +1,140 @@
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { Gpu } from '../device/gpu.ts';
+import { ShapeError } from '../errors.ts';
+import { concatenate } from '../ops/copy.ts';
+import { gather } from '../ops/gather.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { TokenSelection } from './method.ts';
+
+/** One sequence of a pass: how many tokens it adds behind those in its cache. */
+export interface PassSequence {
+  /** Undefined in models without a cache; the tokens then stand at 0, 1, ... */
+  readonly cache: KvCache | undefined;
+  readonly count: number;
+  /** Whether the run's methods act on it. Default: on the first sequence only. */
+  readonly withMethods?: boolean;
+}
+
+/** The rows of one sequence in the layer that runs now. */
+export interface SequenceRows {
+  readonly cache: KvCache | undefined;
+  /** Position of its first token in this pass. */
+  readonly start: number;
+  /** Rows of x, N. */
+  readonly count: number;
+  /** Positions of the rows, u32 [N], once tokens were selected. */
+  readonly positions: Tensor | undefined;
+  readonly withMethods: boolean;
+}
+
+/** Where the tokens of a pass stand, as `rope` takes it. */
+export type RowPositions = { readonly start: number } | { readonly positions: Tensor };
+
+/** The rows of x in one pass: those of the sequence, then those of its companions. */
+export class Pass {
+  readonly #gpu: Gpu;
+  readonly #given: readonly PassSequence[];
+  #sequences: readonly SequenceRows[];
+  #positions: RowPositions | undefined;
+  readonly #kept: Tensor[] = [];
+
+  constructor(gpu: Gpu, sequences: readonly PassSequence[]) {
+    this.#gpu = gpu;
+    this.#given = sequences;
+    this.#sequences = sequences.map(({ cache, count, withMethods }, sequence) => ({
+      cache,
+      start: cache?.length ?? 0,
+      count,
+      positions: undefined,
+      withMethods: withMethods ?? sequence === 0,
+    }));
+  }
+
+  get sequences(): readonly SequenceRows[] {
+    return this.#sequences;
+  }
+
+  /** The sequence that was asked for. */
+  get main(): SequenceRows {
+    return this.#sequences[0] as SequenceRows;
+  }
+
+  get rows(): number {
+    return this.#sequences.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Number of positions that a table must have for this pass. */
+  get positionBound(): number {
+    return Math.max(...this.#sequences.map(({ start, count }) => start + count));
+  }
+
+  get positions(): RowPositions {
+    this.#positions ??= this.#computePositions();
+    return this.#positions;
+  }
+
+  /** x with the selected rows of the main sequence only; following layers know their positions. */
+  select(x: Tensor, selection: TokenSelection): Tensor {
+    const before = this.main.count;
+    const rows = this.narrow(selection);
+    const own = gather(x.slice(0, 0, before), rows);
+    return this.#sequences.length === 1 ? own : concatenate([own, x.slice(0, before, x.shape[0] as number)]);
+  }
+
+  /** Makes the selected rows those of the main sequence; returns their indices on the device. */
+  narrow(selection: TokenSelection): Tensor {
+    const { main } = this;
+    const rows = selection instanceof Tensor ? selection : this.#gpu.tensor(selection, [selection.length], 'u32');
+    const count = rows.shape[0] as number;
+    if (rows.rank !== 1 || rows.dtype !== 'u32' || count < 1 || count > main.count) {
+      throw new ShapeError(
+        'token selection',
+        `is ${rows.dtype}[${rows.shape}]; it takes u32 [K] with K from 1 to ${main.count} rows.`,
+      );
+    }
+    const positions = this.#keep(gather(main.positions ?? this.#range(main), rows));
+    this.#sequences = [{ ...main, count, positions }, ...this.#sequences.slice(1)];
+    this.#positions = undefined;
+    return rows;
+  }
+
+  /** Runs `work` on some rows of the main sequence; afterwards all of them count again. */
+  within(selection: TokenSelection, work: () => Tensor): Tensor {
+    const [sequences, positions] = [this.#sequences, this.#positions];
+    this.narrow(selection);
+    try {
+      return work();
+    } finally {
+      this.#sequences = sequences;
+      this.#positions = positions;
+    }
+  }
+
+  /** Makes the tokens of the pass count in the caches. */
+  advance(): void {
+    for (const { cache, count } of this.#given) cache?.advance(count);
+  }
+
+  dispose(): void {
+    for (const tensor of this.#kept.splice(0)) tensor.dispose();
+  }
+
+  #computePositions(): RowPositions {
+    const [only, ...others] = this.#sequences as [SequenceRows, ...SequenceRows[]];
+    if (others.length === 0) return only.positions ? { positions: only.positions } : { start: only.start };
+    return { positions: this.#keep(concatenate(this.#sequences.map((rows) => rows.positions ?? this.#range(rows)))) };
+  }
+
+  #range({ start, count }: SequenceRows): Tensor {
+    return this.#gpu.tensor(
+      Uint32Array.from({ length: count }, (_, row) => start + row),
+      [count],
+      'u32',
+    );
+  }
+
+  #keep(tensor: Tensor): Tensor {
+    this.#kept.push(this.#gpu.keep(tensor));
+    return tensor;
+  }
+}

@@ -1,0 +1,59 @@
+import { RefusedError } from '../errors.ts';
+import type { Phase } from './contexts.ts';
+import type { ModelFacts } from './model-handle.ts';
+
+/** Abilities that only some models have. */
+export type ModelFeature =
+  /** Prompts hold images whose token spans are known. */
+  | 'imageSpans'
+  /** A prefill may wait for a decision of the host between two layers. */
+  | 'hostDecisions'
+  /** Further sequences may run in lockstep. */
+  | 'companions'
+  | (string & {});
+
+/** What a method must find in a model; checked when a run starts. */
+export interface Requirements {
+  /** The model runs in these phases. */
+  readonly phases?: readonly Phase[];
+  /** The model's tokens see only earlier ones (`causal`), or all (`bidirectional`). */
+  readonly direction?: 'causal' | 'bidirectional';
+  /** At least this many layers whose keys reach over the whole context. */
+  readonly globalLayers?: number;
+  /** At least this many denoising steps. */
+  readonly denoisingSteps?: number;
+  readonly features?: readonly ModelFeature[];
+  /** Any further condition: a reason to refuse, or undefined. */
+  readonly check?: (facts: ModelFacts) => string | undefined;
+}
+
+/** Phases that a model runs in. */
+export function phasesOf(facts: ModelFacts): readonly Phase[] {
+  return facts.phases ?? (facts.causal ? ['prefill', 'decode'] : ['encode']);
+}
+
+/** @throws RefusedError that names the method, the model and everything that is missing. */
+export function checkRequirements(
+  method: { readonly name: string; readonly requires?: Requirements },
+  facts: ModelFacts,
+): void {
+  const { requires } = method;
+  if (!requires) return;
+  const reasons: string[] = [];
+  const missing = (requires.phases ?? []).filter((phase) => !phasesOf(facts).includes(phase));
+  if (missing.length > 0) reasons.push(`needs the phases ${missing.join(', ')}; it has ${phasesOf(facts).join(', ')}`);
+  const direction = facts.causal ? 'causal' : 'bidirectional';
+  if (requires.direction && requires.direction !== direction)
+    reasons.push(`needs a ${requires.direction} model; it is ${direction}`);
+  const globalLayers = facts.layerKinds.filter((kind) => kind === 'global').length;
+  if (requires.globalLayers !== undefined && globalLayers < requires.globalLayers)
+    reasons.push(`needs ${requires.globalLayers} global layers; it has ${globalLayers}`);
+  const steps = facts.denoisingSteps ?? 0;
+  if (requires.denoisingSteps !== undefined && steps < requires.denoisingSteps)
+    reasons.push(`needs ${requires.denoisingSteps} denoising steps; it has ${steps}`);
+  for (const feature of requires.features ?? [])
+    if (!facts.features?.includes(feature)) reasons.push(`needs the feature ${feature}, which it lacks`);
+  const reason = requires.check?.(facts);
+  if (reason) reasons.push(reason);
+  if (reasons.length > 0) throw new RefusedError(`${method.name} cannot run on ${facts.name}: ${reasons.join('; ')}.`);
+}
