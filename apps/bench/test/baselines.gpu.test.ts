@@ -19,8 +19,8 @@ afterAll(() => {
   model.dispose();
 });
 
-async function decode(meter: DensityMeter, method: Parameters<DensityMeter['wrap']>[0]): Promise<Float32Array> {
-  const run = await MethodRun.start(model, meter.wrap(method));
+async function decode(meter: DensityMeter, method: Parameters<DensityMeter['behind']>[0]): Promise<Float32Array> {
+  const run = await MethodRun.start(model, meter.behind(method));
   run.phase = 'decode';
   const fork = prompt.fork();
   const { hidden, logits } = model.forward([77], { cache: fork.kv, run });

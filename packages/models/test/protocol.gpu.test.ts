@@ -114,10 +114,10 @@ describe('attend', () => {
           indices: gpu.tensor([keyLength - 1, keyLength - 1], [1, 2, 1], 'u32'),
           per: 'kvHead' as const,
         };
-        const output = next({ tokens });
+        const result = next({ tokens });
         if (layer === 0)
-          outputs.push(gpu.keep(output.alias()), gpu.keep(call.values.slice(2, keyLength - 1, keyLength)));
-        return output;
+          outputs.push(gpu.keep(result.output.alias()), gpu.keep(call.values.slice(2, keyLength - 1, keyLength)));
+        return result;
       },
     });
     await collect(narrow, 2);

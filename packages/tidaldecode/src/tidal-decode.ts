@@ -25,7 +25,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
     },
 
     attend(context, call, next) {
-      const role = context.phase === 'decode' ? context.state.roles[context.globalLayer] : undefined;
+      const role = context.state.roles[context.globalLayer];
       if (role === 'sparse') return next({ tokens: context.indices.get(context.layer) });
       if (role === 'select') {
         const selected = topKeys(call.q, call.keys, {

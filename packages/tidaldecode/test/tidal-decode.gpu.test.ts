@@ -172,11 +172,11 @@ describe('tidalDecode', () => {
       ...tidal,
       attend(context, call, next) {
         const rows = poisoned.get(context.layer);
-        if (!rows || context.phase !== 'decode') return tidal.attend?.(context, call, next) as ReturnType<typeof next>;
+        if (!rows) return tidal.attend?.(context, call, next) as ReturnType<typeof next>;
         const gpu = context.gpu;
         const keys = gpu.tensor(rows.keys, rows.shape);
         const values = gpu.tensor(rows.values, rows.shape);
-        return attention(call.q, keys, values, { ...call.options, tokens: context.indices.get(context.layer) }).output;
+        return attention(call.q, keys, values, { ...call.options, tokens: context.indices.get(context.layer) });
       },
     };
     expect(await decodeLogits(onPoison, [5])).toEqual([expected]);

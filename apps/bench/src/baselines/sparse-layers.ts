@@ -15,7 +15,7 @@ export function sparseLayers<State extends MethodState>(
     requires: { direction: 'causal', globalLayers: 1 },
     createState,
     attend(context, call, next) {
-      if (context.phase !== 'decode' || context.globalLayer < options.denseLayers) return next();
+      if (context.globalLayer < options.denseLayers) return next();
       return next({ tokens: select(context, call, Math.min(options.topK, context.keyLength)) });
     },
   };

@@ -14,8 +14,8 @@ export const outerActivations = ['embedding', 'finalNorm', 'logits'] as const;
  * Activations of a layer; `blocks.3.attention.output` is that of layer 3. Rows are tokens, N per pass:
  * `residual.pre`, `residual.mid` and `residual.post` [N, E]; `attention.input` (normed) [N, E]; `attention.q` [N, H, D],
  * `attention.k` and `attention.v` [N, Hkv, D] with positions embedded; `attention.z`, the head outputs before the output
- * projection, [N, H, D]; `attention.output` [N, E]; `mlp.input` (normed) [N, E]; `mlp.post`, behind the activation, [N, F];
- * `mlp.output` [N, E].
+ * projection, [N, H, D]; `attention.output` [N, E], as added to the residual stream; `mlp.input` (normed) [N, E];
+ * `mlp.post`, behind the activation, [N, F]; `mlp.output` [N, E], as added.
  */
 export const layerActivations = [
   'residual.pre',
@@ -83,7 +83,8 @@ interface Hook {
 
 /** Every name that a model offers, in the order in which a pass makes them. */
 export function activationNames(facts: ModelFacts): string[] {
-  const inLayers = facts.layerKinds.flatMap((_, layer) => layerActivations.map((kind) => fullName(layer, kind)));
+  const kinds = facts.activations ?? layerActivations;
+  const inLayers = facts.layerKinds.flatMap((_, layer) => kinds.map((kind) => fullName(layer, kind)));
   return ['embedding', ...inLayers, 'finalNorm', 'logits'];
 }
 
@@ -120,7 +121,13 @@ export class Activations {
   }
 
   /** The activation as edited. Rows behind those of the sequence, which belong to companions, stay as they are. */
-  apply(layer: number, kind: LayerActivation | OuterActivation, value: Tensor, rows: SequenceRows, phase: Phase): Tensor {
+  apply(
+    layer: number,
+    kind: LayerActivation | OuterActivation,
+    value: Tensor,
+    rows: SequenceRows,
+    phase: Phase,
+  ): Tensor {
     const name = fullName(layer, kind);
     const hooks = this.#hooks.get(name);
     if (!hooks) return value;
@@ -160,7 +167,10 @@ function patternExpression(pattern: string): RegExp {
 }
 
 function runHook(hook: Hook, value: Tensor, site: ActivationSite, rows: SequenceRows): Tensor {
-  if (!hook.positions) return hook.edits ? checked(hook.call(value, site), value, site) : (hook.call(value, site), value);
+  if (!hook.positions) {
+    const result = hook.call(value, site);
+    return hook.edits ? checked(result, value, site) : value;
+  }
   const wanted = rowsAt(hook.positions, value.shape[0] as number, site, rows);
   if (wanted.length === 0) return value;
   const slices = wanted.map((row) => value.slice(0, row, row + 1));

@@ -57,7 +57,9 @@ function headOptions(options: AttentionOptions, from: number, to: number, share:
   const list: TokenList = {
     per: tokens.per,
     indices: contiguous(tokens.indices.slice(1, first, last)),
-    ...(counts === undefined ? {} : { counts: counts instanceof Tensor ? contiguous(counts.slice(1, first, last)) : counts }),
+    ...(counts === undefined
+      ? {}
+      : { counts: counts instanceof Tensor ? contiguous(counts.slice(1, first, last)) : counts }),
   };
   return { ...options, tokens: list };
 }

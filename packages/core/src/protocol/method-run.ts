@@ -6,14 +6,7 @@ import { concatenate, contiguous } from '../ops/copy.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type ActivationHooks, Activations, type LayerActivation, type OuterActivation } from './activations.ts';
 import { attendHeads } from './attend-heads.ts';
-import type {
-  AttentionCall,
-  AttentionOutcome,
-  LayerContext,
-  MethodState,
-  Phase,
-  Qkv,
-} from './contexts.ts';
+import type { AttentionCall, AttentionOutcome, LayerContext, MethodState, Phase, Qkv } from './contexts.ts';
 import type { Method, RunSettings, StepContext } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
 import { checkOwners, disposeOwner, type Owner, type Seams, SequenceIndices, seamsIn } from './owners.ts';
@@ -74,7 +67,7 @@ export class MethodRun {
     try {
       for (const each of methods) {
         start.signal?.throwIfAborted();
-        const settings = { seed: start.seed ?? 0, signal: start.signal, onProgress: start.onProgress };
+        const settings = { seed: start.seed ?? 0, signal: start.signal };
         const state = (await each.createState?.(model, settings)) ?? {};
         owners.push({ method: each, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) });
       }
@@ -114,19 +107,23 @@ export class MethodRun {
 
   // --- one pass: called by models ---
 
-  /** Before a pass: the sequences whose tokens it holds, companions last. */
-  beginPass(sequences: readonly PassSequence[]): void {
+  /**
+   * One pass over tokens of these sequences, companions last. Afterwards the tokens count in their caches.
+   * @throws RefusedError inside another pass of this run: nested passes take a run of their own.
+   */
+  pass<T>(sequences: readonly PassSequence[], work: () => T): T {
+    if (this.#pass) throw new RefusedError('A pass of this run is under way; run the model with a run of its own.');
     for (const { indices } of this.#owners) indices.clear();
-    this.#pass?.dispose();
-    this.#pass = new Pass(this.#gpu, sequences);
-  }
-
-  /** After a pass: its tokens count in the caches. */
-  endPass(): void {
-    const pass = this.#running();
-    pass.advance();
-    pass.dispose();
-    this.#pass = undefined;
+    const pass = new Pass(this.#gpu, sequences);
+    this.#pass = pass;
+    try {
+      const result = work();
+      pass.advance();
+      return result;
+    } finally {
+      this.#pass = undefined;
+      pass.dispose();
+    }
   }
 
   // --- one pass: called by architectures ---
@@ -139,6 +136,11 @@ export class MethodRun {
   /** One more than the last position of the pass. */
   get positionBound(): number {
     return this.#running().positionBound;
+  }
+
+  /** Rows of the sequence itself in the layer that runs now; those of companions follow. */
+  get rows(): number {
+    return this.#running().main.count;
   }
 
   /** Runs layers one after another; frees every input but the first. */
@@ -196,7 +198,7 @@ export class MethodRun {
 
   // --- between passes: called by models ---
 
-  /** Logits of the newest token as the methods leave them; `companions` are those of the companions' newest tokens. */
+  /** Logits [rows, vocabularySize] as the methods leave them; `companions` are those of the companions' newest tokens. */
   processLogits(logits: Tensor, companions: readonly Tensor[] = []): Tensor {
     return this.#seams.processLogits.reduce(
       (current, { method, state }) =>
@@ -215,8 +217,6 @@ export class MethodRun {
 
   dispose(): void {
     for (const owner of this.#owners) disposeOwner(owner);
-    this.#pass?.dispose();
-    this.#pass = undefined;
   }
 
   #layer(layer: number, x: Tensor, body: LayerBody): Tensor {
@@ -240,7 +240,10 @@ export class MethodRun {
     const from = (at: number, input: Tensor): Tensor => {
       const owner = wrappers[at];
       if (!owner) {
-        if (ran) throw new RefusedError(`${wrappers.map(({ method }) => method.name).join(', ')}: layer ${layer} ran twice in one pass; call next once.`);
+        if (ran)
+          throw new RefusedError(
+            `${wrappers.map(({ method }) => method.name).join(', ')}: layer ${layer} ran twice in one pass; call next once.`,
+          );
         ran = true;
         return body(layer, input);
       }
@@ -311,9 +314,7 @@ export class MethodRun {
       return owner.method.attend?.(this.#context(owner, layer, sequence), current, (restriction) =>
         from(
           at + 1,
-          restriction
-            ? { ...current, options: restrict(current.options, restriction, owner.method.name) }
-            : current,
+          restriction ? { ...current, options: restrict(current.options, restriction, owner.method.name) } : current,
         ),
       ) as AttentionResult;
     };
@@ -362,13 +363,15 @@ export class MethodRun {
   }
 
   #running(): Pass {
-    if (!this.#pass) throw new RefusedError('No pass is running: call beginPass first.');
+    if (!this.#pass) throw new RefusedError('No pass of this run is under way.');
     return this.#pass;
   }
 
   #seamsOf(phase: Phase): Seams {
-    let seams = this.#seamsByPhase.get(phase);
-    if (!seams) this.#seamsByPhase.set(phase, (seams = seamsIn(this.#owners, phase)));
+    const known = this.#seamsByPhase.get(phase);
+    if (known) return known;
+    const seams = seamsIn(this.#owners, phase);
+    this.#seamsByPhase.set(phase, seams);
     return seams;
   }
 }

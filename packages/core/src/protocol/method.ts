@@ -24,7 +24,6 @@ export interface RunSettings {
   /** For everything that a method draws at random. Default 0. */
   readonly seed: number;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((share: number) => void) | undefined;
 }
 
 /** Where a generation stands between two tokens. */
@@ -98,7 +97,7 @@ export interface Method<State extends MethodState = any> {
   selectTokens?(context: LayerContext<State>, x: Tensor): TokenSelection | undefined;
   /** Between two tokens of a generation. */
   step?(context: StepContext<State>): void | Promise<void>;
-  /** Changes the logits from which the next token is taken, f32 [1, vocabularySize]. */
+  /** Changes the model's logits, f32 [rows, vocabularySize]; the next token is taken from the last row. */
   processLogits?(context: LogitsContext<State>, logits: Tensor): Tensor;
   /** Changes the stages of a denoising run. */
   schedule?(schedule: DenoisingSchedule, model: ModelFacts): DenoisingSchedule;

@@ -1,7 +1,7 @@
 import type { KvCache } from '../cache/kv-cache.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { ActivationHooks } from './activations.ts';
+import type { ActivationHooks, LayerActivation } from './activations.ts';
 import type { Phase } from './contexts.ts';
 import type { Method } from './method.ts';
 import type { ModelFeature } from './requirements.ts';
@@ -34,6 +34,8 @@ export interface ModelFacts {
   /** Steps of a denoising run. */
   readonly denoisingSteps?: number;
   readonly features?: readonly ModelFeature[];
+  /** Named activations that its layers have. Default: all. */
+  readonly activations?: readonly LayerActivation[];
 }
 
 export interface ChatMessage {

@@ -16,11 +16,13 @@ export interface Architecture {
   readonly weightBytes: number;
   createCache(capacity: number): KvCache;
   /**
-   * Runs all layers over consecutive tokens and appends their keys and values to the cache.
-   * @param input N tokens; they stand at positions `cache.length` onwards, or 0 onwards without a cache.
-   * @returns Output of the final norm, f32 [N, hiddenSize].
+   * Runs layers over the tokens of the run's pass; attention goes through the run, which appends keys and values to the
+   * caches of the pass.
+   * @param input N tokens, where `run.positions` says
+   * @param layers How many layers, from the first on; default all.
+   * @returns Output of the final norm, f32 [N, hiddenSize]; fewer rows where a method selects tokens.
    */
-  forward(input: NetworkInput, cache: KvCache | undefined, run: MethodRun): Tensor;
+  forward(input: NetworkInput, run: MethodRun, layers?: number): Tensor;
   /** Logits of hidden rows: f32 [N, vocabularySize]. */
   logits(hidden: Tensor): Tensor;
   dispose(): void;

@@ -20,7 +20,7 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, void> {
   const settings = resolveGenerateOptions(options);
-  const run = await MethodRun.start(model, options.method);
+  const run = await MethodRun.start(model, options.method, options);
   let cache: PromptCache | undefined;
   let decoding: Decoding | undefined;
   try {

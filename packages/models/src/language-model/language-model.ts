@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   type ChatMessage,
+  concatenate,
   DisposedError,
   type ForwardOptions,
   type ForwardResult,
@@ -60,28 +61,36 @@ export class LanguageModel implements ModelHandle {
   forward(tokens: TokenInput, options: ForwardOptions = {}): ForwardResult {
     this.#assertUsable();
     const { gpu } = this;
-    const ids = tokens instanceof Tensor ? tokens : this.#uploadIds(tokens);
-    const count = ids.shape[0] as number;
-    const cache = options.cache ?? this.createCache(count);
-    const run = options.run ?? MethodRun.dense(this);
-    try {
-      return gpu.tidy(() => {
-        const hidden = this.#network.forward({ ids }, cache, run);
-        if (options.logits === 'none') return { hidden, logits: undefined };
-        const rows = options.logits === 'all' ? hidden : hidden.slice(0, count - 1, count);
-        return { hidden, logits: this.#network.logits(rows) };
-      });
-    } finally {
-      if (!options.cache) cache.dispose();
-      if (!options.run) run.dispose();
-      if (ids !== tokens) ids.dispose();
-    }
+    const { companions = [] } = options;
+    checkForward(this.facts, options);
+    return gpu.tidy(() => {
+      const inputs = [tokens, ...companions.map((companion) => companion.tokens)].map((each) =>
+        each instanceof Tensor ? each : this.#uploadIds(each),
+      );
+      const [ids, ...others] = inputs as [Tensor, ...Tensor[]];
+      const cache = options.cache ?? this.createCache(ids.size);
+      const run = options.run ?? MethodRun.dense(this, options);
+      try {
+        const sequences = [
+          { cache, count: ids.size },
+          ...companions.map((companion, index) => ({ ...companion, count: (others[index] as Tensor).size })),
+        ];
+        const all = others.length === 0 ? ids : concatenate(inputs);
+        return run.pass(sequences, () => {
+          const hidden = this.#network.forward({ ids: all }, run, options.layers);
+          return this.#result(run, hidden, run.rows, options.logits ?? 'last', sequences.slice(1));
+        });
+      } finally {
+        if (!options.cache) cache.dispose();
+        if (!options.run) run.dispose();
+      }
+    });
   }
 
   async prefill(prompt: Prompt, options: PrefillOptions = {}): Promise<PromptCache> {
     if (prompt instanceof PromptCache) return prompt.fork();
     const ids = this.encodePrompt(prompt);
-    const run = await MethodRun.start(this, options.method);
+    const run = await MethodRun.start(this, options.method, options);
     try {
       return await this.prefillWith(run, ids, options);
     } finally {
@@ -103,7 +112,7 @@ export class LanguageModel implements ModelHandle {
 
   /** Runs further tokens behind a prompt that was run before. The prompt's own cache stays as it is. */
   async extend(prompt: PromptCache, ids: readonly number[], options: PrefillOptions = {}): Promise<PromptCache> {
-    const run = await MethodRun.start(this, options.method);
+    const run = await MethodRun.start(this, options.method, options);
     const cache = prompt.kv.fork();
     try {
       if (cache.capacity < prompt.length + ids.length)
@@ -120,7 +129,7 @@ export class LanguageModel implements ModelHandle {
   async logits(ids: readonly number[], options: RunOptions = {}): Promise<Tensor> {
     if (ids.length === 0) throw new ArgumentError('ids', ids, 'at least one token');
     options.signal?.throwIfAborted();
-    const run = await MethodRun.start(this, options.method);
+    const run = await MethodRun.start(this, options.method, options);
     try {
       const { hidden, logits } = this.forward(ids, { run, logits: 'all' });
       hidden.dispose();
@@ -166,6 +175,26 @@ export class LanguageModel implements ModelHandle {
     }
   }
 
+  /** Hidden rows and logits of the first `count` rows; the logits of companions go to the methods. */
+  #result(
+    run: MethodRun,
+    hidden: Tensor,
+    count: number,
+    wanted: 'last' | 'all' | 'none',
+    companions: readonly { readonly count: number }[],
+  ): ForwardResult {
+    const own = companions.length === 0 ? hidden : hidden.slice(0, 0, count);
+    if (wanted === 'none') return { hidden: own, logits: undefined };
+    const rows = wanted === 'all' ? own : hidden.slice(0, count - 1, count);
+    const logits = run.activation(-1, 'logits', this.#network.logits(rows));
+    let end = count;
+    const others = companions.map((companion) => {
+      end += companion.count;
+      return this.#network.logits(hidden.slice(0, end - 1, end));
+    });
+    return { hidden: own, logits: run.processLogits(logits, others).alias() };
+  }
+
   #uploadIds(tokens: readonly number[]): Tensor {
     if (tokens.length === 0) throw new ArgumentError('tokens', tokens, 'at least one token');
     const { vocabularySize } = this.facts;
@@ -179,6 +208,20 @@ export class LanguageModel implements ModelHandle {
 
   #assertUsable(): void {
     if (this.#disposed) throw new DisposedError(`The model ${this.facts.name}`);
+  }
+}
+
+/** @throws ArgumentError */
+function checkForward(facts: ModelFacts, { run, observe, edit, layers }: ForwardOptions): void {
+  if (run && (observe || edit)) {
+    throw new ArgumentError(
+      'forward: observe and edit',
+      'given together with a run',
+      'those that the run started with',
+    );
+  }
+  if (layers !== undefined && !(Number.isInteger(layers) && layers >= 1 && layers <= facts.layers)) {
+    throw new ArgumentError('forward: layers', layers, `an integer from 1 to ${facts.layers}`);
   }
 }
 

@@ -45,7 +45,7 @@ async function* measureLength(
     for (const variant of context.variants(length)) {
       const meter = new DensityMeter();
       const row = await context.measure(variant, { contextLength: length }, async () => {
-        const run = await MethodRun.start(model, meter.wrap(variant.create()));
+        const run = await MethodRun.start(model, meter.behind(variant.create()));
         run.phase = 'decode';
         runs.push({ variant, run, meter, name: `${variant.entry.name}@${variant.budget ?? 'given'}:${runs.length}` });
         return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };

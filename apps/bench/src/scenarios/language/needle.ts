@@ -94,7 +94,7 @@ async function answerAll(
   let found = 0;
   for (const item of asked) {
     context.signal.throwIfAborted();
-    const text = await answer(model, item, meter.wrap(variant.create()));
+    const text = await answer(model, item, meter.behind(variant.create()));
     if (text.includes(item.answer)) found++;
   }
   return {
@@ -107,7 +107,7 @@ async function answerAll(
 }
 
 /** Greedy answer, decoded with the method from the question's last token on; tokens stay on the GPU until the end. */
-async function answer(model: LanguageModel, { prompt, lastToken }: Asked, method: Method): Promise<string> {
+async function answer(model: LanguageModel, { prompt, lastToken }: Asked, method: readonly Method[]): Promise<string> {
   const { gpu } = model;
   const run = await MethodRun.start(model, method);
   run.phase = 'decode';

@@ -31,7 +31,7 @@ export class PassageScorer {
     const divergences: number[] = [];
     const agreements: number[] = [];
     for (const [index, passage] of this.#passages.entries()) {
-      const steps = await this.#decode(passage, meter.wrap(method()), signal, losses);
+      const steps = await this.#decode(passage, meter.behind(method()), signal, losses);
       if (isDense) this.#dense.push(steps);
       const dense = this.#dense[index] as DenseSteps;
       // The first row comes from the dense context in every variant.
@@ -58,7 +58,12 @@ export class PassageScorer {
     };
   }
 
-  async #decode(passage: Passage, method: Method, signal: AbortSignal, losses: number[]): Promise<DenseSteps> {
+  async #decode(
+    passage: Passage,
+    method: readonly Method[],
+    signal: AbortSignal,
+    losses: number[],
+  ): Promise<DenseSteps> {
     const { gpu } = this.#model;
     const rows: Tensor[] = [];
     try {

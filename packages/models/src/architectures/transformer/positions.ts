@@ -1,4 +1,15 @@
-import { ArgumentError, add, embedding, type Gpu, type RopeTable, rope, ropeTable, type Tensor } from '@saccade/core';
+import {
+  ArgumentError,
+  add,
+  embedding,
+  type Gpu,
+  type MethodRun,
+  type RopeTable,
+  type RowPositions,
+  rope,
+  ropeTable,
+  type Tensor,
+} from '@saccade/core';
 import type { PositionConfig, RotaryFrequencies } from '../../weights/model-config.ts';
 
 /** Positions that a rotary table begins with. */
@@ -25,9 +36,9 @@ export class RotaryPositions {
     this.#tables = this.#make(2 ** Math.ceil(Math.log2(count)));
   }
 
-  /** Rotates queries or keys [N, H, D] of the tokens from `start` on. */
-  rotate(x: Tensor, kind: LayerKind, start: number): Tensor {
-    return rope(x, this.#tables[kind], { start, layout: this.#config.layout });
+  /** Rotates queries or keys [N, H, D] of tokens at `positions`. */
+  rotate(x: Tensor, kind: LayerKind, positions: RowPositions): Tensor {
+    return rope(x, this.#tables[kind], { ...positions, layout: this.#config.layout });
   }
 
   dispose(): void {
@@ -43,13 +54,15 @@ export class RotaryPositions {
   }
 }
 
-/** x [N, E] plus the learned vectors of the positions from `start` on. @throws ArgumentError beyond the last one */
-export function addLearnedPositions(x: Tensor, table: Tensor, start: number): Tensor {
-  const [count, positions] = [x.shape[0] as number, table.shape[0] as number];
-  if (start + count > positions) {
-    throw new ArgumentError('tokens', `${count} from position ${start} on`, `positions below ${positions}`);
+/** x [N, E] plus the learned vectors of its tokens' positions. @throws ArgumentError beyond the last one */
+export function addLearnedPositions(x: Tensor, table: Tensor, { positions, positionBound }: MethodRun): Tensor {
+  const known = table.shape[0] as number;
+  if (positionBound > known) {
+    throw new ArgumentError('tokens', `a token at position ${positionBound - 1}`, `positions below ${known}`);
   }
-  return add(x, table.slice(0, start, start + count));
+  if ('positions' in positions) return add(x, embedding(table, positions.positions));
+  const { start } = positions;
+  return add(x, table.slice(0, start, start + (x.shape[0] as number)));
 }
 
 /** x [N, E] plus the learned vectors of the tokens' types, u32 [N]. */

@@ -1,11 +1,11 @@
-import { add, type KvCache, type MethodRun, type Tensor } from '@saccade/core';
+import { add, type LayerActivation, type MethodRun, type Tensor } from '@saccade/core';
 import type { TransformerConfig } from '../../weights/model-config.ts';
 import { feedForward } from './feed-forward.ts';
 import { norm } from './norm.ts';
 import type { RotaryPositions } from './positions.ts';
 import { project } from './project.ts';
 import { selfAttention } from './self-attention.ts';
-import type { LayerWeights, NormWeights } from './weights.ts';
+import type { LayerWeights, NormWeights, ProjectionWeights } from './weights.ts';
 
 /** What one layer of one pass works with. */
 export interface LayerContext {
@@ -13,39 +13,67 @@ export interface LayerContext {
   /** Number of the layer, 0-based. */
   readonly index: number;
   readonly weights: LayerWeights;
-  /** Without one, the tokens of this pass see each other only. */
-  readonly cache: KvCache | undefined;
   readonly run: MethodRun;
-  /** Position of the first token. */
-  readonly start: number;
   readonly rotary: RotaryPositions | undefined;
 }
 
 /** A branch of a layer: its output, the residual added where one is given. */
-type Branch = (input: Tensor, residual?: Tensor) => Tensor;
+interface Branch {
+  readonly name: 'attention' | 'mlp';
+  readonly run: (input: Tensor, residual?: Tensor) => Tensor;
+}
 
 /** One transformer layer over x [N, E]. */
 export function transformerLayer(context: LayerContext, x: Tensor): Tensor {
-  const { config, weights } = context;
-  const attention: Branch = (input, residual) => project(selfAttention(context, input), weights.output, residual);
-  const mlp: Branch = (input, residual) => project(feedForward(config, weights, input), weights.down, residual);
+  const { config, index, weights, run } = context;
+  const attention: Branch = {
+    name: 'attention',
+    run: (input, residual) =>
+      projectOut(context, 'attention.output', selfAttention(context, input), weights.output, residual),
+  };
+  const mlp: Branch = {
+    name: 'mlp',
+    run: (input, residual) =>
+      projectOut(
+        context,
+        'mlp.output',
+        run.activation(index, 'mlp.post', feedForward(config, weights, input)),
+        weights.down,
+        residual,
+      ),
+  };
   if (config.parallelBranches) {
-    const attended = attention(norm(x, weights.attentionNorm, config.norm), x);
-    return mlp(norm(x, weights.mlpNorm, config.norm), attended);
+    const attended = attention.run(branchInput(context, attention, x, weights.attentionNorm), x);
+    return mlp.run(branchInput(context, mlp, x, weights.mlpNorm), attended);
   }
-  const attended = addBranch(config, attention, x, weights.attentionNorm, weights.attentionPostNorm);
-  return addBranch(config, mlp, attended, weights.mlpNorm, weights.mlpPostNorm);
+  const attended = addBranch(context, attention, x, weights.attentionNorm, weights.attentionPostNorm);
+  const mid = run.activation(index, 'residual.mid', attended);
+  return addBranch(context, mlp, mid, weights.mlpNorm, weights.mlpPostNorm);
 }
 
 /** x plus a branch, with the norms where the network has them. */
-function addBranch(
-  config: TransformerConfig,
-  branch: Branch,
+function addBranch(context: LayerContext, branch: Branch, x: Tensor, first: NormWeights, post?: NormWeights): Tensor {
+  const { config, index, run } = context;
+  if (config.norm.placement === 'after') {
+    return norm(branch.run(run.activation(index, `${branch.name}.input`, x), x), first, config.norm);
+  }
+  const input = branchInput(context, branch, x, first);
+  if (!post) return branch.run(input, x);
+  return add(x, run.activation(index, `${branch.name}.output`, norm(branch.run(input), post, config.norm)));
+}
+
+function branchInput({ config, index, run }: LayerContext, { name }: Branch, x: Tensor, weights: NormWeights): Tensor {
+  return run.activation(index, `${name}.input`, norm(x, weights, config.norm));
+}
+
+/** The last projection of a branch; it adds the residual itself unless somebody watches the branch's output. */
+function projectOut(
+  { index, run }: LayerContext,
+  name: LayerActivation,
   x: Tensor,
-  first: NormWeights,
-  post?: NormWeights,
+  weights: ProjectionWeights,
+  residual?: Tensor,
 ): Tensor {
-  if (config.norm.placement === 'after') return norm(branch(x, x), first, config.norm);
-  const input = norm(x, first, config.norm);
-  return post ? add(x, norm(branch(input), post, config.norm)) : branch(input, x);
+  if (!residual || !run.watches(index, name)) return project(x, weights, residual);
+  return add(residual, run.activation(index, name, project(x, weights)));
 }

@@ -2,6 +2,7 @@ import {
   embedding,
   type Gpu,
   KvCache,
+  layerActivations,
   linear,
   type MethodRun,
   type ModelFacts,
@@ -19,7 +20,7 @@ import { loadTransformerWeights } from './load-weights.ts';
 import { norm } from './norm.ts';
 import { addLearnedPositions, addTokenTypes, RotaryPositions } from './positions.ts';
 import { transformerLayer } from './transformer-layer.ts';
-import type { TransformerWeights } from './weights.ts';
+import type { LayerWeights, TransformerWeights } from './weights.ts';
 
 export interface TransformerLoadOptions {
   /** Element types in GPU memory; default `auto`. */
@@ -66,6 +67,7 @@ export class Transformer implements Architecture {
       vocabularySize: config.vocabularySize,
       contextLength: config.contextLength,
       causal: config.causal,
+      ...(config.parallelBranches ? { activations: layerActivations.filter((name) => name !== 'residual.mid') } : {}),
     };
   }
 
@@ -96,25 +98,17 @@ export class Transformer implements Architecture {
     return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity });
   }
 
-  forward(input: NetworkInput, cache: KvCache | undefined, run: MethodRun): Tensor {
-    const { gpu } = this;
+  forward(input: NetworkInput, run: MethodRun, layers = this.#config.layers): Tensor {
     const config = this.#config;
-    const count = input.ids.shape[0] as number;
-    const start = cache?.length ?? 0;
-    this.#rotary?.cover(start + count);
-    run.beginPass();
-    let x = gpu.tidy(() => this.#embed(input, start));
-    for (const [index, weights] of this.#weights.layers.entries()) {
-      const entering = x;
-      const context = { config, index, weights, cache, run, start, rotary: this.#rotary };
-      x = gpu.tidy(() => transformerLayer(context, entering));
-      entering.dispose();
-    }
-    cache?.advance(count);
+    const rotary = this.#rotary;
+    rotary?.cover(run.positionBound);
+    const embedded = this.gpu.tidy(() => run.activation(-1, 'embedding', this.#embed(input, run)));
+    const x = run.layers(layers, embedded, (index, entering) =>
+      transformerLayer({ config, index, weights: this.#weights.layers[index] as LayerWeights, run, rotary }, entering),
+    );
     const { finalNorm } = this.#weights;
-    if (!finalNorm) return x;
-    const hidden = norm(x, finalNorm, config.norm);
-    x.dispose();
+    const hidden = run.activation(-1, 'finalNorm', finalNorm ? norm(x, finalNorm, config.norm) : x);
+    if (hidden !== x) x.dispose();
     return hidden;
   }
 
@@ -133,12 +127,12 @@ export class Transformer implements Architecture {
   }
 
   /** What enters the first layer: [N, E]. */
-  #embed({ ids, tokenTypes }: NetworkInput, start: number): Tensor {
+  #embed({ ids, tokenTypes }: NetworkInput, run: MethodRun): Tensor {
     const { embedding: table, positionEmbedding, tokenTypeEmbedding, embeddingNorm } = this.#weights;
     const { embeddingScale } = this.#config;
     let x = embedding(table, ids);
     if (embeddingScale !== undefined) x = scale(x, embeddingScale);
-    if (positionEmbedding) x = addLearnedPositions(x, positionEmbedding, start);
+    if (positionEmbedding) x = addLearnedPositions(x, positionEmbedding, run);
     if (tokenTypeEmbedding) x = addTokenTypes(x, tokenTypeEmbedding, tokenTypes ?? firstType(ids));
     return embeddingNorm ? norm(x, embeddingNorm, this.#config.norm) : x;
   }
