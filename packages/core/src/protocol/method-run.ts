@@ -186,7 +186,7 @@ export class MethodRun {
     const [main, ...companions] = outcomes as [AttentionOutcome, ...AttentionOutcome[]];
     let { output } = main;
     for (const owner of afterAttention) {
-      const context = this.#context(owner, layer, 0);
+      const context = this.#context(owner, layer, 0, main);
       output = owner.method.afterAttention?.(context, { ...main, output }, companions) ?? output;
     }
     const heads = this.activation(layer, 'attention.z', tokensFirst(output));
@@ -287,12 +287,12 @@ export class MethodRun {
     const named = sequence === 0 ? this.#named(layer, qkv) : qkv;
     const [q, k, v] = [headsFirst(named.q), headsFirst(named.k), headsFirst(named.v)];
     const layerCache = cache?.layer(layer);
-    layerCache?.append(k, v);
+    const view = layerCache?.append(k, v) ?? { keys: k, values: v, options: { keyLength: count } };
     const call: AttentionCall = {
       q,
-      keys: layerCache?.keys ?? k,
-      values: layerCache?.values ?? v,
-      options: { ...options, keyLength: (cache?.length ?? 0) + count },
+      keys: view.keys,
+      values: view.values,
+      options: { ...options, ...view.options },
     };
     const result = withMethods ? this.#attendCall(layer, sequence, call) : engine(call);
     return { ...call, ...result, cache: layerCache };
@@ -301,17 +301,17 @@ export class MethodRun {
   /** The attention of a layer inside the methods that narrow or wrap it. */
   #attendCall(layer: number, sequence: number, call: AttentionCall): AttentionResult {
     const { mask, needs, attend, selectHeads } = this.#seams;
-    const masked = mask?.method.mask?.(this.#context(mask, layer, sequence), call);
+    const masked = mask?.method.mask?.(this.#context(mask, layer, sequence, call), call);
     let { options } = call;
     if (mask && masked) options = restrict(options, masked, mask.method.name);
     for (const owner of needs) {
-      options = { ...options, ...owner.method.needs?.(this.#context(owner, layer, sequence)) };
+      options = { ...options, ...owner.method.needs?.(this.#context(owner, layer, sequence, call)) };
     }
-    const kvHeads = selectHeads?.method.selectHeads?.(this.#context(selectHeads, layer, sequence));
+    const kvHeads = selectHeads?.method.selectHeads?.(this.#context(selectHeads, layer, sequence, call));
     const from = (at: number, current: AttentionCall): AttentionResult => {
       const owner = attend[at];
       if (!owner) return engine(current, kvHeads);
-      return owner.method.attend?.(this.#context(owner, layer, sequence), current, (restriction) =>
+      return owner.method.attend?.(this.#context(owner, layer, sequence, call), current, (restriction) =>
         from(
           at + 1,
           restriction ? { ...current, options: restrict(current.options, restriction, owner.method.name) } : current,
@@ -330,8 +330,9 @@ export class MethodRun {
     };
   }
 
-  #context(owner: Owner, layer: number, sequence: number): LayerContext {
+  #context(owner: Owner, layer: number, sequence: number, { options }: Partial<AttentionCall> = {}): LayerContext {
     const { cache, start, count, positions } = this.#rows(sequence);
+    const { keyLength } = options ?? {};
     return {
       gpu: this.#gpu,
       model: this.#facts,
@@ -341,7 +342,7 @@ export class MethodRun {
       phase: this.#phase,
       sequence,
       queryLength: count,
-      keyLength: (cache?.length ?? 0) + count,
+      keyLength: typeof keyLength === 'number' ? keyLength : (cache?.length ?? 0) + count,
       start,
       positions,
       indices: owner.indices.of(sequence),
