@@ -1,6 +1,7 @@
 export { assertClose, type Tolerance } from './assert-close.ts';
 export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
+export { type InterruptionCount, withInterruption } from './interruptions.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
 export {
   type AttentionReference,
