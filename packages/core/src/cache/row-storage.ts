@@ -34,15 +34,11 @@ export function rowShape(rows: Rows): RowShape {
 export function allocateRows(gpu: Gpu, shape: RowShape): Rows {
   checkBinding(gpu, shape);
   const { batch, kvHeads, capacity, headSize, dtype } = shape;
-  const allocated: Tensor[] = [];
-  try {
-    for (let i = 0; i < 2; i++) allocated.push(gpu.empty([batch, kvHeads, capacity, headSize], dtype));
-  } catch (error) {
-    for (const tensor of allocated) tensor.dispose();
-    throw error;
-  }
-  const [keys, values] = allocated as [Tensor, Tensor];
-  return new SharedTensors(gpu, { keys, values });
+  const rows = () => gpu.empty([batch, kvHeads, capacity, headSize], dtype);
+  return new SharedTensors(
+    gpu,
+    gpu.tidy(() => ({ keys: rows(), values: rows() })),
+  );
 }
 
 /** New rows for `capacity` tokens that hold the given sequences in this order. */
@@ -51,21 +47,26 @@ export function copyRows(gpu: Gpu, capacity: number, sources: readonly SequenceR
   const { kvHeads } = shape;
   const target = allocateRows(gpu, { ...shape, batch: sources.length, capacity });
   const rowBytes = plainBytes(shape.dtype, shape.headSize);
-  for (const name of ['keys', 'values'] as const) {
-    const to = gpu.range(target.tensors[name], 'cache');
-    for (const [batch, { rows, sequence, length }] of sources.entries()) {
-      const from = gpu.range(rows.tensors[name], 'cache');
-      const fromCapacity = rowShape(rows).capacity;
-      for (let head = 0; head < kvHeads; head++) {
-        gpu.copyBytes(
-          { ...from, offset: (sequence * kvHeads + head) * fromCapacity * rowBytes },
-          { ...to, offset: (batch * kvHeads + head) * capacity * rowBytes },
-          length * rowBytes,
-        );
+  try {
+    for (const name of ['keys', 'values'] as const) {
+      const to = gpu.range(target.tensors[name], 'cache');
+      for (const [batch, { rows, sequence, length }] of sources.entries()) {
+        const from = gpu.range(rows.tensors[name], 'cache');
+        const fromCapacity = rowShape(rows).capacity;
+        for (let head = 0; head < kvHeads; head++) {
+          gpu.copyBytes(
+            { ...from, offset: (sequence * kvHeads + head) * fromCapacity * rowBytes },
+            { ...to, offset: (batch * kvHeads + head) * capacity * rowBytes },
+            length * rowBytes,
+          );
+        }
       }
     }
+    return target;
+  } catch (error) {
+    target.release();
+    throw error;
   }
-  return target;
 }
 
 function checkBinding(gpu: Gpu, { batch, kvHeads, capacity, headSize, dtype }: RowShape): void {

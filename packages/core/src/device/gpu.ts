@@ -204,16 +204,18 @@ export class Gpu {
     if (bytes.byteLength !== expected && bytes.byteLength !== plainBytes(dtype, elementCount(shape))) {
       throw new ShapeError('fromBytes', `${bytes.byteLength} bytes are not ${dtype}[${shape}] (${expected} bytes).`);
     }
-    const tensor = this.empty(shape, dtype);
-    const rowBytes = expected / Math.max(shape[0] ?? 1, 1);
-    for (const piece of tensor.storage.pieces) {
-      const start = piece.rowStart * rowBytes;
-      this.write(
-        { buffer: piece.buffer, offset: 0, bytes: piece.buffer.bytes },
-        bytes.subarray(start, start + piece.rows * rowBytes),
-      );
-    }
-    return tensor;
+    return this.tidy(() => {
+      const tensor = this.empty(shape, dtype);
+      const rowBytes = expected / Math.max(shape[0] ?? 1, 1);
+      for (const piece of tensor.storage.pieces) {
+        const start = piece.rowStart * rowBytes;
+        this.write(
+          { buffer: piece.buffer, offset: 0, bytes: piece.buffer.bytes },
+          bytes.subarray(start, start + piece.rows * rowBytes),
+        );
+      }
+      return tensor;
+    });
   }
 
   /** Uploads bytes into a buffer range, after everything recorded so far. For launchers and loaders. */

@@ -170,7 +170,8 @@ export function ropeTable(gpu: Gpu, options: RopeTableOptions): RopeTable {
       sin[position * half + i] = Math.sin(position * frequency) * attentionFactor;
     });
   }
-  const tensors = [cos, sin].map((data) => gpu.keep(gpu.tensor(data, [positions, half])));
+  const tensors = gpu.tidy(() => [cos, sin].map((data) => gpu.tensor(data, [positions, half])));
+  for (const tensor of tensors) gpu.keep(tensor);
   return {
     rotarySize,
     positions,

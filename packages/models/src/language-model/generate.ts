@@ -53,9 +53,8 @@ class Decoding {
     this.#cache = cache;
     this.#settings = settings;
     this.#ids = [...cache.ids];
-    this.#logits = cache.nextLogits.alias();
-    model.gpu.keep(this.#logits);
     if (settings.repetitionPenalty !== 1) this.#history = new TokenHistory(model.gpu, cache.ids, settings.maxTokens);
+    this.#logits = model.gpu.keep(cache.nextLogits.alias());
   }
 
   async *pieces(options: GenerateOptions): AsyncGenerator<GeneratedPiece, void, void> {
@@ -116,9 +115,9 @@ class Decoding {
     this.#run.phase = 'decode';
     const { hidden, logits } = this.#model.forward(token, { cache: kv, run: this.#run });
     hidden.dispose();
-    this.#history?.append(token);
     this.#logits.dispose();
     this.#logits = this.#model.gpu.keep(logits as Tensor);
+    this.#history?.append(token);
     this.#ids.push(id);
   }
 }

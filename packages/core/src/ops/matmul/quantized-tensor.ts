@@ -29,7 +29,9 @@ export function quantizedTensor(gpu: Gpu, dtype: QuantizedDtype, shape: Shape, g
       `${ggufBytes.byteLength} bytes are not ${dtype}[${shape}] (${expected} bytes).`,
     );
   }
-  const tensor = gpu.empty(shape, dtype);
-  writeRows(tensor, 0, ggufBytes);
-  return tensor;
+  return gpu.tidy(() => {
+    const tensor = gpu.empty(shape, dtype);
+    writeRows(tensor, 0, ggufBytes);
+    return tensor;
+  });
 }

@@ -32,8 +32,9 @@ export class RotaryPositions {
   /** Makes room for `count` positions. */
   cover(count: number): void {
     if (count <= this.#tables.global.positions) return;
+    const longer = this.#make(2 ** Math.ceil(Math.log2(count)));
     this.dispose();
-    this.#tables = this.#make(2 ** Math.ceil(Math.log2(count)));
+    this.#tables = longer;
   }
 
   /** Rotates queries or keys [N, H, D] of tokens at `positions`. */
@@ -50,7 +51,13 @@ export class RotaryPositions {
     const table = ({ theta, scaling }: RotaryFrequencies) =>
       ropeTable(this.#gpu, { rotarySize: size, base: theta, positions, ...(scaling ? { scaling } : {}) });
     const shared = table(global);
-    return { global: shared, window: window ? table(window) : shared };
+    if (!window) return { global: shared, window: shared };
+    try {
+      return { global: shared, window: table(window) };
+    } catch (error) {
+      shared.dispose();
+      throw error;
+    }
   }
 }
 
