@@ -1,7 +1,6 @@
 import type { Gpu } from '../device/gpu.ts';
 import { LimitError } from '../errors.ts';
 import { plainBytes } from '../tensor/dtype.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { SharedTensors } from './shared-tensors.ts';
 import type { CacheDtype } from './types.ts';
 
