@@ -128,7 +128,7 @@ describe('config.json', () => {
 
   it.each([
     ['unsupported', 'model_type', { model_type: 'mamba' }],
-    ['unsupported', 'hidden_act', { hidden_act: 'gelu' }],
+    ['unsupported', 'hidden_act', { hidden_act: 'relu6' }],
     ['invalid', 'attention_bias', { attention_bias: 'yes' }],
     ['unsupported', 'rope_type', { rope_scaling: { rope_type: 'longrope', factor: 2 } }],
     ['missing', 'vocab_size', { vocab_size: undefined }],

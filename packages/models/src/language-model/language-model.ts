@@ -15,6 +15,7 @@ import {
   type PrefillOptions,
   type Prompt,
   PromptCache,
+  RefusedError,
   type RunOptions,
   Tensor,
   type TokenInput,
@@ -22,6 +23,11 @@ import {
 import type { Architecture } from '../architectures/architecture.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
 import { generate } from './generate.ts';
+
+export interface LanguageForwardOptions extends ForwardOptions {
+  /** Kinds of the tokens, for networks that tell them apart (BERT: 0 first text, 1 second); default all 0. */
+  readonly tokenTypes?: readonly number[];
+}
 
 /** Tokens of a prompt that run in one pass: bounds the memory of activations. */
 const chunkTokens = 512;
@@ -55,20 +61,22 @@ export class LanguageModel implements ModelHandle {
 
   createCache(capacity: number): KvCache {
     this.#assertUsable();
+    this.#assertCausal();
     return this.#network.createCache(capacity);
   }
 
-  forward(tokens: TokenInput, options: ForwardOptions = {}): ForwardResult {
+  forward(tokens: TokenInput, options: LanguageForwardOptions = {}): ForwardResult {
     this.#assertUsable();
-    const { gpu } = this;
+    const { gpu, facts } = this;
     const { companions = [] } = options;
-    checkForward(this.facts, options);
+    checkForward(facts, options);
+    if (options.cache) this.#assertCausal();
     return gpu.tidy(() => {
       const inputs = [tokens, ...companions.map((companion) => companion.tokens)].map((each) =>
         each instanceof Tensor ? each : this.#uploadIds(each),
       );
       const [ids, ...others] = inputs as [Tensor, ...Tensor[]];
-      const cache = options.cache ?? this.createCache(ids.size);
+      const cache = facts.causal ? (options.cache ?? this.createCache(ids.size)) : undefined;
       const run = options.run ?? MethodRun.dense(this, options);
       try {
         const sequences = [
@@ -77,11 +85,12 @@ export class LanguageModel implements ModelHandle {
         ];
         const all = others.length === 0 ? ids : concatenate(inputs);
         return run.pass(sequences, () => {
-          const hidden = this.#network.forward({ ids: all }, run, options.layers);
+          const tokenTypes = options.tokenTypes && this.#uploadTypes(options.tokenTypes, all.size);
+          const hidden = this.#network.forward({ ids: all, tokenTypes }, run, options.layers);
           return this.#result(run, hidden, run.rows, options.logits ?? 'last', sequences.slice(1));
         });
       } finally {
-        if (!options.cache) cache.dispose();
+        if (!options.cache) cache?.dispose();
         if (!options.run) run.dispose();
       }
     });
@@ -141,6 +150,7 @@ export class LanguageModel implements ModelHandle {
 
   generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedPiece, void, void> {
     this.#assertUsable();
+    this.#assertCausal();
     return generate(this, prompt, options);
   }
 
@@ -204,6 +214,19 @@ export class LanguageModel implements ModelHandle {
       }
     }
     return this.gpu.tensor(tokens, [tokens.length], 'u32');
+  }
+
+  #uploadTypes(types: readonly number[], count: number): Tensor {
+    if (types.length !== count)
+      throw new ArgumentError('tokenTypes', `${types.length} numbers`, `one for each of ${count} tokens`);
+    return this.gpu.tensor(types, [count], 'u32');
+  }
+
+  #assertCausal(): void {
+    if (this.facts.causal) return;
+    throw new RefusedError(
+      `${this.facts.name} is bidirectional: it reads whole texts (forward, logits) and continues none.`,
+    );
   }
 
   #assertUsable(): void {

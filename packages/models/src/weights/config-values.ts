@@ -39,6 +39,12 @@ export class ConfigValues {
     );
   }
 
+  /** An integer of 0 or more. */
+  natural(name: string, fallback?: number): number {
+    const accept = (value: number) => Number.isInteger(value) && value >= 0 && value <= 2 ** 31;
+    return this.#number(name, fallback, 'an integer from 0 to 2^31', accept);
+  }
+
   /** A finite number over 0. */
   positive(name: string, fallback?: number): number {
     return this.#number(name, fallback, 'a number over 0', (value) => Number.isFinite(value) && value > 0);
@@ -63,6 +69,14 @@ export class ConfigValues {
     const found = supported.find((text) => text === value);
     if (found === undefined) throw this.unsupported(name, value, supported.join(', '));
     return found;
+  }
+
+  /** A list of texts; undefined where there is none. */
+  texts(name: string): string[] | undefined {
+    const value = this.#get(name) ?? undefined;
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((text) => typeof text === 'string')) return value;
+    throw this.invalid(name, value, 'a list of texts');
   }
 
   /** Token ids, given as one number, a list or not at all. */

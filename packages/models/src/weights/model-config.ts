@@ -88,7 +88,9 @@ export interface TransformerConfig {
   readonly embeddingScale?: number;
   /** c in c tanh(logits / c). */
   readonly logitSoftCap?: number;
-  /** Whether the output head is the embedding. */
+  /** The output head begins with a linear layer, the activation and a norm, and has a bias (BERT's masked-language head). */
+  readonly headTransform: boolean;
+  /** Whether the output head's matrix is the embedding. */
   readonly tieWordEmbeddings: boolean;
   readonly storage: StorageConfig;
   /** Most tokens the model was trained for. */
@@ -106,6 +108,7 @@ export const commonConfig = {
   activation: 'silu',
   gatedMlp: true,
   biases: { qkv: false, output: false, mlp: false },
+  headTransform: false,
   storage: { qkv: 'separate', transposed: false, normOffset: 0 },
 } as const satisfies Partial<TransformerConfig>;
 

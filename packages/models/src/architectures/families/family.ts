@@ -8,7 +8,10 @@ export type OuterPart =
   | 'tokenTypeEmbedding'
   | 'embeddingNorm'
   | 'finalNorm'
-  | 'head';
+  | 'head'
+  | 'headTransform'
+  | 'headNorm'
+  | 'headBias';
 
 /** Weights of one layer. `qkv` stands for query, key and value where a file has them as one. */
 export type LayerPart =
@@ -29,6 +32,8 @@ export type LayerPart =
 
 /** Names of the weights in a family's checkpoints, without `.weight` and `.bias`. */
 export interface WeightNames {
+  /** What names begin with in checkpoints of the whole model, but not in those without a head. */
+  readonly prefix?: string;
   readonly outer: Readonly<Partial<Record<OuterPart, string>>>;
   /** What precedes the number of a layer: `model.layers`. */
   readonly layers: string;

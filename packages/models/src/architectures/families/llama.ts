@@ -1,4 +1,5 @@
-import { ggufRotary } from '../../weights/gguf/gguf-rotary.ts';
+import { ggufRotary, ggufRotarySize } from '../../weights/gguf/gguf-rotary.ts';
+import { huggingFaceActivation } from '../../weights/huggingface-activation.ts';
 import { huggingFaceRotary } from '../../weights/huggingface-rotary.ts';
 import { huggingFaceSizes } from '../../weights/huggingface-sizes.ts';
 import { commonConfig } from '../../weights/model-config.ts';
@@ -27,13 +28,13 @@ export const llama: Family = {
   names: llamaNames,
   modelType: 'llama',
   fromHuggingFace(values) {
-    values.only('hidden_act', 'silu', ['silu']);
-    const sizes = huggingFaceSizes(values);
+    const sizes = huggingFaceSizes(values, { contextLength: 2048 });
     const biased = values.flag('attention_bias', false);
     const rotary = huggingFaceRotary(values, sizes.contextLength);
     return {
       ...commonConfig,
       ...sizes,
+      activation: huggingFaceActivation(values, 'hidden_act', 'silu'),
       norm: { kind: 'rms', epsilon: values.positive('rms_norm_eps', 1e-6), placement: 'before' },
       biases: { qkv: biased, output: biased, mlp: values.flag('mlp_bias', false) },
       positions: { kind: 'rotary', size: sizes.headSize, layout: 'half', global: rotary },
@@ -48,7 +49,12 @@ export const llama: Family = {
         ...commonConfig,
         ...shared,
         norm: { kind: 'rms', epsilon: values.positive('attention.layer_norm_rms_epsilon'), placement: 'before' },
-        positions: { kind: 'rotary', size: shared.headSize, layout: 'interleaved', global: ggufRotary(values) },
+        positions: {
+          kind: 'rotary',
+          size: ggufRotarySize(values, shared.headSize),
+          layout: 'interleaved',
+          global: ggufRotary(values),
+        },
         layerKinds: new Array(shared.layers).fill('global'),
       };
     },

@@ -8,5 +8,10 @@ export function feedForward({ activation, gatedMlp }: TransformerConfig, { gateU
   const [first, up] = gateUp.map((projection) => project(x, projection)) as [Tensor, Tensor?];
   if (up) return gatedActivation(first, up, { activation });
   if (gatedMlp) return gatedActivation(first, { activation });
-  return activation === 'silu' ? silu(first) : gelu(first, { approximate: activation === 'gelu' ? 'none' : 'tanh' });
+  return activate(first, activation);
+}
+
+/** The network's activation of every element. */
+export function activate(x: Tensor, activation: TransformerConfig['activation']): Tensor {
+  return activation === 'silu' ? silu(x) : gelu(x, { approximate: activation === 'gelu' ? 'none' : 'tanh' });
 }

@@ -3,7 +3,7 @@ import type { TransformerConfig } from '../../weights/model-config.ts';
 import { WeightFileError } from '../../weights/types.ts';
 import type { LayerPart, OuterPart, WeightNames } from '../families/family.ts';
 import type { MatrixLayout, RowOrder, WeightLoader } from '../weight-loader.ts';
-import type { LayerWeights, NormWeights, ProjectionWeights, TransformerWeights } from './weights.ts';
+import type { HeadWeights, LayerWeights, NormWeights, ProjectionWeights, TransformerWeights } from './weights.ts';
 
 /** Loads the weights that a configuration asks for, under the names of its family. */
 export async function loadTransformerWeights(
@@ -28,8 +28,7 @@ export async function loadTransformerWeights(
     layers.push(await loadLayer(source, config, index));
     onProgress((index + 1) / (config.layers + 1));
   }
-  const tied = config.tieWordEmbeddings || !loader.has(`${source.outer('head')}.weight`);
-  const head = tied ? { weight: embedding } : { weight: await source.table('head', vocabularySize) };
+  const head = await loadHead(source, config, embedding);
   onProgress(1);
   return {
     embedding,
@@ -37,7 +36,26 @@ export async function loadTransformerWeights(
     ...(tokenTypeEmbedding ? { tokenTypeEmbedding } : {}),
     ...(norm.placement === 'after' ? { embeddingNorm: outerNorm } : { finalNorm: outerNorm }),
     layers,
-    head,
+    ...(head ? { head } : {}),
+  };
+}
+
+async function loadHead(
+  source: PartSource,
+  config: TransformerConfig,
+  embedding: Tensor,
+): Promise<HeadWeights | undefined> {
+  const { hiddenSize, vocabularySize, headTransform, tieWordEmbeddings } = config;
+  if (headTransform && !source.has('headTransform')) return undefined;
+  const tied = tieWordEmbeddings || !source.has('head');
+  const weight = tied ? embedding : await source.table('head', vocabularySize);
+  if (!headTransform) return { projection: { weight } };
+  return {
+    transform: {
+      projection: await source.projection(source.outer('headTransform'), hiddenSize, hiddenSize, true),
+      norm: await source.norm(source.outer('headNorm'), hiddenSize),
+    },
+    projection: { weight, bias: await source.bias(source.outer('headBias'), vocabularySize) },
   };
 }
 
@@ -87,11 +105,15 @@ class PartSource {
   }
 
   outer(part: OuterPart): string {
-    return known(part, this.#names.outer[part]);
+    return this.#inFile(known(part, this.#names.outer[part]));
   }
 
   inLayer(layer: number, part: LayerPart): string {
-    return `${this.#names.layers}.${layer}.${known(part, this.#names.parts[part])}`;
+    return this.#inFile(`${this.#names.layers}.${layer}.${known(part, this.#names.parts[part])}`);
+  }
+
+  has(part: OuterPart): boolean {
+    return this.#loader.has(`${this.outer(part)}.weight`);
   }
 
   /** A matrix with one row of the hidden size per id. */
@@ -101,8 +123,15 @@ class PartSource {
 
   async norm(name: string, size: number): Promise<NormWeights> {
     const { norm, storage } = this.#config;
-    const weight = await this.#loader.vector([`${name}.weight`], [size], storage.normOffset);
-    return norm.kind === 'rms' ? { weight } : { weight, bias: await this.#loader.vector([`${name}.bias`], [size]) };
+    // The names of TensorFlow, in checkpoints that were converted long ago.
+    const old = this.#loader.has(`${name}.gamma`);
+    const weight = await this.#loader.vector([`${name}.${old ? 'gamma' : 'weight'}`], [size], storage.normOffset);
+    if (norm.kind === 'rms') return { weight };
+    return { weight, bias: await this.#loader.vector([`${name}.${old ? 'beta' : 'bias'}`], [size]) };
+  }
+
+  bias(name: string, size: number): Promise<Tensor> {
+    return this.#loader.vector([`${name}.bias`], [size]);
   }
 
   async projection(name: string, rows: number, columns: number, biased: boolean): Promise<ProjectionWeights> {
@@ -134,6 +163,13 @@ class PartSource {
     return Promise.all(
       names.map((name, index) => this.#load([name], [rows[index] as number], columns, biased, { transposed })),
     );
+  }
+
+  /** A name as the file has it: with the family's prefix or without. */
+  #inFile(name: string): string {
+    const { prefix, outer } = this.#names;
+    if (!prefix || !name.startsWith(prefix) || this.#loader.has(`${outer.embedding}.weight`)) return name;
+    return name.slice(prefix.length);
   }
 
   async #load(

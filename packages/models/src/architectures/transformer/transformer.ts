@@ -3,12 +3,11 @@ import {
   type Gpu,
   KvCache,
   layerActivations,
-  linear,
   type MethodRun,
   type ModelFacts,
+  RefusedError,
   scale,
   type Tensor,
-  tanh,
 } from '@saccade/core';
 import { type LoadDtype, loadableWeights } from '../../weights/loadable-weights.ts';
 import type { TransformerConfig } from '../../weights/model-config.ts';
@@ -18,6 +17,7 @@ import { familyOf } from '../families/index.ts';
 import { WeightLoader } from '../weight-loader.ts';
 import { loadTransformerWeights } from './load-weights.ts';
 import { norm } from './norm.ts';
+import { outputHead } from './output-head.ts';
 import { addLearnedPositions, addTokenTypes, RotaryPositions } from './positions.ts';
 import { transformerLayer } from './transformer-layer.ts';
 import type { LayerWeights, TransformerWeights } from './weights.ts';
@@ -114,11 +114,9 @@ export class Transformer implements Architecture {
 
   logits(hidden: Tensor): Tensor {
     const { head } = this.#weights;
-    const { logitSoftCap: cap } = this.#config;
-    return this.gpu.tidy(() => {
-      const logits = linear(hidden, head.weight, head.bias ? { bias: head.bias } : {});
-      return cap === undefined ? logits : scale(tanh(scale(logits, 1 / cap)), cap);
-    });
+    if (!head)
+      throw new RefusedError(`The checkpoint of ${this.facts.name} has no output head; it gives hidden rows only.`);
+    return this.gpu.tidy(() => outputHead(this.#config, head, hidden));
   }
 
   dispose(): void {

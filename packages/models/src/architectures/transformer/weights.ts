@@ -50,6 +50,14 @@ export interface TransformerWeights {
   readonly layers: readonly LayerWeights[];
   /** Placement `before` and `both`. */
   readonly finalNorm?: NormWeights;
+  /** None in a checkpoint of an encoder without its head. */
+  readonly head?: HeadWeights;
+}
+
+/** The output head. */
+export interface HeadWeights {
   /** [vocabularySize, hiddenSize]; the embedding itself where they are tied. */
-  readonly head: ProjectionWeights;
+  readonly projection: ProjectionWeights;
+  /** What hidden rows pass first: [hiddenSize, hiddenSize], then the activation and a norm. */
+  readonly transform?: { readonly projection: ProjectionWeights; readonly norm: NormWeights };
 }

@@ -25,9 +25,9 @@ export function ggufConfig(file: WeightFile): TransformerConfig {
   const hiddenSize = values.count('embedding_length');
   const heads = values.count('attention.head_count');
   const headSize = values.count('attention.key_length', hiddenSize / heads);
-  for (const name of ['attention.value_length', 'rope.dimension_count']) {
-    const size = values.count(name, headSize);
-    if (size !== headSize) throw values.unsupported(name, size, `the head size, ${headSize}`);
+  const valueSize = values.count('attention.value_length', headSize);
+  if (valueSize !== headSize) {
+    throw values.unsupported('attention.value_length', valueSize, `the head size, ${headSize}`);
   }
   const { embedding, head } = family.names.outer;
   const table = `${embedding}.weight`;

@@ -12,6 +12,11 @@ export function ggufRotary(values: ConfigValues, theta = 10_000): RotaryFrequenc
   return { theta: values.positive('rope.freq_base', theta), ...(scaling ? { scaling } : {}) };
 }
 
+/** Elements of a head that rotate. */
+export function ggufRotarySize(values: ConfigValues, headSize: number): number {
+  return values.count('rope.dimension_count', headSize);
+}
+
 function readScaling(values: ConfigValues): RopeScaling | undefined {
   if (values.has('rope.scale_linear')) throw values.unsupported('rope.scale_linear', 'present', 'rope.scaling.type');
   const type = values.text('rope.scaling.type', 'none');
