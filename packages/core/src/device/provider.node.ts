@@ -35,21 +35,27 @@ export const adapterAdvice =
   'Install a Vulkan, Metal or D3D12 driver; without a GPU run `npx saccade-gpu setup` (unpacks a software driver into ' +
   'your cache folder) and start the program with `npx saccade-gpu run`.';
 
-/** Milliseconds of one nap. */
-const nap = 0.5;
+/** Milliseconds of the shortest and the longest nap, and the share of the time waited so far that a nap takes. */
+const shortestNap = 0.05;
+const longestNap = 0.5;
+const napShare = 1 / 8;
 const never = new Int32Array(new SharedArrayBuffer(4));
 let waiters = 0;
 let napping = false;
+let napsSince = 0;
 
 /**
  * Waits for the GPU without taking its processor away. While something is pending, Dawn polls in every turn of the event
  * loop; where the GPU is the CPU (lavapipe, SwiftShader), that costs half of a two-core machine. So the loop naps between its
- * turns; timers and I/O are late by at most that nap.
+ * turns; timers and I/O are late by at most that nap. Naps start short, so that a wait of a millisecond is not rounded up by half.
  */
 export async function waitForGpu<T>(pending: Promise<T>, software: boolean): Promise<T> {
   if (!software) return pending;
   waiters++;
-  if (!napping) setImmediate(napWhileWaiting);
+  if (!napping) {
+    napsSince = performance.now();
+    setImmediate(napWhileWaiting);
+  }
   napping = true;
   try {
     return await pending;
@@ -61,6 +67,7 @@ export async function waitForGpu<T>(pending: Promise<T>, software: boolean): Pro
 function napWhileWaiting(): void {
   napping = waiters > 0;
   if (!napping) return;
-  Atomics.wait(never, 0, 0, nap);
+  const waited = performance.now() - napsSince;
+  Atomics.wait(never, 0, 0, Math.min(longestNap, Math.max(shortestNap, napShare * waited)));
   setImmediate(napWhileWaiting);
 }
