@@ -59,7 +59,7 @@ export type Editor = (value: Tensor, site: ActivationSite) => Tensor | undefined
 export interface AtPositions<Callback> {
   /** Positions in the text; -1 is the last token of each pass, -2 the one before. */
   readonly positions: readonly number[];
-  readonly call: Callback;
+  readonly callback: Callback;
 }
 
 /**
@@ -76,7 +76,7 @@ export interface ActivationHooks {
 }
 
 interface Hook {
-  readonly call: Editor;
+  readonly callback: Editor;
   readonly edits: boolean;
   readonly positions: readonly number[] | undefined;
 }
@@ -154,8 +154,8 @@ function fullName(layer: number, kind: string): string {
 
 function hookOf(given: Editor | AtPositions<Editor>, edits: boolean): Hook {
   return typeof given === 'function'
-    ? { call: given, edits, positions: undefined }
-    : { call: given.call, edits, positions: given.positions };
+    ? { callback: given, edits, positions: undefined }
+    : { callback: given.callback, edits, positions: given.positions };
 }
 
 function patternExpression(pattern: string): RegExp {
@@ -168,14 +168,14 @@ function patternExpression(pattern: string): RegExp {
 
 function runHook(hook: Hook, value: Tensor, site: ActivationSite, rows: SequenceRows): Tensor {
   if (!hook.positions) {
-    const result = hook.call(value, site);
+    const result = hook.callback(value, site);
     return hook.edits ? checked(result, value, site) : value;
   }
   const wanted = rowsAt(hook.positions, value.shape[0] as number, site, rows);
   if (wanted.length === 0) return value;
   const slices = wanted.map((row) => value.slice(0, row, row + 1));
   const selected = slices.length === 1 ? (slices[0] as Tensor) : concatenate(slices);
-  const result = hook.call(selected, site);
+  const result = hook.callback(selected, site);
   if (!hook.edits || !result) return value;
   const replacement = checked(result, selected, site);
   const edited = value.gpu.empty(value.shape);

@@ -145,6 +145,8 @@ export interface ModelHandle {
   createCache(capacity: number): KvCache;
   /** One pass over consecutive tokens. Records only: nothing is awaited. The caller disposes the result. */
   forward(tokens: TokenInput, options?: ForwardOptions): ForwardResult;
+  /** Logits of rows of the residual stream, f32 [N, hiddenSize]: final norm and head. f32 [N, vocabularySize]. */
+  unembed(residual: Tensor): Tensor;
   /** Runs a prompt and returns its cache, which `generate` accepts and which may be forked. */
   prefill(prompt: Prompt, options?: PrefillOptions): Promise<PromptCache>;
   /** Logits of all positions, f32 [N, vocabularySize]. The caller disposes the tensor. */

@@ -23,6 +23,8 @@ export interface Architecture {
    * @returns Output of the final norm, f32 [N, hiddenSize]; fewer rows where a method selects tokens.
    */
   forward(input: NetworkInput, run: MethodRun, layers?: number): Tensor;
+  /** Rows of the residual stream through the final norm, where there is one: f32 [N, hiddenSize]. */
+  finalNorm(x: Tensor): Tensor;
   /** Logits of hidden rows: f32 [N, vocabularySize]. */
   logits(hidden: Tensor): Tensor;
   dispose(): void;

@@ -96,6 +96,11 @@ export class LanguageModel implements ModelHandle {
     });
   }
 
+  unembed(residual: Tensor): Tensor {
+    this.#assertUsable();
+    return this.gpu.tidy(() => this.#network.logits(this.#network.finalNorm(residual)));
+  }
+
   async prefill(prompt: Prompt, options: PrefillOptions = {}): Promise<PromptCache> {
     if (prompt instanceof PromptCache) return prompt.fork();
     const ids = this.encodePrompt(prompt);

@@ -32,7 +32,7 @@ export async function perplexity(
 ): Promise<Score> {
   if (ids.length < 2) throw new ArgumentError('ids', ids, 'at least two token ids');
   const { gpu } = model;
-  const run = await MethodRun.start(model, options.method);
+  const run = await MethodRun.start(model, options.method, options);
   const cache = model.createCache(ids.length);
   const losses: Tensor[] = [];
   try {
@@ -79,7 +79,7 @@ export async function scoreContinuation(
 ): Promise<ContinuationScore> {
   if (continuation.length === 0) throw new ArgumentError('continuation', continuation, 'at least one token id');
   const { gpu } = model;
-  const run = await MethodRun.start(model, options.method);
+  const run = await MethodRun.start(model, options.method, options);
   const fork = prompt.fork();
   const losses: Tensor[] = [];
   const tops: Tensor[] = [];

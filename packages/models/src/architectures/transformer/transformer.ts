@@ -106,10 +106,14 @@ export class Transformer implements Architecture {
     const x = run.layers(layers, embedded, (index, entering) =>
       transformerLayer({ config, index, weights: this.#weights.layers[index] as LayerWeights, run, rotary }, entering),
     );
-    const { finalNorm } = this.#weights;
-    const hidden = run.activation(-1, 'finalNorm', finalNorm ? norm(x, finalNorm, config.norm) : x);
-    if (hidden !== x) x.dispose();
+    const hidden = run.activation(-1, 'finalNorm', this.finalNorm(x));
+    x.dispose();
     return hidden;
+  }
+
+  finalNorm(x: Tensor): Tensor {
+    const { finalNorm } = this.#weights;
+    return finalNorm ? norm(x, finalNorm, this.#config.norm) : x.alias();
   }
 
   logits(hidden: Tensor): Tensor {
