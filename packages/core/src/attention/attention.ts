@@ -6,10 +6,11 @@ import type { TileLoopVariant } from './layout.ts';
 import { mergeResultParts } from './merge.ts';
 import { planCall } from './plan-call.ts';
 import { resultBuffer, resultViews } from './result.ts';
-import { bindSideInputs, type SideInput } from './side-inputs.ts';
-import { inQuads, type StridedInput, stridedInput } from './strided-input.ts';
+import { bindSideInputs } from './side-inputs.ts';
+import { inQuads, placeOf, stridedInput } from './strided-input.ts';
 import { tileLoop } from './tile-loop.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
+import { positionsOf, sidesOf } from './where-to-look.ts';
 
 /**
  * Exact attention, softmax(scale q k^T) v, over the keys that the options select; no score matrix is ever stored.
@@ -32,23 +33,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     stridedInput(gpu, 'attention', 'v', v),
   ] as const;
   const [query, key, value] = inputs;
-  const { keyLength = keys, queryLength = queries, queryOffset, tokens, slidingWindow } = options;
-  const { keyPositions, keyStarts } = options;
-  const counts = tokens?.counts;
+  const { queryLength = queries, queryOffset, tokens, slidingWindow } = options;
   const { plan, keyBound, queryBound, listLength, listCount, rowGroups } = planCall(gpu.capabilities, shape, options);
   const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
-  const sides: SideInput[] = [];
-  for (const [name, tensor] of [
-    ['key_lengths', keyLength],
-    ['query_lengths', queryLength],
-    ['query_offsets', queryOffset],
-    ['key_positions', keyPositions],
-    ['key_starts', keyStarts],
-    ['list', tokens?.indices],
-    ['list_counts', counts],
-  ] as const) {
-    if (tensor instanceof Tensor) sides.push({ name, type: 'u32', tensor });
-  }
   const counting = options.keyRowCounter !== undefined;
   const shapeOfVariant = {
     layout: plan.layout,
@@ -58,28 +45,21 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     keyDtype: k.dtype as AttentionDtype,
     vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
     sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
+    ...positionsOf(options),
     // A single query at the last key sees every key.
     causal:
       options.causal === true &&
       (queries > 1 ||
-        keyPositions !== undefined ||
+        options.keyPositions !== undefined ||
         queryBound !== queries ||
         queryOffset !== undefined ||
         queryLength instanceof Tensor),
-    window: slidingWindow !== undefined,
-    keyLengths: !(keyLength instanceof Tensor) ? 'bound' : keyLength.rank === 2 ? 'kvHead' : 'batch',
-    queryLengths: queryLength instanceof Tensor,
-    queryOffsets: queryOffset instanceof Tensor,
-    keyPositions: keyPositions !== undefined,
-    ragged: keyStarts !== undefined,
-    list: tokens !== undefined,
-    listCounts: counts instanceof Tensor,
     statistics: statistics || plan.parts > 1,
     counting,
   } as const;
   return gpu.tidy(() => {
     const result = resultBuffer(gpu, shape, plan.parts, shapeOfVariant.statistics);
-    const side = bindSideInputs(gpu, sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
+    const side = bindSideInputs(gpu, sidesOf(options), gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
     const variant: TileLoopVariant = { ...shapeOfVariant, inputs: side.inputs, packed: side.packed };
     const bindings = [query.range, key.range, value.range, ...side.bindings, result.buffer];
     if (options.keyRowCounter) bindings.push(options.keyRowCounter);
@@ -124,10 +104,4 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       rowMaximum: options.returnRowMaximum ?? false,
     });
   });
-}
-
-/** Start and strides over batch entries, heads and rows; ragged storage has only the last. */
-function placeOf({ start, strides }: StridedInput): number[] {
-  const [batch = 0, head = 0, row] = strides.length === 2 ? [0, 0, ...strides] : strides;
-  return [start, batch, head, row as number];
 }

@@ -1,6 +1,6 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import type { AttentionOptions, HeadGrouping, TokenList } from './types.ts';
+import type { AttentionOptions, HeadGrouping, TokenList, WhereToLook } from './types.ts';
 
 /** The sizes of an attention call. */
 export interface AttentionShape {
@@ -30,64 +30,70 @@ export function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): Atten
 }
 
 /** Shapes of q [B, H, N, D], k [rows, D] and `keyStarts` [B, Hkv]: all heads' rows in one. */
-function checkRagged(q: Tensor, k: Tensor, keyStarts: Tensor, options: AttentionOptions): AttentionShape {
-  checkRows('attention', 'q', q, 4);
-  checkRows('attention', 'k', k, 2);
+function checkRagged(operation: string, q: Tensor, k: Tensor, keyStarts: Tensor, options: WhereToLook): AttentionShape {
+  checkRows(operation, 'q', q, 4);
+  checkRows(operation, 'k', k, 2);
   const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
   const [rows, keySize] = k.shape as [number, number];
   const kvHeads = keyStarts.shape[1] ?? 0;
-  checkDeviceNumbers('attention: keyStarts', keyStarts, [batches, kvHeads]);
+  checkDeviceNumbers(`${operation}: keyStarts`, keyStarts, [batches, kvHeads]);
   if (keySize !== headSize || kvHeads === 0 || heads % kvHeads !== 0) {
     throw new ShapeError(
-      'attention',
+      operation,
       `q [${q.shape}], k [${k.shape}] and keyStarts [${keyStarts.shape}] do not fit: [B, H, N, D], [rows, D] and [B, Hkv] with H a multiple of Hkv.`,
     );
   }
-  checkHeadSize('attention', headSize);
+  checkHeadSize(operation, headSize);
   if (!(options.keyLength instanceof Tensor) || options.keyLength.rank !== 2) {
     const given =
       options.keyLength instanceof Tensor ? `a tensor [${options.keyLength.shape}]` : String(options.keyLength);
-    throw new ArgumentError('attention: keyLength with keyStarts', given, 'a tensor u32 [B, Hkv]');
+    throw new ArgumentError(`${operation}: keyLength with keyStarts`, given, 'a tensor u32 [B, Hkv]');
   }
   return { batches, heads, kvHeads, queries, keys: rows, headSize };
 }
 
 /** Checks everything that `attention` takes. */
 export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionShape {
-  const { keyStarts, keyLength, keyPositions, queryOffset } = options;
-  const shape = keyStarts ? checkRagged(q, k, keyStarts, options) : checkQueryAndKey('attention', q, k);
+  const shape = checkWhereToLook('attention', q, k, options);
   if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
   }
+  return shape;
+}
+
+/** Checks queries, keys and the options that say where to look, and the scale. */
+export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, options: WhereToLook): AttentionShape {
+  const { keyStarts, keyLength, keyPositions, queryOffset } = options;
+  const shape = keyStarts ? checkRagged(operation, q, k, keyStarts, options) : checkQueryAndKey(operation, q, k);
   const { batches, kvHeads, keys } = shape;
   if (keyLength instanceof Tensor && keyLength.rank === 2) {
-    checkDeviceNumbers('attention: keyLength', keyLength, [batches, kvHeads]);
-  } else checkLength('attention: keyLength', keyLength, keys, batches);
+    checkDeviceNumbers(`${operation}: keyLength`, keyLength, [batches, kvHeads]);
+  } else checkLength(`${operation}: keyLength`, keyLength, keys, batches);
   if (options.keyBound !== undefined) {
-    checkInteger('attention: keyBound', options.keyBound, 0, keys);
+    checkInteger(`${operation}: keyBound`, options.keyBound, 0, keys);
     if (!(keyLength instanceof Tensor)) {
-      throw new ArgumentError('attention: keyBound', options.keyBound, 'only with a keyLength on the device');
+      throw new ArgumentError(`${operation}: keyBound`, options.keyBound, 'only with a keyLength on the device');
     }
   }
   if (keyPositions) {
-    checkDeviceNumbers('attention: keyPositions', keyPositions, keyStarts ? [keys] : [batches, kvHeads, keys]);
+    checkDeviceNumbers(`${operation}: keyPositions`, keyPositions, keyStarts ? [keys] : [batches, kvHeads, keys]);
     if (queryOffset === undefined && (options.causal || options.slidingWindow !== undefined)) {
       throw new ArgumentError(
-        'attention: queryOffset',
+        `${operation}: queryOffset`,
         undefined,
         'the position of the first query, which keyPositions with causal or slidingWindow need',
       );
     }
   }
-  checkLength('attention: queryLength', options.queryLength, shape.queries, batches);
+  checkLength(`${operation}: queryLength`, options.queryLength, shape.queries, batches);
   if (options.slidingWindow !== undefined)
-    checkInteger('attention: slidingWindow', options.slidingWindow, 1, 2 ** 31 - 1);
-  if (queryOffset instanceof Tensor) checkDeviceNumbers('attention: queryOffset', queryOffset, [batches]);
-  else if (queryOffset !== undefined) checkInteger('attention: queryOffset', queryOffset, -(2 ** 30), 2 ** 30);
+    checkInteger(`${operation}: slidingWindow`, options.slidingWindow, 1, 2 ** 31 - 1);
+  if (queryOffset instanceof Tensor) checkDeviceNumbers(`${operation}: queryOffset`, queryOffset, [batches]);
+  else if (queryOffset !== undefined) checkInteger(`${operation}: queryOffset`, queryOffset, -(2 ** 30), 2 ** 30);
   if (options.scale !== undefined && !Number.isFinite(options.scale)) {
-    throw new ArgumentError('attention: scale', options.scale, 'a finite number');
+    throw new ArgumentError(`${operation}: scale`, options.scale, 'a finite number');
   }
-  if (options.tokens) checkTokenList(options.tokens, shape);
+  if (options.tokens) checkTokenList(operation, options.tokens, shape);
   return shape;
 }
 
@@ -120,16 +126,16 @@ export function groupedHeads(per: HeadGrouping, shape: AttentionShape): number {
   return per === 'kvHead' ? shape.kvHeads : shape.heads;
 }
 
-function checkTokenList(tokens: TokenList, shape: AttentionShape): void {
+function checkTokenList(operation: string, tokens: TokenList, shape: AttentionShape): void {
   if (tokens.per !== 'queryHead' && tokens.per !== 'kvHead') {
-    throw new ArgumentError('attention: tokens.per', tokens.per, "'queryHead', 'kvHead'");
+    throw new ArgumentError(`${operation}: tokens.per`, tokens.per, "'queryHead', 'kvHead'");
   }
   const heads = groupedHeads(tokens.per, shape);
   const length = tokens.indices.shape[2] ?? 0;
-  checkDeviceNumbers('attention: tokens.indices', tokens.indices, [shape.batches, heads, length]);
+  checkDeviceNumbers(`${operation}: tokens.indices`, tokens.indices, [shape.batches, heads, length]);
   if (tokens.counts instanceof Tensor) {
-    checkDeviceNumbers('attention: tokens.counts', tokens.counts, [shape.batches, heads]);
-  } else if (tokens.counts !== undefined) checkInteger('attention: tokens.counts', tokens.counts, 0, length);
+    checkDeviceNumbers(`${operation}: tokens.counts`, tokens.counts, [shape.batches, heads]);
+  } else if (tokens.counts !== undefined) checkInteger(`${operation}: tokens.counts`, tokens.counts, 0, length);
 }
 
 /** A tensor u32 of the given shape. */

@@ -2,15 +2,30 @@ import type { Capabilities } from '../device/capabilities.ts';
 import type { AttentionShape } from './check-inputs.ts';
 import { type AttentionPlan, planAttention } from './plan.ts';
 import { stagedRowsPerWorkgroup } from './rows-layout.ts';
-import type { AttentionOptions } from './types.ts';
+import type { AttentionOptions, WhereToLook } from './types.ts';
 
-/** A call's plan with the sizes that the host knows; lengths on the device count as their bounds. */
-export interface CallPlan {
-  readonly plan: AttentionPlan;
+/** The sizes that the host knows; lengths on the device count as their bounds. */
+export interface CallBounds {
   readonly keyBound: number;
   readonly queryBound: number;
   readonly listLength: number;
   readonly listCount: number;
+}
+
+export function callBounds({ queries, keys }: AttentionShape, options: WhereToLook): CallBounds {
+  const { keyLength = keys, queryLength = queries, tokens } = options;
+  const listLength = tokens?.indices.shape[2] ?? 0;
+  return {
+    keyBound: typeof keyLength === 'number' ? keyLength : (options.keyBound ?? keys),
+    queryBound: typeof queryLength === 'number' ? queryLength : queries,
+    listLength,
+    listCount: typeof tokens?.counts === 'number' ? tokens.counts : listLength,
+  };
+}
+
+/** A call's plan. */
+export interface CallPlan extends CallBounds {
+  readonly plan: AttentionPlan;
   /** Query rows of one workgroup, and the query heads that they span. */
   readonly rowsPerGroup: number;
   readonly headsPerGroup: number;
@@ -20,11 +35,9 @@ export interface CallPlan {
 
 export function planCall(capabilities: Capabilities, shape: AttentionShape, options: AttentionOptions): CallPlan {
   const { heads, queries, keys } = shape;
-  const { keyLength = keys, queryLength = queries, tokens, slidingWindow, keyPositions } = options;
-  const listLength = tokens?.indices.shape[2] ?? 0;
-  const listCount = typeof tokens?.counts === 'number' ? tokens.counts : listLength;
-  const keyBound = typeof keyLength === 'number' ? keyLength : (options.keyBound ?? keys);
-  const queryBound = typeof queryLength === 'number' ? queryLength : queries;
+  const { tokens, slidingWindow, keyPositions } = options;
+  const bounds = callBounds(shape, options);
+  const { keyBound, listLength, listCount } = bounds;
   const windowed = (entries: number) =>
     slidingWindow === undefined || !options.causal || keyPositions
       ? entries
@@ -39,5 +52,5 @@ export function planCall(capabilities: Capabilities, shape: AttentionShape, opti
   const headsPerGroup = plan.layout === 'rows' ? 1 : plan.sharedHeads;
   const rowsPerGroup = plan.layout === 'rows' ? stagedRowsPerWorkgroup : plan.sharedRows;
   const rowGroups = (heads / headsPerGroup) * Math.ceil((queries * headsPerGroup) / rowsPerGroup);
-  return { plan, keyBound, queryBound, listLength, listCount, rowsPerGroup, headsPerGroup, rowGroups };
+  return { ...bounds, plan, rowsPerGroup, headsPerGroup, rowGroups };
 }

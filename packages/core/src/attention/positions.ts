@@ -54,15 +54,13 @@ export function lengths(variant: PositionVariant): string {
   ${lines.join('\n  ')}`;
 }
 
-/** Declares `key_base` and `value_base`: the elements where the rows of the workgroup's key/value head start. */
-export function storageBases(variant: PositionVariant): string {
-  const base = (name: 'key' | 'value') =>
-    variant.ragged
-      ? `params.${name}_start + first_key_row * params.${name}_row`
-      : `params.${name}_start + batch * params.${name}_batch + kv_head * params.${name}_head`;
+/** Declares `key_base` or `value_base`: the element where the rows of the workgroup's key/value head start. */
+export function storageBase(variant: PositionVariant, name: 'key' | 'value'): string {
+  const base = variant.ragged
+    ? `params.${name}_start + first_key_row * params.${name}_row`
+    : `params.${name}_start + batch * params.${name}_batch + kv_head * params.${name}_head`;
   return `
-  let key_base = ${base('key')};
-  let value_base = ${base('value')};`;
+  let ${name}_base = ${base};`;
 }
 
 /**

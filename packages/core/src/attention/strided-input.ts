@@ -43,3 +43,9 @@ export function stridedInput(gpu: Gpu, operation: string, name: string, tensor: 
 export function inQuads(input: StridedInput): boolean {
   return [input.start, ...input.strides.slice(0, -1)].every((value) => value % 4 === 0);
 }
+
+/** Start and strides over batch entries, heads and rows; ragged storage has only the last. */
+export function placeOf({ start, strides }: StridedInput): number[] {
+  const [batch = 0, head = 0, row] = strides.length === 2 ? [0, 0, ...strides] : strides;
+  return [start, batch, head, row as number];
+}

@@ -3,7 +3,7 @@ import { LOWEST } from '../kernels/wgsl.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryRange, lengths, rowInterval, storageBases, visible } from './positions.ts';
+import { entryRange, lengths, rowInterval, storageBase, visible } from './positions.ts';
 import { stagedRows } from './rows-layout.ts';
 import { sideBindings, sideParameters } from './side-inputs.ts';
 
@@ -145,7 +145,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
       subgroups: variant.access === 'subgroup',
       main: `${layout.place}
 ${lengths(variant)}
-${storageBases(variant)}
+${storageBase(variant, 'key')}${storageBase(variant, 'value')}
 ${entryRange(variant)}
   let chunk = (max(end, begin) - begin + params.parts - 1u) / params.parts;
   let part_size = (chunk + ${layout.tile - 1}u) / ${layout.tile}u * ${layout.tile}u;

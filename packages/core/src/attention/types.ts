@@ -57,6 +57,21 @@ export interface AttentionOptions {
   readonly plan?: AttentionPlanOverride;
 }
 
+/** The options of {@link attention} that decide the probabilities. */
+export type WhereToLook = Pick<
+  AttentionOptions,
+  | 'scale'
+  | 'causal'
+  | 'queryOffset'
+  | 'slidingWindow'
+  | 'keyLength'
+  | 'keyBound'
+  | 'keyPositions'
+  | 'keyStarts'
+  | 'queryLength'
+  | 'tokens'
+>;
+
 /** What {@link attention} returns. */
 export interface AttentionResult {
   /** f32 [B, H, N, D], a transposed view of [B, N, H, D]: `output.transpose(0, 2, 1, 3).reshape([B * N, H * D])` copies nothing. */

@@ -9,6 +9,16 @@ export {
   attentionReference,
   attentionScores,
 } from './reference/attention.ts';
+export {
+  attentionProbabilities,
+  blockMeanReference,
+  entropyReference,
+  expectationReference,
+  type KeyMassReference,
+  keyMassReference,
+  keySetMassReference,
+  type ProbabilitySizes,
+} from './reference/attention-statistics.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';
 export {
   binaryReference,

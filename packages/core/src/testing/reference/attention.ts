@@ -98,7 +98,7 @@ export function attentionScores(
   });
 }
 
-function visibleRows(input: AttentionReferenceInput, batch: number, head: number, query: number): number[] {
+export function visibleRows(input: AttentionReferenceInput, batch: number, head: number, query: number): number[] {
   const pick = (length: number | readonly number[] | undefined, all: number) =>
     typeof length !== 'object'
       ? (length ?? all)

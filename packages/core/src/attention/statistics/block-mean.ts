@@ -1,0 +1,112 @@
+import { defineKernel } from '../../kernels/kernel.ts';
+import { workgroupReduction } from '../../kernels/wgsl-reduce.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { entryRange, keyPosition, lengths, rowInterval, storageBase, visible } from '../positions.ts';
+import { range } from '../text.ts';
+import {
+  dotProducts,
+  lanes,
+  launchSecondPass,
+  logSumExpAt,
+  logSumExps,
+  probability,
+  queryAt,
+  rowAt,
+  type SecondPass,
+  type SecondPassVariant,
+  secondPassBindings,
+  secondPassParameters,
+} from './second-pass.ts';
+import type { BlockMeanRequest } from './types.ts';
+
+const tileQueries = 4;
+
+/**
+ * One workgroup per (query block, key block). Lanes stand along the keys of the block, and where it is narrower than the
+ * workgroup, in strands along the queries; their sums are joined at the end in a fixed order. Blocks that no row sees cost
+ * nothing. Invariant: no lane leaves before the reduction.
+ */
+const blockMeanKernel = defineKernel<SecondPassVariant>({
+  name: 'attention.blockMean',
+  bindings: secondPassBindings,
+  parameters: secondPassParameters([
+    ['query_blocks', 'u32'],
+    ['key_blocks', 'u32'],
+    ['query_block', 'u32'],
+    ['key_block', 'u32'],
+    ['key_lanes', 'u32'],
+  ]),
+  workgroupSize: () => lanes,
+  source: (variant, capabilities) => {
+    const queries = range(tileQueries);
+    return {
+      declarations: workgroupReduction('join', lanes, 'a + b', capabilities),
+      main: `
+  let key_tile = group % params.key_blocks;
+  let query_tile = group / params.key_blocks % params.query_blocks;
+  let head = group / (params.key_blocks * params.query_blocks) % params.heads;
+  let batch = group / (params.key_blocks * params.query_blocks * params.heads);
+  let kv_head = head / params.heads_per_kv;
+  ${lengths(variant)}
+  let first_query = query_tile * params.query_block;
+  let queries_end = min(first_query + params.query_block, query_length);
+  let last_query = max(queries_end, first_query + 1u) - 1u;
+  ${entryRange(variant)}
+  let first_key = key_tile * params.key_block;
+  let keys_end = min(first_key + params.key_block, key_length);
+  let part_end = min(end, keys_end);
+  ${storageBase(variant, 'key')}
+  var total = 0.0;
+  let strands = ${lanes}u / params.key_lanes;
+  for (var row = max(first_key, begin) + lane % params.key_lanes; row < part_end; row += params.key_lanes) {
+    let position = ${keyPosition(variant, 'row')};
+    let key_at = key_base + row * params.key_row;
+    for (var walk = first_query + lane / params.key_lanes * ${tileQueries}u; walk < queries_end; walk += strands * ${tileQueries}u) {
+      ${queries.map((query) => `let query_${query} = min(walk + ${query}u, last_query);${rowInterval(variant, `query_${query}`, `_${query}`)}`).join('\n      ')}
+      ${dotProducts(
+        variant,
+        capabilities,
+        queries.map((query) => queryAt('head', `query_${query}`)),
+        ['key_at'],
+      )}
+      ${queries
+        .map((query) => {
+          const seen = `walk + ${query}u < queries_end && ${visible(variant, { entry: 'row', row: 'row', position: 'position' }, `_${query}`)}`;
+          return `let log_sum_exp_${query} = ${logSumExpAt(variant, rowAt('head', `query_${query}`))};
+      total += ${probability(`score_${query}`, `log_sum_exp_${query}`, seen)};`;
+        })
+        .join('\n      ')}
+    }
+  }
+  let mass = join(total, lane);
+  if (lane == 0u) {
+    let pairs = f32(max(queries_end, first_query) - first_query) * f32(max(keys_end, first_key) - first_key);
+    result[group] = select(0.0, mass / pairs, pairs > 0.0);
+  }`,
+    };
+  },
+});
+
+/** f32 [B, H, ceil(N / queryBlock), ceil(M / keyBlock)]: mean probability of each block. */
+export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, keyBlock }: BlockMeanRequest): Tensor {
+  const { gpu, shape, keyBound, queryBound, columns } = pass;
+  const { batches, heads, kvHeads, queries, headSize } = shape;
+  const queryBlocks = Math.ceil(queries / queryBlock);
+  const keyBlocks = Math.ceil(columns / keyBlock);
+  const keyLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(keyBlock)));
+  return gpu.tidy(() => {
+    const result = gpu.empty([batches, heads, queryBlocks, keyBlocks]);
+    launchSecondPass(pass, blockMeanKernel, {
+      variant: {},
+      given: [logSumExps(logSumExp)],
+      result,
+      parameters: [queryBlocks, keyBlocks, queryBlock, keyBlock, keyLanes],
+      workgroups: result.size,
+      cost: {
+        flops: 2 * batches * heads * queryBound * keyBound * headSize,
+        bytes: 4 * (batches * queryBlocks * kvHeads * keyBound * headSize + result.size),
+      },
+    });
+    return result;
+  });
+}

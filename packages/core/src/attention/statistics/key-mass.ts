@@ -1,0 +1,220 @@
+import { defineKernel } from '../../kernels/kernel.ts';
+import { LOWEST } from '../../kernels/wgsl.ts';
+import { sum } from '../../ops/reduce.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import {
+  entryRange,
+  entryRow,
+  keyPosition,
+  lengths,
+  loadRow,
+  rowInterval,
+  storageBase,
+  visible,
+} from '../positions.ts';
+import { sideLoad } from '../side-inputs.ts';
+import { range } from '../text.ts';
+import {
+  dotProducts,
+  lanes,
+  launchSecondPass,
+  listedColumn,
+  logSumExpAt,
+  logSumExps,
+  probability,
+  queryAt,
+  rowAt,
+  type SecondPass,
+  type SecondPassVariant,
+  scaledScore,
+  secondPassBindings,
+  secondPassParameters,
+  wantedWorkgroups,
+} from './second-pass.ts';
+
+/** What a key gathers from the rows that see it: the sum of their probabilities, or the mean of their scores. */
+export type KeyMeasure = 'probability' | 'score';
+
+interface KeyMassVariant extends SecondPassVariant {
+  readonly measure: KeyMeasure;
+  /** Query heads of one key/value head, and queries, that one loaded key row meets. */
+  readonly tileHeads: number;
+  readonly tileQueries: number;
+  /** One result for several heads, their mean, rather than one for each. */
+  readonly joined: boolean;
+  /** Each query has a factor. */
+  readonly weighted: boolean;
+}
+
+/**
+ * One invocation per key: it holds sums of its own while it walks over the queries, so that nothing is reduced across
+ * invocations and the order of a sum is fixed.
+ *
+ * result [B, R, parts, M], R results of heads (or joined heads): part p covers the queries [p chunk, (p + 1) chunk) of the
+ * query range.
+ */
+const keyMassKernel = defineKernel<KeyMassVariant>({
+  name: 'attention.keyMass',
+  bindings: secondPassBindings,
+  parameters: secondPassParameters([
+    ['tiles', 'u32'],
+    ['parts', 'u32'],
+    ['chunk', 'u32'],
+    ['head_groups', 'u32'],
+    ['joined_heads', 'u32'],
+    ['range_begin', 'u32'],
+    ['range_end', 'u32'],
+    ['range_last', 'u32'],
+    ['write_bound', 'u32'],
+    ['forced', 'u32'],
+  ]),
+  workgroupSize: () => lanes,
+  source: (variant, capabilities) => {
+    const { measure, tileHeads, tileQueries, joined } = variant;
+    const heads = range(tileHeads);
+    const queries = range(tileQueries);
+    const own = { entry: 'entry', row: 'row', position: 'position' };
+    const sums = range(joined ? 1 : tileHeads);
+    const sumOf = (head: number) => `sum_${joined ? 0 : head}`;
+    const pair = (head: number, query: number) => `score_${head * tileQueries + query}`;
+    const gather = (head: number, query: number) => {
+      const row = `row_${head} + query_${query}`;
+      const weight = variant.weighted ? ` * ${sideLoad(variant, 'query_weights', row, 'f32')}` : '';
+      if (measure === 'score')
+        return `${sumOf(head)} += select(0.0, ${scaledScore(pair(head, query))}${weight}, seen_${query});`;
+      const own = probability(pair(head, query), `log_sum_exp_${head}_${query}`, `seen_${query}`);
+      return `let log_sum_exp_${head}_${query} = ${logSumExpAt(variant, row)};
+      ${sumOf(head)} += ${own}${weight};`;
+    };
+    const value = (index: number) =>
+      measure === 'score'
+        ? `select(select(${LOWEST}, sum_${index} / count, count > 0.0), 3e38, newest)`
+        : joined
+          ? `sum_${index} / f32(params.joined_heads)`
+          : `sum_${index}`;
+    const results = joined ? 'params.head_groups' : `params.head_groups * ${tileHeads}u`;
+    const store = (index: number) => {
+      const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
+      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = ${value(index)};`;
+    };
+    return {
+      main: `
+  let tile = group % params.tiles;
+  let part = group / params.tiles % params.parts;
+  let head_group = group / (params.tiles * params.parts) % params.head_groups;
+  let batch = group / (params.tiles * params.parts * params.head_groups);
+  let entry = tile * ${lanes}u + lane;
+  var place = ${variant.list ? '0xffffffffu' : 'entry'};
+  ${sums.map((index) => `var sum_${index} = 0.0;`).join(' ')}
+  ${measure === 'score' ? 'var count = 0.0;\n  var newest = false;' : ''}
+  let heads_end = (head_group + 1u) * params.joined_heads;
+  for (var head = head_group * params.joined_heads; head < heads_end; head += ${tileHeads}u) {
+    let kv_head = head / params.heads_per_kv;
+    ${lengths(variant)}
+    let last_begin = query_length - min(params.range_last, query_length);
+    let range_begin = select(params.range_begin, last_begin, params.range_last > 0u) + part * params.chunk;
+    let range_end = min(min(params.range_end, query_length), range_begin + params.chunk);
+    let first_query = min(range_begin, params.queries - 1u);
+    let last_query = max(range_end, first_query + 1u) - 1u;
+    ${entryRange(variant)}
+    let part_end = end;
+    ${measure === 'score' ? 'newest = entry < key_length && entry + params.forced >= end;' : ''}
+    ${variant.list ? `place = ${listedColumn(variant)};` : ''}
+    if (tile * ${lanes}u >= end || (tile + 1u) * ${lanes}u <= begin) { continue; }
+    ${storageBase(variant, 'key')}
+    let row = ${entryRow(variant, 'entry')};
+    let position = ${keyPosition(variant, 'row')};
+    let key_at = key_base + ${loadRow(variant, 'row')} * params.key_row;
+    ${heads.map((head) => `let row_${head} = ${rowAt(`(head + ${head}u)`, '0u')};`).join('\n    ')}
+    for (var walk = range_begin; walk < range_end; walk += ${tileQueries}u) {
+      ${queries.map((query) => `let query_${query} = min(walk + ${query}u, last_query);${rowInterval(variant, `query_${query}`, `_${query}`)}`).join('\n      ')}
+      ${dotProducts(
+        variant,
+        capabilities,
+        heads.flatMap((head) => queries.map((query) => queryAt(`head + ${head}u`, `query_${query}`))),
+        ['key_at'],
+      )}
+      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${visible(variant, own, `_${query}`)};`).join('\n      ')}
+      ${measure === 'score' ? queries.map((query) => `count += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query});`).join(' ') : ''}
+      ${heads.flatMap((head) => queries.map((query) => gather(head, query))).join('\n      ')}
+    }
+  }
+  if (place < params.write_bound) {
+    ${sums.map(store).join('\n    ')}
+  }`,
+    };
+  },
+});
+
+export interface KeyMassOptions {
+  readonly measure: KeyMeasure;
+  /** Query heads whose mean is one result: 1, or a divisor of H that is a multiple of the heads of a group. */
+  readonly joinedHeads: number;
+  /** f32 [B, H, N]; of probabilities. */
+  readonly logSumExp?: Tensor | undefined;
+  /** f32 [B, H, N], dense. */
+  readonly queryWeights?: Tensor | undefined;
+  /** Queries that count: `[begin, end)`, or the last valid ones where `last` is over 0. */
+  readonly queries: { readonly begin: number; readonly end: number; readonly last: number };
+  /** Queries of each part of the result; default all in one. */
+  readonly chunk?: number | undefined;
+  /** Keys that the result must hold: the tensor's M, or fewer where nobody reads the rest. */
+  readonly writeBound: number;
+  /** Newest keys that score higher than every other. */
+  readonly forceNewest?: number;
+}
+
+/**
+ * What each key gathers, f32 [B, R, P, M] with P parts of `chunk` queries. Keys that no row sees gather 0 (probability) or
+ * the mask sentinel (score); past `writeBound` nothing is written.
+ */
+export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
+  const { gpu, shape, variant, entries, listShare, columns } = pass;
+  const { batches, heads, kvHeads, headSize } = shape;
+  const { measure, joinedHeads, logSumExp, queryWeights, queries, writeBound, forceNewest = 0 } = options;
+  const joined = joinedHeads > 1;
+  const group = heads / kvHeads;
+  const count = queries.last > 0 ? Math.min(queries.last, pass.queryBound) : queries.end - queries.begin;
+  // Few queries leave room for all heads of a group, so that a key row is loaded once for them.
+  const share = count * group <= 8 && (listShare === 0 || listShare === group);
+  const tileHeads = share ? group : 1;
+  const tileQueries = count === 1 ? 1 : share ? Math.floor(8 / group) : 8;
+  const headsAtOnce = joined ? joinedHeads : tileHeads;
+  const headGroups = heads / headsAtOnce;
+  const results = joined ? headGroups : heads;
+  const tiles = Math.ceil((variant.list ? entries : writeBound) / lanes);
+  const wanted = Math.ceil(wantedWorkgroups(pass) / Math.max(batches * headGroups * tiles, 1));
+  const splits = Math.max(1, Math.min(wanted, Math.ceil(count / 64)));
+  const chunk = options.chunk ?? Math.max(1, Math.ceil(count / splits));
+  const parts = Math.max(1, Math.ceil(count / chunk));
+  return gpu.tidy(() => {
+    const size = [batches, results, parts, columns];
+    const result = variant.list ? gpu.zeros(size) : gpu.empty(size);
+    launchSecondPass(pass, keyMassKernel, {
+      variant: { measure, tileHeads, tileQueries, joined, weighted: queryWeights !== undefined },
+      given: [
+        ...(logSumExp ? [logSumExps(logSumExp)] : []),
+        ...(queryWeights ? [{ name: 'query_weights', type: 'f32' as const, tensor: queryWeights }] : []),
+      ],
+      result,
+      parameters: [
+        tiles,
+        parts,
+        chunk,
+        headGroups,
+        headsAtOnce,
+        queries.begin,
+        queries.end,
+        queries.last,
+        writeBound,
+        forceNewest,
+      ],
+      workgroups: batches * headGroups * tiles * parts,
+      cost: {
+        flops: 2 * batches * heads * count * entries * headSize,
+        bytes: 4 * batches * (kvHeads * entries * headSize + heads * count * headSize + results * parts * writeBound),
+      },
+    });
+    return options.chunk === undefined && parts > 1 ? sum(result, { axis: 2, keepDims: true }) : result;
+  });
+}

@@ -1,0 +1,253 @@
+import type { Capabilities } from '../../device/capabilities.ts';
+import type { Gpu, LaunchBinding } from '../../device/gpu.ts';
+import type { BindingDeclaration, KernelDefinition, ParameterList } from '../../kernels/kernel.ts';
+import { LOWEST } from '../../kernels/wgsl.ts';
+import type { KernelTiming } from '../../profiling/profiler.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { AttentionShape } from '../check-inputs.ts';
+import { type AttentionDtype, inputAccess, quadOfRow } from '../elements.ts';
+import { callBounds } from '../plan-call.ts';
+import type { PositionVariant } from '../positions.ts';
+import {
+  bindSideInputs,
+  type SideInput,
+  type SideInputVariant,
+  sideBindings,
+  sideLoad,
+  sideParameters,
+} from '../side-inputs.ts';
+import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
+import type { WhereToLook } from '../types.ts';
+import { positionsOf, sidesOf } from '../where-to-look.ts';
+
+/** Invocations of a workgroup of every second pass. */
+export const lanes = 64;
+
+/** What shapes the WGSL of every pass over q k^T that follows attention's own. */
+export interface SecondPassVariant extends PositionVariant {
+  /** Head size where it is no multiple of four, else 0: the text does not depend on it then. */
+  readonly raggedHeadSize: number;
+  readonly queryDtype: AttentionDtype;
+  readonly keyDtype: AttentionDtype;
+  readonly queryVector: boolean;
+  readonly keyVector: boolean;
+  readonly [field: string]: string | number | boolean;
+}
+
+/** Bindings of every second pass: lengths, lists and what is given beside q and k are side inputs. */
+export function secondPassBindings(variant: SecondPassVariant, capabilities: Capabilities): BindingDeclaration[] {
+  const { queryDtype, queryVector, keyDtype, keyVector } = variant;
+  return [
+    { name: 'query', type: inputAccess('query', queryDtype, queryVector, capabilities).type, access: 'read' },
+    { name: 'keys', type: inputAccess('keys', keyDtype, keyVector, capabilities).type, access: 'read' },
+    ...sideBindings(variant),
+    { name: 'result', type: 'array<f32>', access: 'read_write' },
+  ];
+}
+
+const parameters: ParameterList = [
+  ['heads', 'u32'],
+  ['heads_per_kv', 'u32'],
+  ['queries', 'u32'],
+  ['query_bound', 'u32'],
+  ['keys', 'u32'],
+  ['key_capacity', 'u32'],
+  ['quads', 'u32'],
+  ['scale', 'f32'],
+  ['window', 'i32'],
+  ['query_offset', 'i32'],
+  ['query_offset_given', 'u32'],
+  ['query_start', 'u32'],
+  ['query_batch', 'u32'],
+  ['query_head', 'u32'],
+  ['query_row', 'u32'],
+  ['key_start', 'u32'],
+  ['key_batch', 'u32'],
+  ['key_head', 'u32'],
+  ['key_row', 'u32'],
+  ['list_length', 'u32'],
+  ['list_count', 'u32'],
+  ['list_heads', 'u32'],
+  ['list_share', 'u32'],
+  ['columns', 'u32'],
+];
+
+/** Parameters of a second pass: those of all, then its own. */
+export function secondPassParameters(own: ParameterList): (variant: SecondPassVariant) => ParameterList {
+  return (variant) => [...parameters, ...own, ...sideParameters(variant)];
+}
+
+/** A call as the kernels take it. */
+export interface SecondPass {
+  readonly gpu: Gpu;
+  readonly shape: AttentionShape;
+  readonly variant: Omit<SecondPassVariant, keyof SideInputVariant>;
+  /** Queries and keys. */
+  readonly bindings: readonly LaunchBinding[];
+  readonly sides: readonly SideInput[];
+  readonly parameters: readonly number[];
+  /** Valid keys and queries as far as the host knows; entries that a head looks at. */
+  readonly keyBound: number;
+  readonly queryBound: number;
+  readonly entries: number;
+  /** Query heads that share a token list; 0 where there are none. */
+  readonly listShare: number;
+  /** Keys of a result, M: the rows of a head, in ragged storage the most that a head has. */
+  readonly columns: number;
+}
+
+export function secondPass(
+  operation: string,
+  q: Tensor,
+  k: Tensor,
+  shape: AttentionShape,
+  options: WhereToLook,
+): SecondPass {
+  const { gpu } = q;
+  const { heads, kvHeads, queries, keys, headSize } = shape;
+  const { queryOffset, tokens } = options;
+  const { keyBound, queryBound, listLength, listCount } = callBounds(shape, options);
+  const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
+  const listShare = tokens?.per === 'kvHead' ? heads / kvHeads : 1;
+  const columns = columnsOf(shape, options);
+  const quads = headSize % 4 === 0;
+  return {
+    gpu,
+    shape,
+    variant: {
+      ...positionsOf(options),
+      raggedHeadSize: quads ? 0 : headSize,
+      queryDtype: q.dtype as AttentionDtype,
+      keyDtype: k.dtype as AttentionDtype,
+      queryVector: quads && inQuads(query),
+      keyVector: quads && inQuads(key),
+    },
+    bindings: [query.range, key.range],
+    sides: sidesOf(options),
+    parameters: [
+      heads,
+      heads / kvHeads,
+      queries,
+      queryBound,
+      keyBound,
+      keys,
+      Math.ceil(headSize / 4),
+      options.scale ?? 1 / Math.sqrt(headSize),
+      options.slidingWindow ?? 0,
+      typeof queryOffset === 'number' ? queryOffset : 0,
+      typeof queryOffset === 'number' ? 1 : 0,
+      ...placeOf(query),
+      ...placeOf(key),
+      listLength,
+      listCount,
+      heads / listShare,
+      listShare,
+      columns,
+    ],
+    keyBound,
+    queryBound,
+    entries: tokens ? listCount : keyBound,
+    listShare: tokens ? listShare : 0,
+    columns,
+  };
+}
+
+/** Keys of a result: the rows of a head, in ragged storage the most that a head has. */
+export function columnsOf({ keys }: AttentionShape, options: WhereToLook): number {
+  return options.keyStarts ? (options.keyBound ?? keys) : keys;
+}
+
+/** What a second pass adds to the call: its own variant, tensors given beside q and k, and its launch. */
+export interface SecondPassLaunch {
+  readonly variant: Readonly<Record<string, string | number | boolean>>;
+  readonly given: readonly SideInput[];
+  readonly result: Tensor;
+  readonly parameters: readonly number[];
+  readonly workgroups: number;
+  readonly cost: KernelTiming;
+}
+
+export function launchSecondPass<V extends SecondPassVariant>(
+  pass: SecondPass,
+  kernel: KernelDefinition<V>,
+  { variant, given, result, parameters: own, workgroups, cost }: SecondPassLaunch,
+): void {
+  const { gpu } = pass;
+  // Queries, keys and the result take three bindings.
+  const side = bindSideInputs(gpu, [...pass.sides, ...given], gpu.capabilities.maxStorageBuffers - 3);
+  gpu.launch(kernel, { ...pass.variant, ...variant, inputs: side.inputs, packed: side.packed } as unknown as V, {
+    bindings: [...pass.bindings, ...side.bindings, result],
+    parameters: [...pass.parameters, ...own, ...side.parameters],
+    workgroups,
+    cost,
+  });
+}
+
+/** Workgroups that splitting aims at: enough for a GPU, a few for the cores of a software adapter. */
+export function wantedWorkgroups(pass: SecondPass): number {
+  return pass.gpu.capabilities.software ? 12 : 256;
+}
+
+/** Where a query's row starts, as WGSL. */
+export function queryAt(head: string, query: string): string {
+  return `params.query_start + batch * params.query_batch + (${head}) * params.query_head + (${query}) * params.query_row`;
+}
+
+/** Index of a row among all, as WGSL. */
+export function rowAt(head: string, query: string): string {
+  return `(batch * params.heads + ${head}) * params.queries + ${query}`;
+}
+
+/** Column of a result that entry `entry` of a list stands for; none where it lies past the list or the valid keys. */
+export function listedColumn(variant: SecondPassVariant): string {
+  const row = sideLoad(variant, 'list', 'list_base + entry');
+  return `select(0xffffffffu, ${row}, entry < end && ${row} < key_length)`;
+}
+
+/** The log-sum-exps [B, H, N] as a side input. */
+export function logSumExps(tensor: Tensor): SideInput {
+  return { name: 'log_sum_exps', type: 'f32', tensor };
+}
+
+export function logSumExpAt(variant: SecondPassVariant, row: string): string {
+  return sideLoad(variant, 'log_sum_exps', row, 'f32');
+}
+
+/**
+ * Declares `score_<i>`: raw dot products of each query with each key (i counts through queries, then keys). The arguments
+ * are the rows' starts, as WGSL. Every quad is loaded once.
+ */
+export function dotProducts(
+  variant: SecondPassVariant,
+  capabilities: Capabilities,
+  queries: readonly string[],
+  keys: readonly string[],
+): string {
+  const access = {
+    query: inputAccess('query', variant.queryDtype, variant.queryVector, capabilities),
+    key: inputAccess('keys', variant.keyDtype, variant.keyVector, capabilities),
+  };
+  const quad = (name: 'query' | 'key', at: string, index: number) =>
+    `let ${name}_quad_${index} = ${quadOfRow(access[name], variant.raggedHeadSize, `${at} + 4u * quad`, 'quad')};`;
+  const pairs = queries.flatMap((_, query) => keys.map((_, key) => [query, key] as const));
+  return `
+      ${pairs.map((_, pair) => `var score_${pair} = 0.0;`).join(' ')}
+      for (var quad = 0u; quad < params.quads; quad++) {
+        ${queries.map((at, index) => quad('query', at, index)).join('\n        ')}
+        ${keys.map((at, index) => quad('key', at, index)).join('\n        ')}
+        ${pairs.map(([query, key], pair) => `score_${pair} += dot(query_quad_${query}, key_quad_${key});`).join('\n        ')}
+      }`;
+}
+
+/** What turns a raw dot product into a score, as in the tile loop. */
+export function scaledScore(raw: string): string {
+  return `${raw} * params.scale`;
+}
+
+/**
+ * A probability from a raw dot product: exp(score - log-sum-exp) where the pair is seen, else 0. Rows that saw no key hold
+ * a sentinel as log-sum-exp; no weight may come of it.
+ */
+export function probability(raw: string, logSumExp: string, seen: string): string {
+  return `exp(select(${LOWEST}, ${scaledScore(raw)} - ${logSumExp}, (${seen}) && ${logSumExp} > 0.5 * ${LOWEST}))`;
+}
