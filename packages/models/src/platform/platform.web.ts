@@ -1,8 +1,9 @@
+import { cacheSource } from '../resolve/web/cache-source.ts';
 import { hubSource } from '../resolve/web/hub-source.ts';
 import type { Platform } from './platform.ts';
 
-/** Browsers: the hub, read by ranges. */
+/** Browsers: the hub, and the browser's Cache API. */
 export const platform: Platform = {
-  sources: { hub: hubSource },
+  sources: { cache: cacheSource, hub: hubSource },
   environment: () => undefined,
 };

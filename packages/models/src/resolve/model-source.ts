@@ -7,6 +7,8 @@ export interface SourceRequest {
   /** Name of a hub repository, `owner/name`; undefined where the name cannot be one. */
   readonly repository: string | undefined;
   readonly options: ResolveOptions;
+  /** Branch, tag or commit. */
+  readonly revision: string;
   /** Base address of the hub. */
   readonly hubUrl: string;
   /** Milliseconds after which a silent hub is given up. */

@@ -1,5 +1,6 @@
 import { SaccadeError } from '@saccade/core';
 import type { ByteSource } from '../weights/types.ts';
+import type { HubError } from './hub/hub-error.ts';
 
 /** The places a model is looked for, in this order. */
 export type ModelSourceName = 'local' | 'cache' | 'hub' | 'pip';
@@ -33,12 +34,25 @@ export interface ResolveOptions {
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** One line for people about each place that is tried and which one is taken. */
   readonly onMessage?: ((message: string) => void) | undefined;
-  /** Where downloads are kept; default `$XDG_CACHE_HOME/saccade/models` or `~/.cache/saccade/models`. */
+  /** Where models of Python packages are kept; default `$XDG_CACHE_HOME/saccade/models` or `~/.cache/saccade/models`. */
   readonly cacheFolder?: string | undefined;
+  /**
+   * Where downloads of the hub are kept, in the layout of Hugging Face's Python library; default `$HF_HUB_CACHE`, `$HF_HOME/hub` or
+   * `~/.cache/huggingface/hub`.
+   */
+  readonly hubCacheFolder?: string | undefined;
   /** The places to look in; default all, in the order of {@link ModelSourceName}. */
   readonly sources?: readonly ModelSourceName[] | undefined;
   /** Base address of the hub; default `$HF_ENDPOINT` or the public hub. */
   readonly hubUrl?: string | undefined;
+  /** Branch, tag or commit of the hub's repository; default `main`. */
+  readonly revision?: string | undefined;
+  /** The weight file of a hub repository that holds several, such as a GGUF file; default `model.safetensors` or its shards. */
+  readonly weights?: string | undefined;
+  /** Access token of the hub; default `$HF_TOKEN`, or what `hf auth login` has stored. An empty text sends none. */
+  readonly token?: string | undefined;
+  /** Whether the hub is not to be asked; default `$HF_HUB_OFFLINE`. */
+  readonly offline?: boolean | undefined;
   /** Milliseconds after which a silent hub is given up; default 5000. */
   readonly hubTimeout?: number | undefined;
 }
@@ -47,6 +61,8 @@ export interface ResolveOptions {
 export interface ModelSourceFailure {
   readonly source: ModelSourceName;
   readonly reason: string;
+  /** The error behind it, where there was one: for the hub a {@link HubError}. */
+  readonly error?: Error | undefined;
 }
 
 /** No place had the model; the message tells what happened at each. */

@@ -1,12 +1,11 @@
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { openWeights } from '../../weights/open-weights.ts';
-import { readModelConfig } from '../../weights/read-model-config.ts';
 import type { ModelFiles, ModelSourceName, ResolveOptions } from '../types.ts';
 import { folderFiles } from './folder-files.ts';
+import { assertUsable } from './usable.ts';
 
-/** Folder of all cached models. */
+/** Folder of the models that Python packages hold; what comes from the hub is in Hugging Face's cache. */
 export function modelsFolder({ cacheFolder }: ResolveOptions): string {
   if (cacheFolder !== undefined) return resolve(cacheFolder);
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'saccade', 'models');
@@ -43,14 +42,4 @@ export async function installInCache(
     await rm(temporary, { recursive: true, force: true });
   }
   return folderFiles(request.name, source, folder);
-}
-
-/** Opens what was fetched as the loader will. */
-async function assertUsable(files: ModelFiles): Promise<void> {
-  const weights = await openWeights(files);
-  try {
-    await readModelConfig(weights, files);
-  } finally {
-    await weights.close();
-  }
 }

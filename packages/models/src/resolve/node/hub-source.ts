@@ -1,57 +1,52 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openHubFiles } from '../hub-files.ts';
-import { type ModelSource, requireRepository, SourceMiss } from '../model-source.ts';
-import { installInCache } from './cache-folder.ts';
+import { readFile, stat } from 'node:fs/promises';
+import { HubError } from '../hub/hub-error.ts';
+import { HubRepository } from '../hub/hub-repository.ts';
+import { takeModelFiles } from '../hub/model-files.ts';
+import { type ModelSource, requireRepository } from '../model-source.ts';
+import { downloadBlob } from './download-blob.ts';
+import { folderFiles } from './folder-files.ts';
+import { HubCacheEntry } from './hub-cache.ts';
+import { hubCacheFolder, hubIsOffline, hubToken } from './hub-environment.ts';
+import { assertUsable } from './usable.ts';
 
 /** How much longer than for an answer one waits while an answer is under way. */
 const bodyPatience = 6;
 
-/** Downloads a model from the Hugging Face hub into the cache. */
+/** Downloads a model from the Hugging Face hub into its cache, or what the cache lacks of it. */
 export const hubSource: ModelSource = async (request) => {
-  const repository = requireRepository(request);
-  const blobs = await openHubFiles(request);
-  const { onProgress } = request.options;
-  return installInCache({ ...request, repository }, 'hub', async (folder) => {
-    for (const [file, blob] of blobs) {
+  const name = requireRepository(request);
+  const { options, hubUrl, hubTimeout, revision } = request;
+  const { signal, onProgress, weights } = options;
+  if (hubIsOffline(options)) {
+    throw new HubError(
+      'offline',
+      'the network is not used (HF_HUB_OFFLINE or the option offline); download the model once without it',
+    );
+  }
+  const token = await hubToken(options);
+  const repository = await HubRepository.find({
+    repository: name,
+    revision,
+    hubUrl,
+    token,
+    timeout: hubTimeout,
+    signal,
+  });
+  const cache = new HubCacheEntry(hubCacheFolder(options), name);
+  await takeModelFiles(repository, weights, async (file) => {
+    const path = cache.blob(file.etag);
+    if (!(await stat(path).catch(() => undefined))) {
       const onBytes = (loadedBytes: number) =>
-        onProgress?.({ source: 'hub', file, loadedBytes, totalBytes: blob.size });
-      await save(blob, join(folder, file), bodyPatience * request.hubTimeout, onBytes).catch((cause: unknown) => {
-        throw cause instanceof SourceMiss ? cause : new Error(`the download of ${file} broke off`, { cause });
-      });
+        onProgress?.({ source: 'hub', file: file.path, loadedBytes, totalBytes: file.size });
+      await downloadBlob({ repository, file, path, silence: bodyPatience * hubTimeout, signal, onBytes });
     }
+    await cache.addToSnapshot(repository.commit, file.path, file.etag);
+    return { text: () => readFile(path, 'utf8') };
   });
+  const folder = await folderFiles(request.name, 'hub', cache.snapshot(repository.commit));
+  const files = weights === undefined ? folder : { ...folder, weights };
+  await assertUsable(files);
+  // Only now, so that the revision never stands for half a model.
+  await cache.setRevision(revision, repository.commit);
+  return files;
 };
-
-/** Writes a Blob to a file as it arrives. @throws SourceMiss where it stops or ends early */
-async function save(blob: Blob, path: string, timeout: number, onBytes: (count: number) => unknown): Promise<void> {
-  const file = await open(path, 'wx');
-  const reader = blob.stream().getReader();
-  try {
-    let count = 0;
-    for (;;) {
-      const { done, value } = await within(timeout, reader.read());
-      if (done) break;
-      await file.writeFile(value);
-      count += value.byteLength;
-      onBytes(count);
-    }
-    if (count !== blob.size) throw new SourceMiss(`the download ended after ${count} of ${blob.size} bytes`);
-  } finally {
-    await reader.cancel().catch(() => undefined);
-    await file.close();
-  }
-}
-
-/** A promise's result, or an error when it takes longer than `timeout` milliseconds. */
-async function within<T>(timeout: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new SourceMiss(`the download stopped for ${timeout / 1000} s`)), timeout);
-  });
-  try {
-    return await Promise.race([promise, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
