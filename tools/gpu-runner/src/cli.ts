@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { adapterLabel } from './adapter.ts';
 import type { AdapterChoice } from './choose-adapter.ts';
 import { installSystemDriver } from './drivers/system.ts';
-import { AdapterUnavailableError, DriverSetupError } from './errors.ts';
+import { GpuRunnerError } from './errors.ts';
 import { currentAdapter, ensureAdapter, gpuFingerprint } from './gpu-environment.ts';
 import { runScriptWithGpu } from './run-with-gpu.ts';
 
@@ -74,7 +74,7 @@ function infoText(choice: AdapterChoice): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!AdapterUnavailableError.isInstance(error) && !(error instanceof DriverSetupError)) throw error;
+  if (!GpuRunnerError.isInstance(error)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 }

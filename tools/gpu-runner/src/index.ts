@@ -2,7 +2,7 @@ export { type AdapterKind, type AdapterReport, adapterLabel } from './adapter.ts
 export { cacheFolder } from './cache-folder.ts';
 export type { GpuVariables } from './candidates.ts';
 export type { AdapterChoice, PassedOver } from './choose-adapter.ts';
-export { AdapterUnavailableError, DriverSetupError } from './errors.ts';
+export { AdapterUnavailableError, DriverSetupError, GpuRunnerError } from './errors.ts';
 export {
   currentAdapter,
   type EnsureOptions,

@@ -570,7 +570,10 @@ export class Gpu {
   #fail(error: GPUError): void {
     const outOfMemory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
     this.#failure ??= outOfMemory
-      ? new OutOfMemoryError(`The device is out of memory: ${error.message}`, { cause: error })
+      ? new OutOfMemoryError(
+          `The device is out of memory: ${error.message} Dispose what is no longer needed, or use a shorter context or smaller weights.`,
+          { cause: error },
+        )
       : new GpuValidationError(error.message, { cause: error });
   }
 

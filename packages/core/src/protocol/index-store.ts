@@ -4,8 +4,13 @@ import { SaccadeError } from '../errors.ts';
 import { tensorsIn } from '../tensor/scope.ts';
 import type { LayerKind } from './model-handle.ts';
 
-/** No list was stored that the layer may use: it runs before the layer that selects, or is not a global layer. */
+/**
+ * No list was stored that the layer may use: it runs before the layer that selects, or is not a global layer. Store one with
+ * `indices.set` in an earlier global layer.
+ */
 export class NoSelectionError extends SaccadeError {
+  static override readonly typeName: string = 'NoSelectionError';
+
   constructor(layer: number, from?: number) {
     const source = from === undefined ? 'no earlier layer that hands lists on to it' : `layer ${from}`;
     const which = from === undefined ? `${source} stored one` : `${source} stored none`;

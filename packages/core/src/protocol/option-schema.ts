@@ -101,8 +101,9 @@ export type GivenOptions<S extends OptionSchema> = { readonly [K in RequiredKeys
   readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: ValueOf<S[K]> | undefined;
 };
 
-/** An option is unknown, missing, of the wrong kind or out of its range. */
+/** An option is unknown, missing, of the wrong kind or out of its range: give what the message allows. */
 export class OptionError extends SaccadeError {
+  static override readonly typeName: string = 'OptionError';
   /** Name of the option. */
   readonly option: string;
   /** What was given; `undefined` where a required option is missing. */

@@ -65,8 +65,9 @@ export interface ModelSourceFailure {
   readonly error?: Error | undefined;
 }
 
-/** No place had the model; the message tells what happened at each. */
+/** No place had the model: the message tells what happened at each, and what each would need. */
 export class ModelNotFoundError extends SaccadeError {
+  static override readonly typeName: string = 'ModelNotFoundError';
   readonly failures: readonly ModelSourceFailure[];
 
   constructor(name: string, failures: readonly ModelSourceFailure[]) {

@@ -27,9 +27,11 @@ export interface TokenStream {
 
 /**
  * A tokenizer cannot be made or used: `missing` (no tokenizer file or metadata), `invalid` (it contradicts itself),
- * `unsupported` (a kind that is not implemented) or `no-chat-template`.
+ * `unsupported` (a kind that is not implemented) or `no-chat-template` (pass text or token ids instead of messages).
  */
 export class TokenizerError extends SaccadeError {
+  static override readonly typeName: string = 'TokenizerError';
+
   constructor(
     code: 'missing' | 'invalid' | 'unsupported' | 'no-chat-template',
     message: string,

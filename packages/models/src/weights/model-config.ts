@@ -114,9 +114,11 @@ export const commonConfig = {
 
 /**
  * A model's configuration cannot be used: `missing` (a file or value is not there), `invalid` (a value is of the wrong
- * kind or contradicts another) or `unsupported` (it asks for something that is not implemented).
+ * kind or contradicts another) or `unsupported` (it asks for something that is not implemented). The message names the file and the value.
  */
 export class ModelConfigError extends SaccadeError {
+  static override readonly typeName: string = 'ModelConfigError';
+
   constructor(code: 'missing' | 'invalid' | 'unsupported', message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

@@ -24,8 +24,13 @@ export type WeightFileErrorCode =
   | 'out-of-range'
   | 'closed';
 
-/** A weight file cannot be used; `code` is a {@link WeightFileErrorCode}. */
+/**
+ * A weight file cannot be used; `code` is a {@link WeightFileErrorCode}, and the message names file and tensor. Get a damaged file
+ * anew; for a type or kind that is not supported choose another file of the model.
+ */
 export class WeightFileError extends SaccadeError {
+  static override readonly typeName: string = 'WeightFileError';
+
   constructor(code: WeightFileErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.ts';
+import { DriverSetupError } from '../errors.ts';
 
 /** A software Vulkan driver in the cache folder, with the loader and the libraries that the machine lacks. */
 export interface UnpackedDriver {
@@ -90,6 +91,6 @@ export async function installUnpackedDriver(
     rmSync(work, { recursive: true, force: true });
   }
   const driver = findUnpackedDriver(kind);
-  if (!driver) throw new Error(`the ${kind} driver vanished from ${parent} (${readdirSync(parent).join(', ')})`);
+  if (!driver) throw new DriverSetupError(`the ${kind} driver vanished from ${parent} (${readdirSync(parent).join(', ')})`);
   return driver;
 }
