@@ -91,6 +91,7 @@ export async function installUnpackedDriver(
     rmSync(work, { recursive: true, force: true });
   }
   const driver = findUnpackedDriver(kind);
-  if (!driver) throw new DriverSetupError(`the ${kind} driver vanished from ${parent} (${readdirSync(parent).join(', ')})`);
+  if (!driver)
+    throw new DriverSetupError(`the ${kind} driver vanished from ${parent} (${readdirSync(parent).join(', ')})`);
   return driver;
 }
