@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { seededRandom } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import { ggufTokenizer } from '../src/tokenizer/gguf-tokenizer.ts';
+import { ggufTokenizer } from '../src/tokenizer/gguf/gguf-tokenizer.ts';
 import { HuggingFaceTokenizer } from '../src/tokenizer/huggingface-tokenizer.ts';
 import { loadTokenizer } from '../src/tokenizer/load-tokenizer.ts';
 import { type Tokenizer, TokenizerError } from '../src/tokenizer/types.ts';
 import { openWeights } from '../src/weights/open-weights.ts';
 import { readModelConfig } from '../src/weights/read-model-config.ts';
-import type { MetadataValue, WeightFile } from '../src/weights/types.ts';
+import type { MetadataValue } from '../src/weights/types.ts';
 import { goldenModel, goldenPath } from './golden-folder.ts';
+import { metadataFile } from './metadata-file.ts';
 import { realModel } from './real-model.ts';
 
 interface GoldenIds {
@@ -144,21 +145,8 @@ describe('a GGUF file whose tokenizer cannot be used', () => {
     token_type: [1, 1, 1],
     merges: ['a b'],
   };
-  const fileWith = (values: Readonly<Record<string, MetadataValue | undefined>>): WeightFile => ({
-    format: 'gguf',
-    metadata: new Map(
-      Object.entries({ ...sound, ...values }).flatMap(([name, value]) =>
-        value === undefined ? [] : [[`tokenizer.ggml.${name}`, value] as const],
-      ),
-    ),
-    tensorNames: () => [],
-    has: () => false,
-    info: () => {
-      throw new Error('a tokenizer reads no tensors');
-    },
-    read: () => Promise.reject(new Error('a tokenizer reads no tensors')),
-    close: () => Promise.resolve(),
-  });
+  const fileWith = (values: Readonly<Record<string, MetadataValue | undefined>>) =>
+    metadataFile({ ...sound, ...values });
 
   it('is accepted where it is sound', () => {
     expect(ggufTokenizer(fileWith({}), []).encode('abb')).toEqual([2, 1]);
@@ -166,12 +154,17 @@ describe('a GGUF file whose tokenizer cannot be used', () => {
 
   it.each([
     ['missing', 'no tokenizer', { model: undefined }],
-    ['unsupported', '"llama"', { model: 'llama' }],
-    ['unsupported', 'supported: smollm', { pre: 'nothing-known' }],
+    ['unsupported', '"rwkv"; supported: gpt2, llama, bert.', { model: 'rwkv' }],
+    ['unsupported', '"nothing-known"; supported: gpt-2, ', { pre: 'nothing-known' }],
+    ['unsupported', 'not named; supported: gpt-2, ', { pre: undefined }],
     ['missing', 'no tokens', { tokens: undefined }],
     ['invalid', 'tokens are not all texts', { tokens: ['a', 1, 'ab'] }],
-    ['invalid', 'not as many token types', { token_type: [1] }],
+    ['invalid', '3 tokens, but 1 values of token_type', { token_type: [1] }],
+    ['invalid', 'token_type are not all numbers', { token_type: [1, 'a', 1] }],
     ['invalid', 'a merge is two tokens', { merges: ['a b c'] }],
+    ['missing', 'no scores', { model: 'llama' }],
+    ['invalid', '3 tokens, but 2 values of scores', { model: 'llama', scores: [0, 0] }],
+    ['missing', 'no unknown token', { model: 'bert' }],
   ])('is refused as %s: %s', (code, message, values) => {
     expect(() => ggufTokenizer(fileWith(values), [])).toThrow(
       expect.objectContaining({ name: 'TokenizerError', code, message: expect.stringContaining(message) }),

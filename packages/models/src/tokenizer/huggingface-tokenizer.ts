@@ -1,7 +1,7 @@
-import { Tokenizer as Backend } from '@huggingface/tokenizers';
+import type { Tokenizer as Backend } from '@huggingface/tokenizers';
 import type { ChatMessage } from '@saccade/core';
+import { makeBackend } from './backend/make-backend.ts';
 import { ChatTemplate } from './chat-template.ts';
-import { withUnicodeSplits } from './pre-tokenizers.ts';
 import { tokenStream } from './token-stream.ts';
 import { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './types.ts';
 
@@ -73,18 +73,5 @@ export class HuggingFaceTokenizer implements Tokenizer {
       throw new TokenizerError('no-chat-template', 'This model has no chat template; give the prompt as one text.');
     }
     return this.#template.render(messages, addGenerationPrompt);
-  }
-}
-
-function makeBackend(json: unknown): Backend {
-  if (typeof json !== 'object' || json === null || !('model' in json)) {
-    throw new TokenizerError('invalid', 'tokenizer.json is not an object with a model.');
-  }
-  const preTokenizer = 'pre_tokenizer' in json ? withUnicodeSplits(json.pre_tokenizer) : null;
-  try {
-    return new Backend({ ...json, pre_tokenizer: preTokenizer }, {});
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TokenizerError('unsupported', `No tokenizer can be made of tokenizer.json: ${reason}`, { cause });
   }
 }

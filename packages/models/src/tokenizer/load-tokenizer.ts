@@ -2,7 +2,7 @@ import type { ModelFiles } from '../resolve/types.ts';
 import { readJson, readOptionalJson } from '../weights/json-file.ts';
 import type { TransformerConfig } from '../weights/model-config.ts';
 import type { WeightFile } from '../weights/types.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizer } from './gguf/gguf-tokenizer.ts';
 import { HuggingFaceTokenizer } from './huggingface-tokenizer.ts';
 import { type SpecialTokens, type Tokenizer, TokenizerError } from './types.ts';
 

@@ -25,7 +25,9 @@ export function tokenStream(decode: (ids: readonly number[]) => string): TokenSt
       const text = decode([...settled, ...pending]);
       if (text.endsWith(replacement)) return advance(text.slice(0, -1));
       const gained = advance(text);
-      // Ids without text, such as special ones that are skipped, give no context to the next.
+      // Ids without text, such as special ones that are skipped, give no context to the next; but at the beginning they may
+      // be a space that the decoder takes away.
+      if (gained === '' && settled.length === 0) return '';
       if (gained !== '') settled = pending;
       pending = [];
       emitted = decode(settled).length;

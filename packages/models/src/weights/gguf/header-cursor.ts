@@ -13,7 +13,8 @@ const windowBytes = 1 << 18;
  */
 export class HeaderCursor {
   readonly #source: ByteSource;
-  readonly #text = new TextDecoder();
+  // Tokens may begin with U+FEFF, which is text here.
+  readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #window = new DataView(new ArrayBuffer(0));
   #windowStart = 0;
   #at = 0;
