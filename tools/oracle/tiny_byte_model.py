@@ -74,3 +74,10 @@ def windows(text: torch.Tensor, length: int) -> torch.Tensor:
 
 def perplexity(model: LlamaForCausalLM, rows: torch.Tensor) -> float:
     return math.exp(mean_loss(model, rows))
+
+
+@torch.no_grad()
+def golden_logits(model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
+    """`input_ids` i32 [N] and `logits` f32 [N, 256] of the beginning of a held-out passage."""
+    ids = held_out_passages()[1, :24]
+    return {"input_ids": ids.to(torch.int32), "logits": model(ids[None]).logits[0]}

@@ -1,13 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { seededRandom } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
+import type { ModelFiles } from '../src/resolve/types.ts';
 import { makeBackend } from '../src/tokenizer/backend/make-backend.ts';
 import { ggufTokenizer } from '../src/tokenizer/gguf/gguf-tokenizer.ts';
 import { HuggingFaceTokenizer } from '../src/tokenizer/huggingface-tokenizer.ts';
 import type { Tokenizer } from '../src/tokenizer/types.ts';
+import { openWeights } from '../src/weights/open-weights.ts';
 import type { MetadataValue } from '../src/weights/types.ts';
 import { goldenPath } from './golden-folder.ts';
 import { metadataFile } from './metadata-file.ts';
+import { realModel } from './real-model.ts';
 
 interface Golden {
   readonly tokenizer: unknown;
@@ -98,4 +101,20 @@ describe.each(kinds)('%s', (name) => {
       expect(streamed(tokenizer, ids).join(''), ids.join()).toBe(text);
     }
   });
+});
+
+// Large: not fetched for a test.
+const gemma = await realModel('google/gemma-3-270m', { sources: ['cache'] });
+
+it.skipIf(!gemma)("the tokenizer of Gemma 3 in its GGUF file has Hugging Face's ids on 208 texts", async () => {
+  const weights = await openWeights(gemma as ModelFiles);
+  const tokenizer = ggufTokenizer(weights, []);
+  await weights.close();
+  const golden = read<Pick<Golden, 'ids' | 'decoded'>>('gemma-3');
+  for (const [index, text] of texts.entries()) {
+    const ids = golden.ids[index] as number[];
+    expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
+    expect(streamed(tokenizer, ids).join(''), JSON.stringify(text)).toBe(golden.decoded[index] ?? text);
+  }
+  expect(tokenizer.specialTokens).toEqual({ bos: 2, eos: 1, pad: 0, unk: 3 });
 });

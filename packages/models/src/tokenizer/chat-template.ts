@@ -22,6 +22,9 @@ export class ChatTemplate {
         ...this.#variables,
         messages: messages.map((message) => ({ ...message })),
         add_generation_prompt: addGenerationPrompt,
+        // Templates ask whether these are none, which what is not defined is not.
+        tools: null,
+        documents: null,
       });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
