@@ -1,4 +1,5 @@
 import { ModelConfigError } from './model-config.ts';
+import { quote } from './quote.ts';
 
 /** Typed access to values that a file gives, with errors that name file and value. */
 export class ConfigValues {
@@ -94,14 +95,11 @@ export class ConfigValues {
   }
 
   invalid(name: string, given: unknown, allowed: string): ModelConfigError {
-    return new ModelConfigError('invalid', `${this.#where}: ${name} is ${JSON.stringify(given)}; allowed: ${allowed}.`);
+    return new ModelConfigError('invalid', `${this.#where}: ${name} is ${quote(given)}; allowed: ${allowed}.`);
   }
 
   unsupported(name: string, given: unknown, allowed: string): ModelConfigError {
-    return new ModelConfigError(
-      'unsupported',
-      `${this.#where}: ${name} is ${JSON.stringify(given)}; supported: ${allowed}.`,
-    );
+    return new ModelConfigError('unsupported', `${this.#where}: ${name} is ${quote(given)}; supported: ${allowed}.`);
   }
 
   #missing(name: string): ModelConfigError {

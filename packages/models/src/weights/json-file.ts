@@ -1,6 +1,9 @@
 import type { ModelFiles } from '../resolve/types.ts';
 import { WeightFileError } from './weight-file-error.ts';
 
+/** The largest files are tokenizers of some 40 MB. */
+const maximumBytes = 2 ** 28;
+
 /**
  * Reads a JSON file of a model.
  * @throws WeightFileError `not-found`, or `corrupt` where it is not JSON
@@ -8,6 +11,12 @@ import { WeightFileError } from './weight-file-error.ts';
 export async function readJson(files: ModelFiles, name: string): Promise<unknown> {
   const source = await files.open(name);
   try {
+    if (source.size > maximumBytes) {
+      throw new WeightFileError(
+        'corrupt',
+        `${files.location}: ${name} has ${source.size} bytes, more than any such file.`,
+      );
+    }
     return JSON.parse(new TextDecoder().decode(await source.read(0, source.size)));
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;

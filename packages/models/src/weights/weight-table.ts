@@ -1,4 +1,5 @@
 import { ArgumentError, blockSizes } from '@saccade/core';
+import { quote } from './quote.ts';
 import type { ByteSource, MetadataValue, RowRange, WeightDtype, WeightFile, WeightInfo } from './types.ts';
 import { WeightFileError } from './weight-file-error.ts';
 
@@ -48,7 +49,7 @@ export function weightTable(
   let closed = false;
   const find = (name: string): WeightEntry => {
     const entry = entries.get(name);
-    if (!entry) throw new WeightFileError('not-found', `${files} has no tensor ${JSON.stringify(name)}.`);
+    if (!entry) throw new WeightFileError('not-found', `${files} has no tensor ${quote(name)}.`);
     if ('info' in entry) return entry;
     throw new WeightFileError('unsupported-type', unsupportedType(files, entry));
   };
@@ -87,5 +88,5 @@ export function byteRange({ name, shape, dtype, byteLength }: WeightInfo, rows: 
 
 /** Message about a tensor type that is not supported. */
 export function unsupportedType(file: string, { storedName, dtype }: UnsupportedEntry): string {
-  return `${file}: the tensor ${JSON.stringify(storedName)} has the type ${dtype}; supported are ${Object.keys(weightUnits).join(', ')}.`;
+  return `${file}: the tensor ${quote(storedName)} has the type ${dtype}; supported are ${Object.keys(weightUnits).join(', ')}.`;
 }

@@ -1,3 +1,4 @@
+import { quote } from '../quote.ts';
 import type { ByteSource, MetadataValue, WeightDtype, WeightFile } from '../types.ts';
 import { WeightFileError } from '../weight-file-error.ts';
 import { unsupportedType, type WeightEntry, weightBytes, weightTable } from '../weight-table.ts';
@@ -48,6 +49,9 @@ const otherTypes = new Map<number, string>([
   [39, 'MXFP4'],
 ]);
 
+/** More tensors or metadata values than any model has: each takes more memory than its bytes in the file. */
+const maximumEntries = 2 ** 20;
+
 /** A tensor as the header announces it; the offset counts from the beginning of the data. */
 interface Announced {
   readonly storedName: string;
@@ -70,7 +74,7 @@ export async function openGguf(source: ByteSource): Promise<WeightFile> {
 
   const alignment = metadata.get('general.alignment') ?? 32;
   if (typeof alignment !== 'number' || alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
-    throw corrupt(source, `its alignment is ${alignment}, not a power of two`);
+    throw corrupt(source, `its alignment is ${quote(alignment)}, not a power of two`);
   }
   const dataStart = Math.ceil(cursor.position / alignment) * alignment;
   const architecture = String(metadata.get('general.architecture'));
@@ -96,6 +100,9 @@ async function readPreamble(
   await cursor.require(16);
   const tensorCount = cursor.count('tensors');
   const valueCount = cursor.count('metadata values');
+  if (tensorCount > maximumEntries || valueCount > maximumEntries) {
+    throw corrupt(source, `it announces ${tensorCount} tensors and ${valueCount} metadata values`);
+  }
   // A tensor takes at least its name's length, dimensions, type and offset; a value its key's length, type and a byte.
   if (tensorCount > cursor.remaining / 24 || valueCount > cursor.remaining / 13) {
     throw new WeightFileError(
@@ -114,7 +121,7 @@ async function readMetadata(
   const metadata = new Map<string, MetadataValue>();
   for (let index = 0; index < count; index++) {
     const key = await readString(cursor);
-    if (metadata.has(key)) throw corrupt(source, `its metadata has ${JSON.stringify(key)} twice`);
+    if (metadata.has(key)) throw corrupt(source, `its metadata has ${quote(key)} twice`);
     await cursor.require(4);
     metadata.set(key, await readValue(cursor, cursor.u32()));
   }
@@ -128,7 +135,7 @@ async function readTensors(cursor: HeaderCursor, source: ByteSource, count: numb
     await cursor.require(4);
     const dimensions = cursor.u32();
     if (dimensions < 1 || dimensions > 4)
-      throw corrupt(source, `the tensor ${JSON.stringify(storedName)} has ${dimensions} dimensions`);
+      throw corrupt(source, `the tensor ${quote(storedName)} has ${dimensions} dimensions`);
     await cursor.require(8 * dimensions + 12);
     const shape: number[] = [];
     // GGUF lists the innermost dimension first.
@@ -155,7 +162,7 @@ function placeTensors(
   const entries = new Map<string, WeightEntry>();
   let end = dataStart;
   for (const { storedName, shape, dtype, offset } of [...announced].sort((a, b) => a.offset - b.offset)) {
-    const quoted = JSON.stringify(storedName);
+    const quoted = quote(storedName);
     const name = canonicalName(architecture, storedName);
     const byteLength = weightBytes(dtype, shape);
     if (!byteLength) throw corrupt(source, `the tensor ${quoted} cannot have the shape [${shape}] as ${dtype}`);

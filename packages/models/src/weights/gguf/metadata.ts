@@ -5,6 +5,9 @@ import type { HeaderCursor } from './header-cursor.ts';
 /** Deepest nesting of arrays; files in use nest none. */
 const maximumDepth = 4;
 
+/** Longer than any vocabulary: an element takes more memory than its bytes in the file. */
+const maximumElements = 2 ** 24;
+
 /** Values of fixed size by GGUF's type code: their bytes, and how they are read. */
 const scalars = new Map<number, { readonly bytes: number; readonly read: (cursor: HeaderCursor) => MetadataValue }>([
   [0, { bytes: 1, read: (cursor) => cursor.u8() }],
@@ -56,6 +59,9 @@ async function readArray(cursor: HeaderCursor, depth: number): Promise<MetadataV
       'truncated',
       `${cursor.file}: the metadata announces an array of ${count} elements, more than the file holds.`,
     );
+  }
+  if (count > maximumElements) {
+    throw new WeightFileError('corrupt', `${cursor.file}: the metadata announces an array of ${count} elements.`);
   }
   const values: MetadataValue[] = [];
   const scalar = scalars.get(type);

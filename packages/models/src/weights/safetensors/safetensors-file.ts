@@ -1,9 +1,13 @@
+import { quote } from '../quote.ts';
 import type { ByteSource, WeightDtype, WeightFile } from '../types.ts';
 import { WeightFileError } from '../weight-file-error.ts';
 import { type UnsupportedEntry, type WeightEntry, weightBytes, weightTable } from '../weight-table.ts';
 
 /** Longest header that the format allows. */
 const maximumHeaderBytes = 100_000_000;
+
+/** More than any network's tensors have. */
+const maximumDimensions = 8;
 
 const supportedTypes = new Map<string, WeightDtype>([
   ['F32', 'f32'],
@@ -67,7 +71,7 @@ function readMetadata(source: ByteSource, value: unknown = {}): Map<string, stri
   if (!isRecord(value)) throw corrupt(source, 'its __metadata__ is not an object');
   return new Map(
     Object.entries(value).map(([key, text]) => {
-      if (typeof text !== 'string') throw corrupt(source, `its __metadata__ has no text for ${JSON.stringify(key)}`);
+      if (typeof text !== 'string') throw corrupt(source, `its __metadata__ has no text for ${quote(key)}`);
       return [key, text];
     }),
   );
@@ -85,19 +89,18 @@ function placeTensors(
   for (const tensor of parsed) {
     const name = tensor.name;
     // The format allows neither holes nor overlaps, which also tells of a name that occurs twice.
-    if (tensor.begin !== end)
-      throw corrupt(source, `the tensor ${JSON.stringify(name)} does not begin where the last one ends`);
+    if (tensor.begin !== end) throw corrupt(source, `the tensor ${quote(name)} does not begin where the last one ends`);
     end = tensor.end;
     const byteLength = tensor.end - tensor.begin;
     const dtype = supportedTypes.get(tensor.dtype);
     if (!dtype) {
-      entries.set(name, { storedName: name, dtype: tensor.dtype });
+      entries.set(name, { storedName: name, dtype: tensor.dtype.slice(0, 40) });
       continue;
     }
     if (weightBytes(dtype, tensor.shape) !== byteLength) {
       throw corrupt(
         source,
-        `the tensor ${JSON.stringify(name)} has ${byteLength} bytes, which [${tensor.shape}] as ${dtype} has not`,
+        `the tensor ${quote(name)} has ${byteLength} bytes, which [${tensor.shape}] as ${dtype} has not`,
       );
     }
     const info = { name, storedName: name, shape: tensor.shape, dtype, byteLength };
@@ -125,12 +128,12 @@ interface ParsedTensor {
 function parseTensor(source: ByteSource, name: string, value: unknown): ParsedTensor {
   if (isRecord(value)) {
     const { dtype, shape, data_offsets: offsets } = value;
-    if (typeof dtype === 'string' && isCounts(shape) && isCounts(offsets)) {
+    if (typeof dtype === 'string' && isCounts(shape) && shape.length <= maximumDimensions && isCounts(offsets)) {
       const [begin = -1, end = -1, ...rest] = offsets;
       if (begin >= 0 && end >= begin && rest.length === 0) return { name, dtype, shape, begin, end };
     }
   }
-  throw corrupt(source, `the tensor ${JSON.stringify(name)} has no sound type, shape and offsets`);
+  throw corrupt(source, `the tensor ${quote(name)} has no sound type, shape and offsets`);
 }
 
 function isCounts(value: unknown): value is number[] {

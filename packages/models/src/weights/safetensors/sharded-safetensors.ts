@@ -1,3 +1,4 @@
+import { quote } from '../quote.ts';
 import type { ByteSource, WeightFile } from '../types.ts';
 import { WeightFileError } from '../weight-file-error.ts';
 import { type UnsupportedEntry, type WeightEntry, weightTable } from '../weight-table.ts';
@@ -30,7 +31,7 @@ export async function openShardedSafetensors(
       for (const [name, entry] of content.entries) if (shardOf.get(name) === shard) found.set(name, entry);
     }
     for (const [name, shard] of shardOf) {
-      if (!found.has(name)) throw corrupt(`the tensor ${JSON.stringify(name)} is not in ${shard}`);
+      if (!found.has(name)) throw corrupt(`the tensor ${quote(name)} is not in ${shard}`);
     }
     return weightTable('safetensors', metadata, found, sources);
   } catch (error) {
@@ -51,7 +52,7 @@ function readWeightMap(index: unknown): Map<string, string> {
     Object.entries(weightMap).map(([name, shard]: [string, unknown]) => {
       // A shard lies beside its index: no other folder can be reached.
       if (typeof shard !== 'string' || !/^[\w.-]+\.safetensors$/.test(shard)) {
-        throw corrupt(`it gives no file name for ${JSON.stringify(name)}`);
+        throw corrupt(`it gives no file name for ${quote(name)}`);
       }
       return [name, shard];
     }),
