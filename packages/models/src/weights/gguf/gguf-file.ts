@@ -100,15 +100,15 @@ async function readPreamble(
   await cursor.require(16);
   const tensorCount = cursor.count('tensors');
   const valueCount = cursor.count('metadata values');
-  if (tensorCount > maximumEntries || valueCount > maximumEntries) {
-    throw corrupt(source, `it announces ${tensorCount} tensors and ${valueCount} metadata values`);
-  }
   // A tensor takes at least its name's length, dimensions, type and offset; a value its key's length, type and a byte.
   if (tensorCount > cursor.remaining / 24 || valueCount > cursor.remaining / 13) {
     throw new WeightFileError(
       'truncated',
       `${source.name} announces ${tensorCount} tensors and ${valueCount} metadata values, more than its ${source.size} bytes hold.`,
     );
+  }
+  if (tensorCount > maximumEntries || valueCount > maximumEntries) {
+    throw corrupt(source, `it announces ${tensorCount} tensors and ${valueCount} metadata values`);
   }
   return { tensorCount, valueCount };
 }
