@@ -1,13 +1,15 @@
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { RowSource } from './ragged-layout.ts';
 import { allocateRows, copyRows, type RowShape, type Rows, rowShape } from './row-storage.ts';
 import type { SequencePass } from './sequence-pass.ts';
-import type { CacheView, LayerSequence, RowLayer } from './types.ts';
+import type { CacheView, LayerSequence, RowBounds, RowLayer } from './types.ts';
 import { writeRows } from './write-rows.ts';
 
 /** Keys and values of all tokens, [B, Hkv, capacity, D]: the row of a token is its position. */
 export class ContiguousLayer implements RowLayer {
   readonly kind = 'contiguous';
+  readonly window = undefined;
   readonly #gpu: Gpu;
   #rows: Rows;
 
@@ -35,19 +37,27 @@ export class ContiguousLayer implements RowLayer {
 
   get signature(): string {
     const { kvHeads, headSize, dtype } = this.shape;
-    return `contiguous ${kvHeads} ${headSize} ${dtype}`;
-  }
-
-  get capacity(): number {
-    return this.keys.shape[2] as number;
+    return `rows ${kvHeads} ${headSize} ${dtype}`;
   }
 
   get bytes(): number {
     return this.#rows.bytes;
   }
 
+  capacityOf(): number {
+    return this.shape.capacity;
+  }
+
+  bounds(_: number, length: number): RowBounds {
+    return { total: length * this.shape.kvHeads, longest: length, since: 0, appended: length };
+  }
+
+  source(lengths: readonly number[]): RowSource {
+    return { kind: 'contiguous', keys: this.keys, values: this.values, lengths };
+  }
+
   append(pass: SequencePass, k: Tensor, v: Tensor): CacheView {
-    this.#own(pass.starts);
+    this.own(pass.starts);
     writeRows(this.keys, this.values, k, v, pass);
     return this.view(pass);
   }
@@ -56,16 +66,18 @@ export class ContiguousLayer implements RowLayer {
     return {
       keys: this.keys,
       values: this.values,
-      options: { keyLength: pass.perSequence('ends', () => pass.ends), ...pass.queryLength },
+      options: { ...pass.keyLength('ends', pass.ends), ...pass.queryLength },
     };
   }
 
   overwrite(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void {
-    this.#own(lengths);
+    this.own(lengths);
     writeRows(this.keys, this.values, k, v, position);
   }
 
   refusesTruncation(): undefined {}
+
+  settle(): void {}
 
   truncate(): void {}
 
@@ -87,8 +99,8 @@ export class ContiguousLayer implements RowLayer {
   }
 
   /** Before a write: buffers that no fork shares. */
-  #own(lengths: readonly number[]): void {
-    if (this.#rows.shared) this.#move(this.capacity, lengths);
+  own(lengths: readonly number[]): void {
+    if (this.#rows.shared) this.#move(this.shape.capacity, lengths);
   }
 
   #move(capacity: number, lengths: readonly number[]): void {

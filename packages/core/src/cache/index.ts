@@ -1,14 +1,17 @@
 export { KvCache } from './kv-cache.ts';
+export type { RowChoice } from './ragged-layout.ts';
 export type { SequencePass } from './sequence-pass.ts';
 export type { StateLayer } from './state-layer.ts';
 export type {
   CacheDtype,
   CacheView,
   ContiguousSpec,
+  KeptRows,
   KvCacheOptions,
   LayerCache,
   LayerCacheKind,
   LayerCacheSpec,
+  PaddedRows,
   StateSpec,
   WindowSpec,
 } from './types.ts';

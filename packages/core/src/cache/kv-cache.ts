@@ -1,25 +1,17 @@
 import { checkInteger } from '../attention/check-inputs.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, CapacityError, DisposedError, RefusedError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { createLayer } from './create-layer.ts';
 import { DeviceNumbers } from './device-numbers.ts';
+import { LayerSlot, type SlotOwner } from './layer-slot.ts';
 import { SequencePass } from './sequence-pass.ts';
 import { StateLayer } from './state-layer.ts';
-import type {
-  CacheDtype,
-  CacheLayer,
-  CacheView,
-  KvCacheOptions,
-  LayerCache,
-  LayerCacheSpec,
-  RowLayer,
-} from './types.ts';
-import { checkRows } from './write-rows.ts';
+import type { CacheDtype, CacheLayer, KvCacheOptions, LayerCache, LayerCacheSpec } from './types.ts';
 
 const contiguous: LayerCacheSpec = { kind: 'contiguous' };
 
 interface Sizes {
+  readonly capacity: number;
   readonly batch: number;
   readonly kvHeads: number;
   readonly headSize: number;
@@ -41,12 +33,12 @@ export class KvCache {
   readonly dtype: CacheDtype;
   readonly layers: number;
   #lengths: readonly number[];
-  #layers: CacheLayer[];
+  #slots: LayerSlot[];
   #pass: SequencePass | undefined;
   /** Whether the pass was opened by `begin` rather than by its first append. */
   #begun = false;
+  #nominalCapacity: number;
   readonly #numbers: DeviceNumbers;
-  readonly #views: readonly LayerCache[];
   #disposed = false;
 
   /**
@@ -61,11 +53,11 @@ export class KvCache {
       checkInteger(`KvCache: ${name}`, value, 1, 2 ** 31);
     }
     if (dtype !== 'f32' && dtype !== 'f16') throw new ArgumentError('KvCache: dtype', dtype, 'f32, f16');
-    const sizes = { batch, kvHeads, headSize, dtype };
+    const sizes = { batch, kvHeads, headSize, dtype, capacity };
     const specs = typeof layers === 'number' ? Array.from({ length: layers }, () => contiguous) : layers;
     const made: CacheLayer[] = [];
     try {
-      for (const spec of specs) made.push(createLayer(gpu, spec, { ...sizes, capacity }));
+      for (const spec of specs) made.push(createLayer(gpu, spec, sizes));
     } catch (error) {
       for (const layer of made) layer.dispose();
       throw error;
@@ -87,10 +79,9 @@ export class KvCache {
       cache.#assertAlive();
       if (!first.#isLike(cache)) throw new ArgumentError('KvCache.join: caches', 'caches that differ', 'layers alike');
     }
-    const room = capacity ?? Math.max(...caches.map((cache) => cache.capacity));
     return KvCache.#copy(
       caches.flatMap((cache) => cache.#lengths.map((_, sequence) => ({ cache, sequence }))),
-      room,
+      capacity,
     );
   }
 
@@ -101,15 +92,34 @@ export class KvCache {
     this.kvHeads = sizes.kvHeads;
     this.headSize = sizes.headSize;
     this.dtype = sizes.dtype;
+    this.#nominalCapacity = sizes.capacity;
     this.#lengths = lengths;
-    this.#layers = layers;
     this.#numbers = new DeviceNumbers(gpu);
-    this.#views = layers.map((_, index) => this.#view(index));
+    const cache = this;
+    const owner: SlotOwner = {
+      gpu,
+      batch: sizes.batch,
+      get lengths() {
+        return cache.#lengths;
+      },
+      get pass() {
+        return cache.#pass;
+      },
+      get nominalCapacity() {
+        return cache.#nominalCapacity;
+      },
+      passOf: (tokens) => this.#passOf(tokens),
+      otherPass: (counts, name) => new SequencePass(this.#numbers, this.#lengths, counts, name),
+    };
+    this.#slots = layers.map((layer, index) => new LayerSlot(owner, index, layer));
   }
 
-  /** Tokens of a sequence that fit; infinite where all layers have a fixed size. */
+  /** Tokens of a sequence that fit (of the one with the least room); infinite where all layers have a fixed size. */
   get capacity(): number {
-    return Math.min(...this.#layers.map((layer) => layer.capacity));
+    const [sequence] = this.#lengths
+      .map((length, index) => ({ index, room: this.#capacityOf(index) - length }))
+      .sort((a, b) => a.room - b.room);
+    return this.#capacityOf(sequence?.index ?? 0);
   }
 
   /** Tokens that have been seen; of the longest sequence. */
@@ -124,22 +134,25 @@ export class KvCache {
 
   /** GPU bytes that it holds; what is shared with a fork counts for both. */
   get bytes(): number {
-    return this.#layers.reduce((sum, layer) => sum + layer.bytes, this.#numbers.bytes);
+    return this.#slots.reduce((sum, slot) => sum + slot.bytes, this.#numbers.bytes);
   }
 
   /** A layer with keys and values. @throws ArgumentError for a layer that keeps a state */
   layer(index: number): LayerCache {
-    this.#rowLayer(index);
-    return this.#views[index] as LayerCache;
+    const slot = this.#slot(index);
+    if (slot.kind === 'state') {
+      throw new ArgumentError('KvCache.layer: index', index, 'a layer with keys and values; this one keeps a state');
+    }
+    return slot;
   }
 
   /** A layer that keeps recurrent or convolution state. @throws ArgumentError for a layer with keys and values */
   state(index: number): StateLayer {
-    const layer = this.#layerAt(index);
-    if (!(layer instanceof StateLayer)) {
-      throw new ArgumentError('KvCache.state: index', index, `a layer that keeps a state; this one is ${layer.kind}`);
+    const { content } = this.#slot(index);
+    if (!(content instanceof StateLayer)) {
+      throw new ArgumentError('KvCache.state: index', index, `a layer that keeps a state; this one is ${content.kind}`);
     }
-    return layer;
+    return content;
   }
 
   /**
@@ -155,13 +168,13 @@ export class KvCache {
     }
     for (const count of counts) checkInteger('KvCache.begin: counts', count, 0, 2 ** 31);
     this.#assertRoom(counts);
-    this.#pass = new SequencePass(this.#numbers, this.#lengths, counts);
+    const pass = this.#open(counts);
     this.#begun = true;
-    return this.#pass;
+    return pass;
   }
 
   /**
-   * Makes the rows that were appended to every layer count.
+   * Makes the rows that were appended count. A layer that has cached fewer tokens than others becomes ragged.
    *
    * @param tokens Of every sequence. Default: as the pass appended.
    * @throws CapacityError, ArgumentError
@@ -177,9 +190,11 @@ export class KvCache {
         throw new ArgumentError('KvCache.advance: tokens', tokens, `the number that was appended (${counts})`);
       }
     }
-    const added = counts ?? new Array<number>(this.batch).fill(tokens as number);
-    this.#assertRoom(added);
-    this.#lengths = this.#lengths.map((length, sequence) => length + (added[sequence] as number));
+    const pass = this.#pass ?? new SequencePass(this.#numbers, this.#lengths, new Array(this.batch).fill(tokens));
+    this.#assertRoom(pass.counts);
+    const appended = this.#slots.some((slot) => slot.hasAppended);
+    for (const slot of this.#slots) slot.finish(pass, appended);
+    this.#lengths = pass.ends;
     this.#close();
   }
 
@@ -199,32 +214,49 @@ export class KvCache {
     for (const [sequence, own] of to.entries()) {
       checkInteger('KvCache.truncate: length', own, 0, this.#lengths[sequence] as number);
     }
-    for (const [index, layer] of this.#layers.entries()) {
-      const reason = layer.refusesTruncation(this.#lengths, to);
+    for (const [index, { content }] of this.#slots.entries()) {
+      const reason = content.refusesTruncation(this.#lengths, to);
       if (reason) throw new RefusedError(`KvCache.truncate: layer ${index} cannot go back to ${to}: ${reason}.`);
     }
-    for (const layer of this.#layers) layer.truncate(to);
+    this.#giveUp();
+    for (const { content } of this.#slots) content.truncate(this.#lengths, to);
     this.#lengths = [...to];
-    this.#close();
   }
 
   /** Moves the cache into larger (or smaller) buffers; all tokens stay. */
   grow(capacity: number): void {
     this.#assertAlive();
     checkInteger('KvCache.grow: capacity', capacity, Math.max(this.length, 1), 2 ** 31);
-    for (const layer of this.#layers) {
-      if (Number.isFinite(layer.capacity) && layer.capacity !== capacity) layer.grow(capacity, this.#lengths);
+    this.#giveUp();
+    this.#nominalCapacity = capacity;
+    for (const { content: layer } of this.#slots) {
+      const own = this.#lengths.map((length, sequence) => layer.capacityOf(sequence, length));
+      if (own.some((tokens) => Number.isFinite(tokens) && tokens !== capacity)) layer.grow(capacity, this.#lengths);
+    }
+  }
+
+  /**
+   * Makes sure that `tokens` further tokens fit behind every sequence.
+   *
+   * @param step Least number of tokens that the cache grows by where it must. Default 256.
+   */
+  reserve(tokens: number, step = 256): void {
+    this.#assertAlive();
+    checkInteger('KvCache.reserve: tokens', tokens, 0, 2 ** 31);
+    if (this.#lengths.some((length, sequence) => length + tokens > this.#capacityOf(sequence))) {
+      this.grow(this.length + Math.max(tokens, step));
     }
   }
 
   /** A second cache with the same tokens. Both share their buffers until one of them writes to a layer. */
   fork(): KvCache {
     this.#assertAlive();
+    const { batch, kvHeads, headSize, dtype } = this;
     return new KvCache(
       this.gpu,
-      this,
+      { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity },
       this.#lengths,
-      this.#layers.map((layer) => layer.fork()),
+      this.#slots.map(({ content }) => content.fork()),
     );
   }
 
@@ -233,93 +265,76 @@ export class KvCache {
     this.#assertAlive();
     if (sequences.length === 0) throw new ArgumentError('KvCache.select: sequences', '[]', 'one or more');
     for (const sequence of sequences) checkInteger('KvCache.select: sequences', sequence, 0, this.batch - 1);
-    return KvCache.#copy(
-      sequences.map((sequence) => ({ cache: this, sequence })),
-      this.capacity,
-    );
+    return KvCache.#copy(sequences.map((sequence) => ({ cache: this, sequence })));
   }
 
   /** Frees the buffers (those shared with a fork once it is disposed as well). Idempotent. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const layer of this.#layers) layer.dispose();
+    for (const { content } of this.#slots) content.dispose();
     this.#numbers.dispose();
-    this.#layers = [];
+    this.#slots = [];
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  static #copy(sources: readonly { readonly cache: KvCache; readonly sequence: number }[], capacity: number): KvCache {
+  static #copy(sources: readonly { readonly cache: KvCache; readonly sequence: number }[], given?: number): KvCache {
     const first = (sources[0] as (typeof sources)[number]).cache;
     const lengths = sources.map(({ cache, sequence }) => cache.#lengths[sequence] as number);
-    if (Number.isFinite(capacity)) checkInteger('KvCache.join: capacity', capacity, Math.max(...lengths, 1), 2 ** 31);
+    const most = Math.max(...sources.map(({ cache, sequence }) => cache.#capacityOf(sequence)));
+    const capacity = given ?? (Number.isFinite(most) ? most : first.#nominalCapacity);
+    checkInteger('KvCache.join: capacity', capacity, Math.max(...lengths, 1), 2 ** 31);
     const layers: CacheLayer[] = [];
     try {
-      for (const [index, layer] of first.#layers.entries()) {
+      for (const [index, { content: layer }] of first.#slots.entries()) {
         const own = sources.map(({ cache, sequence }, batch) => ({
-          layer: cache.#layers[index] as CacheLayer,
+          layer: (cache.#slots[index] as LayerSlot).content,
           sequence,
           length: lengths[batch] as number,
         }));
-        layers.push(layer.join(own, capacity));
+        // A ragged layer takes contiguous ones in; the reverse is not so.
+        const leader = own.find((source) => source.layer.kind === 'ragged')?.layer ?? layer;
+        layers.push(leader.join(own, capacity));
       }
     } catch (error) {
       for (const layer of layers) layer.dispose();
       throw error;
     }
     const { kvHeads, headSize, dtype } = first;
-    return new KvCache(first.gpu, { batch: sources.length, kvHeads, headSize, dtype }, lengths, layers);
+    return new KvCache(first.gpu, { batch: sources.length, kvHeads, headSize, dtype, capacity }, lengths, layers);
   }
 
   #isLike(other: KvCache): boolean {
     return (
       this.gpu === other.gpu &&
       this.layers === other.layers &&
-      this.#layers.every((layer, index) => layer.signature === other.#layers[index]?.signature)
+      this.#slots.every(({ content }, index) => content.signature === other.#slots[index]?.content.signature)
     );
   }
 
-  #view(index: number): LayerCache {
-    const layer = () => this.#rowLayer(index);
-    return {
-      get kind() {
-        return layer().kind;
-      },
-      get keys() {
-        return layer().keys;
-      },
-      get values() {
-        return layer().values;
-      },
-      get bytes() {
-        return layer().bytes;
-      },
-      append: (k, v) => this.#append(layer(), k, v),
-      view: () => layer().view(this.#pass ?? this.#nothing()),
-      overwrite: (position, k, v) => {
-        const own = layer();
-        const count = checkRows(own.shape, k, v);
-        checkInteger('LayerCache.overwrite: position', position, 0, Math.min(...this.#lengths) - count);
-        own.overwrite(position, k, v, this.#lengths);
-      },
-    };
+  #passOf(tokens: number): SequencePass {
+    if (this.#pass && (this.#begun || this.#pass.tokens === tokens)) return this.#pass;
+    const counts = new Array<number>(this.batch).fill(tokens);
+    this.#assertRoom(counts);
+    return this.#open(counts);
   }
 
-  #append(layer: RowLayer, k: Tensor, v: Tensor): CacheView {
-    if (!this.#begun) {
-      const count = checkRows(layer.shape, k, v);
-      if (this.#pass?.tokens !== count) {
-        const counts = new Array<number>(this.batch).fill(count);
-        this.#assertRoom(counts);
-        this.#pass = new SequencePass(this.#numbers, this.#lengths, counts);
-      }
+  #open(counts: readonly number[]): SequencePass {
+    this.#giveUp();
+    this.#pass = new SequencePass(this.#numbers, this.#lengths, counts);
+    return this.#pass;
+  }
+
+  /** Forgets what a pass appended that is not finished. */
+  #giveUp(): void {
+    if (this.#slots.some((slot) => slot.hasEvicted)) {
+      throw new RefusedError('A layer evicted rows in the pass that is open; finish the pass with advance first.');
     }
-    const pass = this.#pass as SequencePass;
-    checkRows(layer.shape, k, v, pass);
-    return layer.append(pass, k, v);
+    for (const slot of this.#slots) slot.giveUp();
+    this.#close();
   }
 
   #close(): void {
@@ -327,29 +342,23 @@ export class KvCache {
     this.#begun = false;
   }
 
-  /** The pass of a view between two passes. */
-  #nothing(): SequencePass {
-    return new SequencePass(this.#numbers, this.#lengths, new Array<number>(this.batch).fill(0));
-  }
-
-  #rowLayer(index: number): RowLayer {
-    const layer = this.#layerAt(index);
-    if (layer instanceof StateLayer) {
-      throw new ArgumentError('KvCache.layer: index', index, 'a layer with keys and values; this one keeps a state');
-    }
-    return layer as RowLayer;
-  }
-
-  #layerAt(index: number): CacheLayer {
+  #slot(index: number): LayerSlot {
     this.#assertAlive();
     checkInteger('KvCache.layer: index', index, 0, this.layers - 1);
-    return this.#layers[index] as CacheLayer;
+    return this.#slots[index] as LayerSlot;
+  }
+
+  #capacityOf(sequence: number): number {
+    const length = this.#lengths[sequence] as number;
+    return Math.min(...this.#slots.map(({ content }) => content.capacityOf(sequence, length)));
   }
 
   #assertRoom(counts: readonly number[]): void {
-    const needed = Math.max(...counts.map((count, sequence) => (this.#lengths[sequence] as number) + count));
-    const { capacity } = this;
-    if (needed > capacity) throw new CapacityError(capacity, needed);
+    for (const [sequence, count] of counts.entries()) {
+      const needed = (this.#lengths[sequence] as number) + count;
+      const capacity = this.#capacityOf(sequence);
+      if (needed > capacity) throw new CapacityError(capacity, needed);
+    }
   }
 
   #assertAlive(): void {

@@ -2,15 +2,11 @@ import type { Gpu } from '../device/gpu.ts';
 import { LimitError } from '../errors.ts';
 import { plainBytes } from '../tensor/dtype.ts';
 import { SharedTensors } from './shared-tensors.ts';
-import type { CacheDtype } from './types.ts';
+import type { CacheDtype, RowSizes } from './types.ts';
 
 /** Sizes of keys and values [B, Hkv, capacity, D]. */
-export interface RowShape {
-  readonly batch: number;
-  readonly kvHeads: number;
+export interface RowShape extends RowSizes {
   readonly capacity: number;
-  readonly headSize: number;
-  readonly dtype: CacheDtype;
 }
 
 export type Rows = SharedTensors<'keys' | 'values'>;

@@ -51,12 +51,15 @@ export class SequencePass {
     );
   }
 
-  /** For each row of k: its sequence, its position, its number among the sequence's new rows, and the sequence's end. u32 [rows, 4] */
+  /**
+   * For each row of k: its sequence, its position, its number among the sequence's new rows, and the sequence's end. Behind
+   * them the number of new rows of each sequence. u32 [rows + B, 4]
+   */
   rowTable(form: RowForm): Tensor {
     return this.#upload(
       `rows-${form}`,
-      () =>
-        this.counts.flatMap((count, sequence) =>
+      () => [
+        ...this.counts.flatMap((count, sequence) =>
           Array.from({ length: form === 'padded' ? this.tokens : count }, (_, index) => [
             index < count ? sequence : noSequence,
             (this.starts[sequence] as number) + index,
@@ -64,6 +67,8 @@ export class SequencePass {
             this.ends[sequence] as number,
           ]).flat(),
         ),
+        ...this.counts.flatMap((count) => [count, 0, 0, 0]),
+      ],
       4,
     );
   }
@@ -72,6 +77,12 @@ export class SequencePass {
   perSequence(name: string, values: () => readonly number[]): number | Tensor {
     const list = values();
     return same(list) ? (list[0] as number) : this.#upload(name, () => list);
+  }
+
+  /** Lengths of keys for the engine, with their bound where they stand on the device. */
+  keyLength(name: string, lengths: readonly number[]): { keyLength: number | Tensor; keyBound?: number } {
+    const keyLength = this.perSequence(name, () => lengths);
+    return typeof keyLength === 'number' ? { keyLength } : { keyLength, keyBound: Math.max(...lengths) };
   }
 
   /** As {@link perSequence}, on the device in any case. */

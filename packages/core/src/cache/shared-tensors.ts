@@ -31,6 +31,16 @@ export class SharedTensors<Name extends string> {
     for (const tensor of this.#all()) tensor.dispose();
   }
 
+  /** The same content in buffers of its own. */
+  copy(gpu: Gpu): SharedTensors<Name> {
+    const entries = Object.entries<Tensor>(this.tensors).map(([name, tensor]) => {
+      const copy = gpu.empty(tensor.shape, tensor.dtype);
+      gpu.copyBytes(gpu.range(tensor, 'cache'), gpu.range(copy, 'cache'), gpu.bytesOf(tensor));
+      return [name, copy] as const;
+    });
+    return new SharedTensors(gpu, Object.fromEntries(entries) as Record<Name, Tensor>);
+  }
+
   #all(): Tensor[] {
     return Object.values<Tensor>(this.tensors);
   }

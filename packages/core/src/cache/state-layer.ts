@@ -12,7 +12,6 @@ import type { CacheLayer, LayerSequence, StateSpec } from './types.ts';
  */
 export class StateLayer implements CacheLayer {
   readonly kind = 'state';
-  readonly capacity = Number.POSITIVE_INFINITY;
   readonly #gpu: Gpu;
   readonly #tensors: Map<string, Tensor>;
 
@@ -65,12 +64,18 @@ export class StateLayer implements CacheLayer {
     if (old !== tensor) old.dispose();
   }
 
+  capacityOf(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  settle(): void {}
+
   refusesTruncation(lengths: readonly number[], to: readonly number[]): string | undefined {
     const stays = to.every((length, sequence) => length === lengths[sequence]);
     return stays || to.every((length) => length === 0) ? undefined : 'a recurrent state cannot forget its last tokens';
   }
 
-  truncate(to: readonly number[]): void {
+  truncate(_: readonly number[], to: readonly number[]): void {
     if (to.some((length) => length > 0)) return;
     for (const [name, old] of this.#tensors) this.set(name, this.#gpu.zeros(old.shape, old.dtype as 'f32'));
   }

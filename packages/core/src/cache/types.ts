@@ -2,7 +2,7 @@ import type { AttentionOptions } from '../attention/types.ts';
 import type { PlainDtype } from '../tensor/dtype.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { RowShape } from './row-storage.ts';
+import type { RowChoice, RowSource } from './ragged-layout.ts';
 import type { SequencePass } from './sequence-pass.ts';
 
 /** Element types of a cache. f16 halves the memory; rows are rounded when written. */
@@ -10,29 +10,32 @@ export type CacheDtype = 'f32' | 'f16';
 
 /** Keys and values as attention reads them: hand the tensors to the engine and spread the options into its own. */
 export interface CacheView {
-  /** [B, Hkv, rows, D]. Owned by the cache or by the scope of the append: do not dispose. */
+  /** [B, Hkv, rows, D], or ragged [rows, D]. Owned by the cache or by the scope of the append: do not dispose. */
   readonly keys: Tensor;
   readonly values: Tensor;
   /** Which rows count, and for window layers the window. */
-  readonly options: Pick<AttentionOptions, 'keyLength' | 'queryLength' | 'slidingWindow'>;
+  readonly options: Pick<
+    AttentionOptions,
+    'keyLength' | 'keyBound' | 'keyStarts' | 'keyPositions' | 'queryLength' | 'queryOffset' | 'slidingWindow'
+  >;
 }
 
 /** What one layer keeps of every sequence. */
-export type LayerCacheKind = 'contiguous' | 'window' | 'state';
+export type LayerCacheKind = 'contiguous' | 'window' | 'ragged' | 'state';
 
 /** Sizes that differ from the owner's, for models whose layers are not alike. */
-interface RowSizes {
+interface OwnSizes {
   readonly kvHeads?: number;
   readonly headSize?: number;
 }
 
 /** All tokens, contiguous per head. */
-export interface ContiguousSpec extends RowSizes {
+export interface ContiguousSpec extends OwnSizes {
   readonly kind: 'contiguous';
 }
 
 /** The last `window` tokens, in a ring: for layers whose queries see no further. */
-export interface WindowSpec extends RowSizes {
+export interface WindowSpec extends OwnSizes {
   readonly kind: 'window';
   /** As the engine's `slidingWindow`: a query sees itself and the window - 1 tokens before it. */
   readonly window: number;
@@ -59,27 +62,69 @@ export interface KvCacheOptions {
   readonly dtype?: CacheDtype;
 }
 
+/** Rows that eviction keeps. */
+export interface KeptRows extends RowChoice {
+  /**
+   * Most rows that each sequence keeps, all its heads together: the memory that is kept. Default: what the lists hold, or the
+   * layer where that is less.
+   */
+  readonly totals?: readonly number[];
+  /** Tokens to leave room for behind the kept rows. Default: as many as had room before. */
+  readonly room?: number;
+}
+
+/** All rows that count, at the same places for every head. */
+export interface PaddedRows {
+  /** [B, Hkv, M, D]; rows past a head's length hold zeros or what was there. May be views. */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  /** Sequence positions, u32 [B, Hkv, M]; anything past a head's length. */
+  readonly positions: Tensor;
+  /** Rows of each head, u32 [B, Hkv]. */
+  readonly lengths: Tensor;
+}
+
 /** One layer's keys and values, as models and methods use them. */
 export interface LayerCache {
   readonly kind: LayerCacheKind;
-  /** As stored; [B, Hkv, capacity or window, D]. Owned by the cache: do not dispose. */
+  /** As stored: [B, Hkv, capacity or window, D], or ragged [rows, D]. Owned by the cache: do not dispose. */
   readonly keys: Tensor;
   readonly values: Tensor;
   /** GPU bytes of this layer. */
   readonly bytes: number;
+  /** Most rows of one head that count, those of a pass that is open included. */
+  readonly longest: number;
   /**
    * Writes rows behind the valid ones and returns what attention of these tokens reads, the new rows included. `advance`
    * of the owning cache then makes the rows count.
    *
    * @param k [B, Hkv, N, D], or, after `begin`, the rows of all sequences one after the other: [1, Hkv, sum of counts, D]
    * @param v as `k`
+   * @param positions Where this layer caches some tokens of the pass only (one sequence): their positions, u32 [N],
+   *   ascending. The layer then becomes ragged.
    * @throws CapacityError, ShapeError, ArgumentError
    */
-  append(k: Tensor, v: Tensor): CacheView;
+  append(k: Tensor, v: Tensor, positions?: Tensor): CacheView;
   /** What attention reads between two passes: the rows that count. */
   view(): CacheView;
-  /** Writes rows of every sequence from `position` on, inside the valid ones. @throws RefusedError where the layer lacks them */
+  /** The rows that count, padded to one length; copies what is ragged. The caller disposes them (or its scope does). */
+  padded(): PaddedRows;
+  /** Writes rows of every sequence from `position` on, inside the valid ones. @throws RefusedError where rows stand elsewhere */
   overwrite(position: number, k: Tensor, v: Tensor): void;
+  /**
+   * Rewrites listed rows of each head in place.
+   *
+   * @param k [B, Hkv, K, D]
+   * @throws RefusedError for a window layer
+   */
+  replace(rows: RowChoice, k: Tensor, v: Tensor): void;
+  /**
+   * Keeps the listed rows of each head and frees the memory of the others. Ragged from then on. Inside a pass, behind the
+   * layer's append, the new rows are among the rows that count.
+   *
+   * @throws RefusedError for a window layer; LimitError, ShapeError, ArgumentError
+   */
+  evict(kept: KeptRows): void;
 }
 
 /** One sequence of a layer, which joins others in a new layer. */
@@ -94,27 +139,57 @@ export interface CacheLayer {
   readonly kind: LayerCacheKind;
   /** Equal for layers whose sequences may stand in one batch. */
   readonly signature: string;
-  /** Tokens of a sequence that fit; infinite where it does not grow. */
-  readonly capacity: number;
   readonly bytes: number;
+  /** Tokens of a sequence of this length that fit; infinite where it does not grow. */
+  capacityOf(sequence: number, length: number): number;
+  /** The end of a pass in which rows were appended, or of one in which they were not or that is given up. */
+  settle(pass: SequencePass | undefined): void;
   /** Why it cannot go back to these lengths, or undefined. */
   refusesTruncation(lengths: readonly number[], to: readonly number[]): string | undefined;
-  truncate(to: readonly number[]): void;
+  truncate(lengths: readonly number[], to: readonly number[]): void;
   /** Moves into buffers for `capacity` tokens; the first `lengths[b]` of each sequence stay. */
   grow(capacity: number, lengths: readonly number[]): void;
   /** A second layer of the same content, which shares memory until one of them writes. */
   fork(): CacheLayer;
-  /** A new layer for the given sequences, which are copied; all their layers are like this one. */
+  /** A new layer for the given sequences, which are copied; all their layers have this one's signature. */
   join(sources: readonly LayerSequence[], capacity: number): CacheLayer;
   dispose(): void;
 }
 
+/** Sizes of a layer's rows. */
+export interface RowSizes {
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly dtype: CacheDtype;
+}
+
+/** What the host knows of a sequence's rows. */
+export interface RowBounds {
+  /** Most rows of all heads together. */
+  readonly total: number;
+  /** Most rows of one head. */
+  readonly longest: number;
+  /** Token behind which every head has a row for every token it appended, and how many rows those are. */
+  readonly since: number;
+  readonly appended: number;
+}
+
 /** A layer that keeps rows of keys and values. */
 export interface RowLayer extends CacheLayer {
-  readonly shape: RowShape;
+  readonly shape: RowSizes;
   readonly keys: Tensor;
   readonly values: Tensor;
-  append(pass: SequencePass, k: Tensor, v: Tensor): CacheView;
+  /** Of a layer whose queries see no further. */
+  readonly window: number | undefined;
+  bounds(sequence: number, length: number): RowBounds;
+  /** Its rows, for a new layout. */
+  source(lengths: readonly number[]): RowSource;
+  /** Before a write: buffers that no fork shares. */
+  own(lengths: readonly number[]): void;
+  /** `positions` of the new rows are for ragged layers. */
+  append(pass: SequencePass, k: Tensor, v: Tensor, positions?: Tensor): CacheView;
   view(pass: SequencePass): CacheView;
-  overwrite(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void;
+  /** Where rows stand at their position. */
+  overwrite?(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void;
 }

@@ -3,9 +3,10 @@ import { ArgumentError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { gather } from '../ops/gather.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { RowSource } from './ragged-layout.ts';
 import { allocateRows, copyRows, type RowShape, type Rows, rowShape } from './row-storage.ts';
 import type { SequencePass } from './sequence-pass.ts';
-import type { CacheView, LayerSequence, RowLayer } from './types.ts';
+import type { CacheView, LayerSequence, RowBounds, RowLayer } from './types.ts';
 import { writeRows } from './write-rows.ts';
 
 const workgroupSize = 64;
@@ -46,7 +47,6 @@ const ringRowsKernel = defineKernel<Record<never, never>>({
  */
 export class WindowLayer implements RowLayer {
   readonly kind = 'window';
-  readonly capacity = Number.POSITIVE_INFINITY;
   readonly #gpu: Gpu;
   #ring: Rows;
 
@@ -85,8 +85,27 @@ export class WindowLayer implements RowLayer {
     return this.#ring.bytes;
   }
 
+  capacityOf(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  bounds(_: number, length: number): RowBounds {
+    const longest = Math.min(length, this.window);
+    const all = length <= this.window;
+    return {
+      total: longest * this.shape.kvHeads,
+      longest,
+      since: all ? 0 : length,
+      appended: all ? length : 0,
+    };
+  }
+
+  source(lengths: readonly number[]): RowSource {
+    return { kind: 'ring', keys: this.keys, values: this.values, lengths };
+  }
+
   append(pass: SequencePass, k: Tensor, v: Tensor): CacheView {
-    this.#own();
+    this.own();
     const unrolled = pass.tokens > 1 ? this.#unroll(pass, k, v) : undefined;
     writeRows(this.keys, this.values, k, v, pass);
     return unrolled ?? this.view(pass);
@@ -94,8 +113,12 @@ export class WindowLayer implements RowLayer {
 
   view(pass: SequencePass): CacheView {
     const { window } = this;
-    const keyLength = pass.perSequence(`ends-${window}`, () => pass.ends.map((end) => Math.min(end, window)));
-    return { keys: this.keys, values: this.values, options: { keyLength, ...pass.queryLength } };
+    const ends = pass.ends.map((end) => Math.min(end, window));
+    return {
+      keys: this.keys,
+      values: this.values,
+      options: { ...pass.keyLength(`ends-${window}`, ends), ...pass.queryLength },
+    };
   }
 
   overwrite(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void {
@@ -103,7 +126,7 @@ export class WindowLayer implements RowLayer {
     if (position < oldest) {
       throw new ArgumentError('LayerCache.overwrite: position', position, `${oldest} or more: the rows in the window`);
     }
-    this.#own();
+    this.own();
     writeRows(this.keys, this.values, k, v, position);
   }
 
@@ -111,6 +134,8 @@ export class WindowLayer implements RowLayer {
     const lost = lengths.some((length, sequence) => length > this.window && (to[sequence] as number) < length);
     return lost ? `a window of ${this.window} tokens has replaced the rows that come back into sight` : undefined;
   }
+
+  settle(): void {}
 
   truncate(): void {}
 
@@ -134,7 +159,7 @@ export class WindowLayer implements RowLayer {
   }
 
   /** Before a write: buffers that no fork shares. */
-  #own(): void {
+  own(): void {
     const ring = this.#ring;
     if (!ring.shared) return;
     const sources = Array.from({ length: this.shape.batch }, (_, sequence) => ({
@@ -174,9 +199,8 @@ export class WindowLayer implements RowLayer {
       ];
     });
     writeRows(keys, values, k, v, pass.at(`unrolled-${window}`, past));
-    const keyLength = pass.perSequence(`unrolled-${window}`, () =>
-      past.map((length, b) => length + (pass.counts[b] as number)),
-    );
-    return { keys, values, options: { keyLength, slidingWindow: window, ...pass.queryLength } };
+    const ends = past.map((length, sequence) => length + (pass.counts[sequence] as number));
+    const keyLength = pass.keyLength(`ends-unrolled-${window}`, ends);
+    return { keys, values, options: { ...keyLength, slidingWindow: window, ...pass.queryLength } };
   }
 }

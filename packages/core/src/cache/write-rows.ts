@@ -3,14 +3,18 @@ import { stridedInput } from '../attention/strided-input.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { RowForm, SequencePass } from './sequence-pass.ts';
-import type { CacheDtype } from './types.ts';
+import type { SequencePass } from './sequence-pass.ts';
+import type { CacheDtype, RowSizes } from './types.ts';
 
 interface WriteVariant {
   readonly source: AttentionDtype;
   readonly target: CacheDtype;
   /** Sequences differ in length: a table says where each row of k belongs. */
   readonly table: boolean;
+  /** Heads have rows of their own number: `heads` says where they stand, and each row keeps its position. */
+  readonly ragged: boolean;
+  /** Positions come from a tensor rather than from the pass. */
+  readonly given: boolean;
   readonly [field: string]: string | boolean;
 }
 
@@ -18,12 +22,14 @@ const workgroupSize = 64;
 
 /**
  * Copies strided rows of k and v into a cache layer. An invocation writes two elements: one word where they are f16.
+ *
  * A row goes to its position modulo the capacity: itself where rows do not wrap. Rows that later ones of the same
- * sequence would replace in a ring are left out, so that no two invocations write to one place.
+ * sequence would replace in a ring are left out, so that no two invocations write to one place. In ragged storage a row
+ * goes behind those of its head, and the first invocations write the lengths that heads have afterwards.
  */
 const writeRowsKernel = defineKernel<WriteVariant>({
   name: 'cache-write',
-  bindings: ({ source, target, table }, capabilities) => {
+  bindings: ({ source, target, table, ragged, given }, capabilities) => {
     const read = inputAccess('k', source, false, capabilities).type;
     const write = target === 'f16' ? 'array<u32>' : 'array<f32>';
     return [
@@ -32,6 +38,13 @@ const writeRowsKernel = defineKernel<WriteVariant>({
       ...(table ? [{ name: 'table', type: 'array<vec4u>', access: 'read' } as const] : []),
       { name: 'keys', type: write, access: 'read_write' },
       { name: 'values', type: write, access: 'read_write' },
+      ...(ragged
+        ? ([
+            { name: 'positions', type: 'array<u32>', access: 'read_write' },
+            { name: 'heads', type: 'array<u32>', access: 'read_write' },
+          ] as const)
+        : []),
+      ...(given ? [{ name: 'given', type: 'array<u32>', access: 'read' } as const] : []),
     ];
   },
   parameters: [
@@ -42,6 +55,10 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     ['kv_heads', 'u32'],
     ['capacity', 'u32'],
     ['position', 'u32'],
+    ['all_heads', 'u32'],
+    ['table_rows', 'u32'],
+    ['lengths_at', 'u32'],
+    ['next_at', 'u32'],
     ['k_start', 'u32'],
     ['k_batch', 'u32'],
     ['k_head', 'u32'],
@@ -52,7 +69,7 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     ['v_row', 'u32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: ({ source, target, table }, capabilities) => {
+  source: ({ source, target, table, ragged, given }, capabilities) => {
     const write = (from: 'k' | 'v', to: 'keys' | 'values') => {
       const { load } = inputAccess(from, source, false, capabilities);
       const at = `${from}_at`;
@@ -66,6 +83,14 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     return {
       main: `
   let index = group * ${workgroupSize}u + lane;
+  ${
+    ragged
+      ? `if (index < params.all_heads) {
+    let added = ${table ? 'table[params.table_rows + index / params.kv_heads].x' : 'params.rows'};
+    heads[params.next_at + index] = heads[params.lengths_at + index] + added;
+  }`
+      : ''
+  }
   if (index >= params.size) { return; }
   let pair = index % params.pairs;
   let row = (index / params.pairs) % params.rows;
@@ -77,61 +102,109 @@ const writeRowsKernel = defineKernel<WriteVariant>({
       ? `let entry = table[batch * params.rows + row];
   let sequence = entry.x;
   let position = entry.y;
+  let added = entry.z;
   let end = entry.w;
   if (sequence == 0xffffffffu) { return; }`
       : `let sequence = batch;
   let position = params.position + row;
+  let added = row;
   let end = params.position + params.rows;`
   }
-  if (position + params.capacity < end) { return; }
-  let target_row = (sequence * params.kv_heads + head) * params.capacity + position % params.capacity;
+  let own_head = sequence * params.kv_heads + head;
+  ${
+    ragged
+      ? `let target_row = heads[own_head] + heads[params.lengths_at + own_head] + added;
+  if (pair == 0u) { positions[target_row] = ${given ? 'given[row]' : 'position'}; }`
+      : `if (position + params.capacity < end) { return; }
+  let target_row = own_head * params.capacity + position % params.capacity;`
+  }
   ${write('k', 'keys')}
   ${write('v', 'values')}`,
     };
   },
 });
 
+/** Storage in which each head has rows of its own. */
+export interface RaggedTarget {
+  /** u32 [rows] */
+  readonly positions: Tensor;
+  /** Positions of the new rows where the pass does not say them (one sequence), u32 [N]. */
+  readonly given: Tensor | undefined;
+  readonly heads: Tensor;
+  readonly kvHeads: number;
+  /** Where in `heads` the lengths before and after the pass stand. */
+  readonly lengthsAt: number;
+  readonly nextAt: number;
+}
+
 /**
- * Writes rows of k and v into keys and values [B, Hkv, capacity, D]: from one position on in every sequence, or where a
- * pass says. One dispatch.
+ * Writes rows of k and v into keys and values, [B, Hkv, capacity, D] or ragged: from one position on in every sequence, or
+ * where a pass says. One dispatch.
  *
  * @param k [B, Hkv, N, D], for a pass also packed
  */
-export function writeRows(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, where: number | SequencePass): void {
+export function writeRows(
+  keys: Tensor,
+  values: Tensor,
+  k: Tensor,
+  v: Tensor,
+  where: number | SequencePass,
+  ragged?: RaggedTarget,
+): void {
   const { gpu } = keys;
-  const [, kvHeads, capacity, headSize] = keys.shape as [number, number, number, number];
-  const [batch, , rows] = k.shape as [number, number, number];
-  const position =
-    typeof where === 'number' ? where : where.uniform && batch === keys.shape[0] ? where.starts[0] : undefined;
-  const table =
-    position === undefined ? [(where as SequencePass).rowTable(rowForm(keys, k, where as SequencePass))] : [];
+  const headSize = keys.shape.at(-1) as number;
+  const [batch, kvHeads, rows] = k.shape as [number, number, number];
+  const pass = typeof where === 'number' ? undefined : where;
+  const batches = pass?.counts.length ?? batch;
+  const padded = batch === batches && rows === (pass?.tokens ?? rows);
+  const position = typeof where === 'number' ? where : where.uniform && padded ? where.starts[0] : undefined;
+  const table = pass && position === undefined ? [pass.rowTable(padded ? 'padded' : 'packed')] : [];
   const sources = [stridedInput(gpu, 'cache', 'k', k), stridedInput(gpu, 'cache', 'v', v)] as const;
   const pairs = Math.ceil(headSize / 2);
   const size = batch * kvHeads * rows * pairs;
+  const allHeads = ragged ? batches * kvHeads : 0;
   gpu.launch(
     writeRowsKernel,
-    { source: k.dtype as AttentionDtype, target: keys.dtype as CacheDtype, table: table.length > 0 },
     {
-      bindings: [sources[0].range, sources[1].range, ...table, keys, values],
+      source: k.dtype as AttentionDtype,
+      target: keys.dtype as CacheDtype,
+      table: table.length > 0,
+      ragged: ragged !== undefined,
+      given: ragged?.given !== undefined,
+    },
+    {
+      bindings: [
+        sources[0].range,
+        sources[1].range,
+        ...table,
+        keys,
+        values,
+        ...(ragged ? [ragged.positions, ragged.heads] : []),
+        ...(ragged?.given ? [ragged.given] : []),
+      ],
       parameters: [
         size,
         pairs,
         headSize,
         rows,
         kvHeads,
-        capacity,
+        ragged ? 0 : (keys.shape[2] as number),
         position ?? 0,
+        allHeads,
+        batch * rows,
+        ragged?.lengthsAt ?? 0,
+        ragged?.nextAt ?? 0,
         ...sources.flatMap(({ start, strides }) => [start, ...strides.slice(0, 3)]),
       ],
-      workgroups: Math.ceil(size / workgroupSize),
-      cost: { flops: 0, bytes: 2 * (gpu.bytesOf(k) + (gpu.bytesOf(keys) / capacity) * rows) },
+      workgroups: Math.ceil(Math.max(size, allHeads) / workgroupSize),
+      cost: { flops: 0, bytes: 4 * gpu.bytesOf(k) },
     },
   );
 }
 
 /** Checks k and v against a layer of `batch` sequences; returns how many rows a batch entry of k holds. */
 export function checkRows(
-  { batch, kvHeads, headSize }: { readonly batch: number; readonly kvHeads: number; readonly headSize: number },
+  { batch, kvHeads, headSize }: Omit<RowSizes, 'dtype'>,
   k: Tensor,
   v: Tensor,
   pass?: SequencePass,
@@ -159,9 +232,4 @@ export function checkRows(
     throw new ArgumentError('cache: dtypes of k and v', `${k.dtype} and ${v.dtype}`, 'both f32 or both f16');
   }
   return rows;
-}
-
-/** How the rows of a pass stand in k. */
-export function rowForm(keys: Tensor, k: Tensor, pass: SequencePass): RowForm {
-  return k.shape[0] === keys.shape[0] && k.shape[2] === pass.tokens ? 'padded' : 'packed';
 }

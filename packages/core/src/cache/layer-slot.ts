@@ -1,0 +1,233 @@
+import { checkDeviceNumbers, checkInteger } from '../attention/check-inputs.ts';
+import type { Gpu } from '../device/gpu.ts';
+import { ArgumentError, RefusedError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { padRows, replaceRows } from './listed-rows.ts';
+import { RaggedLayer } from './ragged-layer.ts';
+import type { RowChoice, RowSource } from './ragged-layout.ts';
+import type { SequencePass } from './sequence-pass.ts';
+import { StateLayer } from './state-layer.ts';
+import type {
+  CacheLayer,
+  CacheView,
+  KeptRows,
+  LayerCache,
+  LayerCacheKind,
+  PaddedRows,
+  RowBounds,
+  RowLayer,
+} from './types.ts';
+import { checkRows } from './write-rows.ts';
+
+/** What a slot asks of the cache that it is in. */
+export interface SlotOwner {
+  readonly gpu: Gpu;
+  readonly batch: number;
+  /** Tokens that count, per sequence. */
+  readonly lengths: readonly number[];
+  /** The pass that is open. */
+  readonly pass: SequencePass | undefined;
+  /** Tokens that the cache was made for; layers of a fixed size do not say. */
+  readonly nominalCapacity: number;
+  /** The pass that is open, or a new one in which every sequence appends `tokens`. @throws CapacityError */
+  passOf(tokens: number): SequencePass;
+  /** A pass of other tokens than those of the open one. */
+  otherPass(counts: readonly number[], name?: string): SequencePass;
+}
+
+/** The place of one layer in a cache: what stands there may become another kind. */
+export class LayerSlot implements LayerCache {
+  readonly #owner: SlotOwner;
+  readonly #index: number;
+  #layer: CacheLayer;
+  /** The pass in which it has appended, until that ends. */
+  #appended: SequencePass | undefined;
+  #evicted = false;
+
+  constructor(owner: SlotOwner, index: number, layer: CacheLayer) {
+    this.#owner = owner;
+    this.#index = index;
+    this.#layer = layer;
+  }
+
+  /** What stands here now. */
+  get content(): CacheLayer {
+    return this.#layer;
+  }
+
+  get kind(): LayerCacheKind {
+    return this.#layer.kind;
+  }
+
+  get keys(): Tensor {
+    return this.#rows().keys;
+  }
+
+  get values(): Tensor {
+    return this.#rows().values;
+  }
+
+  get bytes(): number {
+    return this.#layer.bytes;
+  }
+
+  get longest(): number {
+    return Math.max(...this.#bounds().map(({ longest }) => longest));
+  }
+
+  get hasAppended(): boolean {
+    return this.#appended !== undefined;
+  }
+
+  /** Whether rows are gone that the open pass, were it given up, would need. */
+  get hasEvicted(): boolean {
+    return this.#evicted;
+  }
+
+  append(k: Tensor, v: Tensor, positions?: Tensor): CacheView {
+    if (positions) return this.#appendSome(k, v, positions);
+    const layer = this.#rows();
+    const pass = this.#owner.passOf(k.shape[2] ?? 0);
+    checkRows(layer.shape, k, v, pass);
+    const view = layer.append(pass, k, v);
+    this.#appended = pass;
+    return view;
+  }
+
+  view(): CacheView {
+    const nothing = new Array<number>(this.#owner.batch).fill(0);
+    return this.#rows().view(this.#appended ?? this.#owner.otherPass(nothing));
+  }
+
+  padded(): PaddedRows {
+    const source = this.#whole('padded').source(this.#counted()) as Exclude<RowSource, { kind: 'ring' }>;
+    return padRows(this.#owner.gpu, source, Math.max(this.longest, 1));
+  }
+
+  overwrite(position: number, k: Tensor, v: Tensor): void {
+    const layer = this.#rows();
+    const { lengths } = this.#owner;
+    if (!layer.overwrite) {
+      throw new RefusedError(
+        `LayerCache.overwrite: rows of layer ${this.#index} do not stand at their position; use replace.`,
+      );
+    }
+    const count = checkRows(layer.shape, k, v);
+    checkInteger('LayerCache.overwrite: position', position, 0, Math.min(...lengths) - count);
+    layer.overwrite(position, k, v, lengths);
+  }
+
+  replace(rows: RowChoice, k: Tensor, v: Tensor): void {
+    const layer = this.#whole('replace');
+    this.#checkChoice('replace', rows);
+    const listed = rows.indices.shape[2] as number;
+    checkInteger('LayerCache.replace: rows of k', checkRows(layer.shape, k, v), listed, listed);
+    layer.own(this.#counted());
+    replaceRows(this.#owner.gpu, layer.source(this.#counted()), rows, k, v);
+  }
+
+  evict(kept: KeptRows): void {
+    this.#whole('evict');
+    this.#checkChoice('evict', kept);
+    this.#layOut(kept);
+    this.#evicted ||= this.#owner.pass !== undefined;
+  }
+
+  /** The open pass counts. A layer that has cached less than the pass holds becomes ragged, since its rows have gaps now. */
+  finish(pass: SequencePass, othersAppended: boolean): void {
+    if (!this.#appended && othersAppended && pass.rows > 0) this.#loosen();
+    this.#layer.settle(this.#appended);
+    this.#close();
+  }
+
+  /** The open pass is forgotten. */
+  giveUp(): void {
+    this.#layer.settle(undefined);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#appended = undefined;
+    this.#evicted = false;
+  }
+
+  /** Appends the tokens of a pass that this layer caches, where others cache more. */
+  #appendSome(k: Tensor, v: Tensor, positions: Tensor): CacheView {
+    const { batch } = this.#owner;
+    const count = checkRows(this.#rows().shape, k, v);
+    if (batch > 1) throw new RefusedError(`LayerCache.append: positions are for one sequence, not ${batch}.`);
+    checkDeviceNumbers('LayerCache.append: positions', positions, [count]);
+    this.#loosen();
+    const pass = this.#owner.otherPass([count], `some-${count}-`);
+    const view = this.#rows().append(pass, k, v, positions);
+    this.#appended = pass;
+    return view;
+  }
+
+  /** Makes the layer ragged, so that it may lack tokens that the sequence has. */
+  #loosen(): void {
+    if (this.kind === 'contiguous' || this.kind === 'window') this.#layOut();
+  }
+
+  /** Moves the rows, or those to keep, into ragged storage of their own. */
+  #layOut(kept?: KeptRows): void {
+    const { gpu, lengths, pass, nominalCapacity } = this.#owner;
+    const layer = this.#rows();
+    const seen = pass?.ends ?? lengths;
+    const sequences = this.#bounds().map((bounds, sequence) => {
+      const capacity = layer.capacityOf(sequence, lengths[sequence] as number);
+      const tokens = Number.isFinite(capacity) ? capacity : nominalCapacity;
+      const room = Math.max(tokens - (seen[sequence] as number), 0);
+      if (!kept) return { ...bounds, room };
+      const listed = kept.indices.shape[2] as number;
+      return {
+        total: Math.min(bounds.total, kept.totals?.[sequence] ?? listed * layer.shape.kvHeads),
+        longest: Math.min(bounds.longest, listed),
+        since: seen[sequence] as number,
+        appended: 0,
+        room: kept.room ?? room,
+      };
+    });
+    const { window } = layer;
+    this.#layer = RaggedLayer.create(gpu, { source: layer.source(this.#counted()), keep: kept, sequences, window });
+    layer.dispose();
+  }
+
+  /** Tokens of each sequence, those of the open pass included once they were appended here. */
+  #counted(): readonly number[] {
+    return this.#appended?.ends ?? this.#owner.lengths;
+  }
+
+  #bounds(): RowBounds[] {
+    const layer = this.#rows();
+    return this.#counted().map((length, sequence) => layer.bounds(sequence, length));
+  }
+
+  #rows(): RowLayer {
+    if (this.#layer instanceof StateLayer) {
+      throw new ArgumentError(
+        'KvCache.layer: index',
+        this.#index,
+        'a layer with keys and values; this one keeps a state',
+      );
+    }
+    return this.#layer as RowLayer;
+  }
+
+  /** The layer where it is not a window, whose rows come and go by themselves. */
+  #whole(operation: string): RowLayer {
+    const layer = this.#rows();
+    if (layer.window !== undefined) {
+      throw new RefusedError(
+        `LayerCache.${operation}: layer ${this.#index} keeps a window of ${layer.window} tokens only.`,
+      );
+    }
+    return layer;
+  }
+
+  #checkChoice(operation: string, { indices, counts }: RowChoice): void {
+    const { batch, kvHeads } = this.#rows().shape;
+    checkDeviceNumbers(`LayerCache.${operation}: indices`, indices, [batch, kvHeads, indices.shape[2] ?? 0]);
+    if (counts) checkDeviceNumbers(`LayerCache.${operation}: counts`, counts, [batch, kvHeads]);
+  }
+}
