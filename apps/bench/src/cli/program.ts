@@ -62,7 +62,7 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
 
   program
     .command('roofline')
-    .description('measure the peaks of the adapter: multiply-adds, reading, copying')
+    .description('measure the peaks of the adapter: arithmetic, memory, exchange, latencies, each over a sweep')
     .addOption(adapterOption())
     .option('--json <file>', 'write the result file', callerPath)
     .action(async (flags: { adapter?: string; json?: string }) => {

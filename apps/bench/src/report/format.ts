@@ -1,5 +1,5 @@
 import { optionsToText } from '@saccade/core';
-import type { Measure, ResultRow } from '../result-file/types.ts';
+import type { Measure, ResultRow, RooflinePeak } from '../result-file/types.ts';
 
 /** Centre and bounds of any measure; bounds are absent for a bare number. */
 export interface Spread {
@@ -37,11 +37,23 @@ export function formatBytes(value: number): string {
   return `${Number((value / 1024 ** power).toPrecision(3))} ${units[power]}`;
 }
 
-/** 1.25e11 as `125 G`. */
+/** 1.25e11 flop/s as `125 Gflop/s`; seconds as microseconds. */
 export function formatRate(value: number, unit: string): string {
+  if (unit === 's') return `${formatNumber(value * 1e6)} us`;
   const prefixes = ['', 'k', 'M', 'G', 'T', 'P'];
   const power = value < 1 ? 0 : Math.min(prefixes.length - 1, Math.floor(Math.log10(value) / 3));
   return `${Number((value / 1000 ** power).toPrecision(3))} ${prefixes[power]}${unit}`;
+}
+
+/** A peak's name with its working set, which bandwidth depends on. */
+export function formatPeakName({ name, workingSetBytes }: RooflinePeak): string {
+  return workingSetBytes === undefined ? name : `${name}, ${formatBytes(workingSetBytes)}`;
+}
+
+/** How a peak was measured, and what the processor could do in theory. */
+export function describePeak({ description, theoretical, unit }: RooflinePeak): string {
+  if (!theoretical) return description;
+  return `${description} (in theory ${formatRate(theoretical.value, unit)}: ${theoretical.assumption})`;
 }
 
 /** Integers with thin groups of three, as in 1,024. */

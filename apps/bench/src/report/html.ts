@@ -3,7 +3,7 @@ import type { ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
 import { type Chart, chartsFor, denseSeries } from './charts.ts';
 import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
-import { formatMeasure, formatRate } from './format.ts';
+import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
 import { headline } from './headlines.ts';
 import { styleSheet } from './style.ts';
@@ -110,8 +110,8 @@ function cell(column: Column, row: ResultRow): string {
 
 function rooflineSection(roofline: Roofline): string {
   const rows = roofline.peaks.map(
-    ({ name, description, unit, value }) =>
-      `<tr><td>${escapeHtml(name)}</td><td class="number">${escapeHtml(formatMeasure(value, (rate) => formatRate(rate, unit)))}</td><td class="wide">${escapeHtml(description)}</td></tr>`,
+    (peak) =>
+      `<tr><td>${escapeHtml(formatPeakName(peak))}</td><td class="number">${escapeHtml(formatMeasure(peak.value, (rate) => formatRate(rate, peak.unit)))}</td><td class="wide">${escapeHtml(describePeak(peak))}</td></tr>`,
   );
   return `<h2>Peaks of this adapter</h2>
 <p>The highest rates that kernels of our own reached here. “Share of peak” in the tables is measured against them.</p>

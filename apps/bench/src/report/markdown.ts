@@ -2,17 +2,17 @@ import type { Registry } from '../registry.ts';
 import type { ResultFile, ResultRow } from '../result-file/types.ts';
 import { columnsFor } from './columns.ts';
 import { environmentFacts } from './environment-facts.ts';
-import { formatMeasure, formatRate } from './format.ts';
+import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
 
 /** A result file as Markdown: a table per scenario and model, the peaks of the adapter, the environment. */
 export function markdownReport(file: ResultFile, registry: Registry): string {
   const parts = ['# Saccade benchmark results', groupTables(groupRows(file.results, registry))];
   if (file.roofline !== undefined) {
-    const rows = file.roofline.peaks.map(({ name, description, unit, value }) => [
-      name,
-      formatMeasure(value, (rate) => formatRate(rate, unit)),
-      description,
+    const rows = file.roofline.peaks.map((peak) => [
+      formatPeakName(peak),
+      formatMeasure(peak.value, (rate) => formatRate(rate, peak.unit)),
+      describePeak(peak),
     ]);
     parts.push('## Peaks of this adapter', markdownTable(['Peak', 'Reached', 'How'], rows, [false, true, false]));
   }

@@ -101,13 +101,22 @@ export interface Environment {
   readonly commit: string | null;
 }
 
-/** A peak of the adapter that a kernel of our own reached. */
+/** A peak of the adapter that a kernel of our own reached: the best of a sweep. */
 export interface RooflinePeak {
-  /** Such as `f32-fma`, `read`, `copy`. */
+  /** Such as `f32-fma`, `read`, `copy`, `dispatch-latency`. */
   readonly name: string;
   readonly description: string;
-  readonly unit: 'flop/s' | 'byte/s';
+  /** Of a latency, in seconds, the lowest value is the peak. */
+  readonly unit: 'flop/s' | 'byte/s' | 's';
+  /** Bytes that the kernel goes over, where the peak depends on them. */
+  readonly workingSetBytes?: number;
   readonly value: Measure;
+  /** What the processor behind a software adapter could do, and how the figure comes about. */
+  readonly theoretical?: { readonly value: number; readonly assumption: string };
+  readonly sweep?: readonly {
+    readonly parameters: Readonly<Record<string, string | number>>;
+    readonly value: Measure;
+  }[];
 }
 
 export interface Roofline {

@@ -1,58 +1,80 @@
-import { type Gpu, summarizeTimings } from '@saccade/core';
+import { type Gpu, summarizeTimings, type TimingSummary } from '@saccade/core';
 import type { Roofline, RooflinePeak } from '../result-file/types.ts';
-import { fmaBenchmark, type Microbenchmark, memoryBenchmark } from './microkernels.ts';
+import { type Microbenchmark, peakUnits } from './microbenchmark.ts';
+import type { Candidate } from './sweep.ts';
+import { theoreticalFma } from './theoretical.ts';
 
 export interface RooflineOptions {
   readonly signal: AbortSignal;
-  /** Called after each microbenchmark with what comes next. */
+  /** Called before each candidate, with what comes next. */
   readonly onStep?: (label: string) => void;
-  /** Measured launches of each microbenchmark; default 9. */
+  /** Samples of each candidate; default 7. */
   readonly repeats?: number;
 }
 
-/** What each peak is measured with: the best candidate counts. */
-function candidates(gpu: Gpu): readonly (() => Microbenchmark)[] {
-  const bytes = Math.min(96 * 2 ** 20, gpu.capabilities.maxStorageBinding);
-  return [
-    ...[4, 8, 12].map((chains) => () => fmaBenchmark(gpu, chains)),
-    () => memoryBenchmark(gpu, 'read', bytes),
-    () => memoryBenchmark(gpu, 'copy', bytes),
-  ];
-}
+/** A sample lasts about this long, so that submission and wake-up do not count. */
+const sampleMs = 12;
+const mostLaunches = 256;
 
-/** Microbenchmarks that {@link measureRoofline} runs. */
-export function rooflineSteps(gpu: Gpu): number {
-  return candidates(gpu).length;
-}
-
-/** The adapter's own peaks in WGSL: f32 multiply-adds, reading and copying. Each is the best over its candidates. */
-export async function measureRoofline(gpu: Gpu, options: RooflineOptions): Promise<Roofline> {
-  const best = new Map<string, RooflinePeak & { readonly median: number }>();
-  for (const make of candidates(gpu)) {
+/** The adapter's own peaks in WGSL: of each kind (and working set) the best candidate, with the whole sweep beside it. */
+export async function measureRoofline(
+  gpu: Gpu,
+  candidates: readonly Candidate[],
+  options: RooflineOptions,
+): Promise<Roofline> {
+  const peaks = new Map<string, RooflinePeak>();
+  const theoretical = theoreticalFma(gpu);
+  for (const make of candidates) {
     options.signal.throwIfAborted();
     const benchmark = make();
+    const { name, description, parameters, workingSetBytes } = benchmark;
     try {
-      options.onStep?.(benchmark.description);
-      const rates = await measureRates(gpu, benchmark, options.repeats ?? 9);
-      const value = summarizeTimings(rates);
-      const { name, description, unit } = benchmark;
-      if (value.median > (best.get(name)?.median ?? 0))
-        best.set(name, { name, description, unit, value, median: value.median });
+      options.onStep?.(description);
+      const value = await measureCandidate(gpu, benchmark, options.repeats ?? 7);
+      const key = `${name}/${workingSetBytes ?? ''}`;
+      const known = peaks.get(key);
+      const wins = known === undefined || better(name, value.median, (known.value as TimingSummary).median);
+      peaks.set(key, {
+        name,
+        description,
+        unit: peakUnits[name],
+        ...(workingSetBytes === undefined ? {} : { workingSetBytes }),
+        value: wins ? value : (known as RooflinePeak).value,
+        ...(name === 'f32-fma' && theoretical ? { theoretical } : {}),
+        sweep: [...(known?.sweep ?? []), { parameters, value }],
+      });
     } finally {
       benchmark.dispose();
     }
   }
-  return { peaks: [...best.values()].map(({ median: _, ...peak }) => peak) };
+  return { peaks: [...peaks.values()] };
 }
 
-/** Units of work per second of each launch, after two that do not count. */
-async function measureRates(gpu: Gpu, benchmark: Microbenchmark, repeats: number): Promise<number[]> {
-  const rates: number[] = [];
-  for (let round = -2; round < repeats; round++) {
-    const start = performance.now();
-    benchmark.launch();
-    await gpu.synchronize();
-    if (round >= 0) rates.push(benchmark.work / ((performance.now() - start) / 1000));
+function better(name: keyof typeof peakUnits, value: number, known: number): boolean {
+  return peakUnits[name] === 's' ? value < known : value > known;
+}
+
+/** Rates per second of the samples, or seconds of a latency. */
+async function measureCandidate(gpu: Gpu, benchmark: Microbenchmark, repeats: number): Promise<TimingSummary> {
+  await sample(gpu, benchmark, 1);
+  const once = await sample(gpu, benchmark, 1);
+  const launches = Math.max(1, Math.min(mostLaunches, Math.ceil(sampleMs / 1000 / once)));
+  const values: number[] = [];
+  for (let round = 0; round < repeats; round++) {
+    const seconds = await sample(gpu, benchmark, launches);
+    const latency = peakUnits[benchmark.name] === 's';
+    values.push(latency ? seconds / launches : (benchmark.work * launches) / seconds);
   }
-  return rates;
+  return summarizeTimings(values);
+}
+
+/** Seconds that launches take until the GPU is done. */
+async function sample(gpu: Gpu, benchmark: Microbenchmark, launches: number): Promise<number> {
+  const start = performance.now();
+  for (let launch = 0; launch < launches; launch++) {
+    benchmark.launch();
+    await benchmark.between?.();
+  }
+  await gpu.synchronize();
+  return (performance.now() - start) / 1000;
 }

@@ -1,13 +1,14 @@
 import { openGpu } from '@saccade/core';
 import { progressStream, startProgress } from '../../progress/progress.ts';
-import { formatRate } from '../../report/format.ts';
+import { describePeak, formatPeakName, formatRate, spreadOf } from '../../report/format.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile } from '../../result-file/read-write.ts';
-import { measureRoofline, rooflineSteps } from '../../roofline/measure-roofline.ts';
+import { measureRoofline } from '../../roofline/measure-roofline.ts';
+import { fullSweep } from '../../roofline/sweep.ts';
 import { onGpu } from '../gpu-stage.ts';
 import type { CliContext, ExitCode } from '../program.ts';
 
-/** Measures the adapter's own peaks and prints them. */
+/** Measures the adapter's own peaks over the full sweep and prints them. */
 export async function rooflineCommand(
   context: CliContext,
   flags: { readonly adapter?: string; readonly json?: string },
@@ -15,15 +16,17 @@ export async function rooflineCommand(
   return await onGpu(flags.adapter, async () => {
     const gpu = await openGpu();
     const progress = startProgress('roofline', progressStream());
-    progress.total(rooflineSteps(gpu));
-    const roofline = await measureRoofline(gpu, {
+    const candidates = fullSweep(gpu);
+    progress.total(candidates.length);
+    const roofline = await measureRoofline(gpu, candidates, {
       signal: context.signal,
       onStep: (label) => progress.advance(1, label),
     });
     progress.finish();
-    for (const { name, unit, value, description } of roofline.peaks) {
-      const rate = typeof value === 'object' && 'median' in value ? value.median : Number.NaN;
-      console.log(`${name}: ${formatRate(rate, unit)} (${description})`);
+    for (const peak of roofline.peaks) {
+      console.log(
+        `${formatPeakName(peak)}: ${formatRate(spreadOf(peak.value).centre, peak.unit)} (${describePeak(peak)})`,
+      );
     }
     if (flags.json !== undefined) {
       const environment = describeEnvironment(gpu, { commandLine: context.commandLine, quick: false, leftOut: [] });

@@ -10,7 +10,8 @@ import { htmlReport } from '../../report/html.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile, writeTextFile } from '../../result-file/read-write.ts';
 import type { ResultRow, Roofline } from '../../result-file/types.ts';
-import { measureRoofline, rooflineSteps } from '../../roofline/measure-roofline.ts';
+import { measureRoofline } from '../../roofline/measure-roofline.ts';
+import { shortSweep } from '../../roofline/sweep.ts';
 import { onGpu } from '../gpu-stage.ts';
 import type { CliContext, ExitCode } from '../program.ts';
 
@@ -113,9 +114,10 @@ async function demonstrate(model: LanguageModel, signal: AbortSignal): Promise<v
 
 async function roof(gpu: Gpu, signal: AbortSignal): Promise<Roofline> {
   const progress = startProgress('Peaks of the adapter', progressStream());
-  progress.total(rooflineSteps(gpu));
+  const candidates = shortSweep(gpu, 2 ** 26);
+  progress.total(candidates.length);
   try {
-    return await measureRoofline(gpu, { signal, onStep: (label) => progress.advance(1, label) });
+    return await measureRoofline(gpu, candidates, { signal, onStep: (label) => progress.advance(1, label) });
   } finally {
     progress.finish();
   }

@@ -3,6 +3,16 @@ import { attention, type Gpu, randomUniform, type Tensor, type TokenList, topK }
 /** SmolLM2-135M's attention. */
 export const shape = { layers: 30, heads: 9, kvHeads: 3, headSize: 64 } as const;
 
+/** Bytes of keys and values that a dense step over `length` tokens reads. */
+export function denseBytes(length: number): number {
+  return 2 * 4 * shape.layers * shape.kvHeads * length * shape.headSize;
+}
+
+/** Floating-point operations of a dense step. */
+export function denseFlops(length: number): number {
+  return 4 * shape.layers * shape.heads * length * shape.headSize;
+}
+
 interface LayerTensors {
   readonly q: Tensor;
   readonly keys: Tensor;
@@ -62,16 +72,6 @@ export class DecodeWorkload {
   output(tokens?: TokenList): Tensor {
     const { q, keys, values } = this.#layers[0] as LayerTensors;
     return attention(q, keys, values, { keyLength: this.#length, ...(tokens ? { tokens } : {}) }).output;
-  }
-
-  /** Bytes of keys and values that a dense step reads. */
-  get denseBytes(): number {
-    return 2 * 4 * shape.layers * shape.kvHeads * this.#length * shape.headSize;
-  }
-
-  /** Floating-point operations of a dense step. */
-  get denseFlops(): number {
-    return 4 * shape.layers * shape.heads * this.#length * shape.headSize;
   }
 
   dispose(): void {

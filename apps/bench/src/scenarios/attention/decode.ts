@@ -1,9 +1,11 @@
 import type { TokenList } from '@saccade/core';
 import { interleave, speedup } from '../../measure/interleave.ts';
-import type { ResultRow } from '../../result-file/types.ts';
-import { measureRoofline, rooflineSteps } from '../../roofline/measure-roofline.ts';
+import type { ResultRow, Roofline } from '../../result-file/types.ts';
+import { measureRoofline } from '../../roofline/measure-roofline.ts';
+import { peakRate, plausibleShare } from '../../roofline/peaks.ts';
+import { shortSweep } from '../../roofline/sweep.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
-import { DecodeWorkload } from './decode-workload.ts';
+import { DecodeWorkload, denseBytes, denseFlops } from './decode-workload.ts';
 import { tokenListEntry } from './token-list-entry.ts';
 
 type ListKind = TokenList['per'];
@@ -30,37 +32,40 @@ export const attentionDecode: Scenario = {
   budgets: { full: [1], quick: [1] },
   repeats: { full: 20, quick: 20 },
   async *run(context) {
-    context.progress.total(rooflineSteps(context.gpu) + context.lengths.length);
-    const { signal } = context;
-    const roofline = await measureRoofline(context.gpu, {
-      signal,
-      onStep: (label) => context.progress.advance(1, label),
-    });
-    const peak = (name: string) => {
-      const value = roofline.peaks.find((candidate) => candidate.name === name)?.value;
-      return typeof value === 'object' && 'median' in value ? value.median : Number.POSITIVE_INFINITY;
-    };
-    for (const length of context.lengths) {
-      yield* measureLength(context, length, { read: peak('read'), fma: peak('f32-fma') });
+    // A kernel is compared with the peak of its own working set.
+    const candidates = new Map(
+      context.lengths.map((length) => [length, shortSweep(context.gpu, denseBytes(length))] as const),
+    );
+    const steps = [...candidates.values()].reduce((sum, { length }) => sum + length, context.lengths.length);
+    context.progress.total(steps);
+    for (const [length, sweep] of candidates) {
+      const roofline = await measureRoofline(context.gpu, sweep, {
+        signal: context.signal,
+        onStep: (label) => context.progress.advance(1, label),
+      });
+      yield* measureLength(context, length, roofline);
       context.progress.advance(1, `${length} tokens`);
     }
   },
 };
 
-async function* measureLength(
-  context: ScenarioContext,
-  length: number,
-  peaks: { readonly read: number; readonly fma: number },
-): AsyncGenerator<ResultRow> {
+async function* measureLength(context: ScenarioContext, length: number, roofline: Roofline): AsyncGenerator<ResultRow> {
   const workload = new DecodeWorkload(context.gpu, length, context.seed);
   try {
     const tasks = context.variants(length).flatMap((variant) => tasksOf(variant, length));
     const lists = new Map(tasks.map((task) => [task.name, task.lists && workload.lists(task.lists, task.topK)]));
-    const times = await interleave(
-      tasks.map((task) => ({ name: task.name, run: () => workload.run(lists.get(task.name)) })),
-      { rounds: context.repeats, signal: context.signal },
-    );
+    const time = (timed: readonly Task[]) =>
+      interleave(
+        timed.map((task) => ({ name: task.name, run: () => workload.run(lists.get(task.name)) })),
+        { rounds: context.repeats, signal: context.signal },
+      );
+    const times = await time(tasks);
     const dense = times.get('dense');
+    const share = (ms: number) =>
+      plausibleShare(shareOfPeak(length, ms, roofline), async () => {
+        const again = await time(tasks.filter(({ name }) => name === 'dense'));
+        return shareOfPeak(length, again.get('dense')?.summary.median ?? ms, roofline);
+      });
     for (const task of tasks) {
       const own = times.get(task.name);
       if (!own || !dense) continue;
@@ -71,11 +76,9 @@ async function* measureLength(
         quality: {},
         speed: {
           attentionMs: own.summary,
-          ...(task.lists
-            ? { speedup: speedup(dense, own) }
-            : { shareOfPeak: shareOfPeak(workload, own.summary.median, peaks) }),
+          ...(task.lists ? { speedup: speedup(dense, own) } : { shareOfPeak: await share(own.summary.median) }),
         },
-        memory: { cacheBytes: workload.denseBytes },
+        memory: { cacheBytes: denseBytes(length) },
       }));
     }
   } finally {
@@ -93,11 +96,10 @@ function tasksOf(variant: Variant, length: number): Task[] {
 }
 
 /** The larger of the shares of the read peak and of the multiply-add peak. */
-function shareOfPeak(
-  workload: DecodeWorkload,
-  ms: number,
-  peaks: { readonly read: number; readonly fma: number },
-): number {
+function shareOfPeak(length: number, ms: number, roofline: Roofline): number {
   const seconds = ms / 1000;
-  return Math.max(workload.denseBytes / seconds / peaks.read, workload.denseFlops / seconds / peaks.fma);
+  return Math.max(
+    denseBytes(length) / seconds / peakRate(roofline, 'read', denseBytes(length)),
+    denseFlops(length) / seconds / peakRate(roofline, 'f32-fma'),
+  );
 }

@@ -1,0 +1,63 @@
+import type { Gpu } from '@saccade/core';
+import { fmaBenchmark } from './arithmetic.ts';
+import { shuffleBenchmark, workgroupMemoryBenchmark } from './exchange.ts';
+import { latencyBenchmark } from './latency.ts';
+import { memoryBenchmark } from './memory.ts';
+import type { Microbenchmark } from './microbenchmark.ts';
+
+/** A microbenchmark that is made when its turn comes. */
+export type Candidate = () => Microbenchmark;
+
+const mebibyte = 2 ** 20;
+const widths = [1, 4] as const;
+const chainCounts = [1, 2, 4, 8, 12, 16];
+
+/** Working sets for which bandwidth is measured. */
+export const workingSets = [0.25, 1, 4, 16, 64, 128, 512].map((size) => size * mebibyte);
+
+/** Invocations per workgroup that this device allows. */
+function workgroupSizes(gpu: Gpu): number[] {
+  return [64, 128, 256].filter((size) => size <= gpu.capabilities.maxInvocations);
+}
+
+/** Every peak over its whole sweep. */
+export function fullSweep(gpu: Gpu): Candidate[] {
+  const { f16, subgroups } = gpu.capabilities;
+  const sizes = workgroupSizes(gpu);
+  const memorySizes = sizes.filter((size) => size !== 128);
+  const dtypes = f16 ? (['f32', 'f16'] as const) : (['f32'] as const);
+  const exchanges = [1, 4, 8, 16].flatMap((chains) => memorySizes.map((invocations) => ({ chains, invocations })));
+  return [
+    ...dtypes.flatMap((dtype) =>
+      chainCounts.flatMap((chains) =>
+        widths.flatMap((width) =>
+          sizes.map((invocations) => () => fmaBenchmark(gpu, { dtype, chains, width, invocations })),
+        ),
+      ),
+    ),
+    ...(['read', 'copy'] as const).flatMap((name) =>
+      workingSets.flatMap((bytes) =>
+        widths.flatMap((width) =>
+          [1, 4].flatMap((unroll) =>
+            memorySizes.map((invocations) => () => memoryBenchmark(gpu, { name, bytes, width, unroll, invocations })),
+          ),
+        ),
+      ),
+    ),
+    ...exchanges.map((candidate) => () => workgroupMemoryBenchmark(gpu, candidate)),
+    ...(subgroups ? exchanges.map((candidate) => () => shuffleBenchmark(gpu, candidate)) : []),
+    () => latencyBenchmark(gpu, 'dispatch-latency'),
+    () => latencyBenchmark(gpu, 'submit-latency'),
+  ];
+}
+
+/** The peaks that a scenario compares its kernels with, by the candidates that have won full sweeps so far. */
+export function shortSweep(gpu: Gpu, bytes: number): Candidate[] {
+  const invocations = Math.min(64, gpu.capabilities.maxInvocations);
+  return [
+    ...[8, 12, 16].map((chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations })),
+    ...(['read', 'copy'] as const).flatMap((name) =>
+      [1, 4].map((unroll) => () => memoryBenchmark(gpu, { name, bytes, width: 4, unroll, invocations })),
+    ),
+  ];
+}
