@@ -118,6 +118,7 @@ export {
   type RunOptions,
   type TokenInput,
   type TokenizerHandle,
+  type TokenLogprobs,
 } from './protocol/model-handle.ts';
 export { nearNames } from './protocol/near-names.ts';
 export * from './protocol/option-schema.ts';

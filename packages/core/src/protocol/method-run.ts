@@ -109,10 +109,15 @@ export class MethodRun {
 
   /**
    * One pass over tokens of these sequences, companions last. Afterwards the tokens count in their caches.
-   * @throws RefusedError inside another pass of this run: nested passes take a run of their own.
+   * @throws RefusedError inside another pass of this run: nested passes take a run of their own; and for a batch in one cache
+   *   where methods act, whose states are those of one sequence.
    */
   pass<T>(sequences: readonly PassSequence[], work: () => T): T {
     if (this.#pass) throw new RefusedError('A pass of this run is under way; run the model with a run of its own.');
+    if (this.#owners.length > 0 && sequences.some(({ cache }) => cache && cache.batch > 1)) {
+      const names = this.methods.map(({ name }) => name).join(', ');
+      throw new RefusedError(`${names}: a batch in one cache runs dense; give each sequence a run of its own.`);
+    }
     for (const { indices } of this.#owners) indices.clear();
     const pass = new Pass(this.#gpu, sequences);
     this.#pass = pass;
@@ -285,7 +290,8 @@ export class MethodRun {
   #attendSequence(layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): AttentionOutcome {
     const { cache, count, withMethods } = this.#rows(sequence);
     const named = sequence === 0 ? this.#named(layer, qkv) : qkv;
-    const [q, k, v] = [headsFirst(named.q), headsFirst(named.k), headsFirst(named.v)];
+    const batch = cache?.batch ?? 1;
+    const [q, k, v] = [headsFirst(named.q, batch), headsFirst(named.k, batch), headsFirst(named.v, batch)];
     const layerCache = cache?.layer(layer);
     const view = layerCache?.append(k, v) ?? { keys: k, values: v, options: { keyLength: count } };
     const call: AttentionCall = {
@@ -387,14 +393,15 @@ function engine(call: AttentionCall, kvHeads?: readonly number[]): AttentionResu
   return kvHeads ? attendHeads(call, kvHeads) : attention(call.q, call.keys, call.values, call.options);
 }
 
-/** [N, heads, D] as [1, heads, N, D]. */
-function headsFirst(x: Tensor): Tensor {
-  return x.reshape([1, ...x.shape]).transpose(0, 2, 1, 3);
+/** [B N, heads, D] as [B, heads, N, D]. */
+function headsFirst(x: Tensor, batch: number): Tensor {
+  const [rows, heads, size] = x.shape as [number, number, number];
+  return x.reshape([batch, rows / batch, heads, size]).transpose(0, 2, 1, 3);
 }
 
-/** [1, heads, N, D] as [N, heads, D]; a view of what the engine gives. */
+/** [B, heads, N, D] as [B N, heads, D]; a view of what the engine gives. */
 function tokensFirst(x: Tensor): Tensor {
-  const [, heads, count, size] = x.shape as [number, number, number, number];
+  const [batch, heads, count, size] = x.shape as [number, number, number, number];
   const turned = x.transpose(0, 2, 1, 3);
-  return (turned.contiguous ? turned : contiguous(turned)).reshape([count, heads, size]);
+  return (turned.contiguous ? turned : contiguous(turned)).reshape([batch * count, heads, size]);
 }

@@ -87,6 +87,16 @@ export interface GenerateOptions extends RunOptions {
   readonly stop?: string | readonly string[];
   /** Go on after an end-of-text token; for measurements. Default false. */
   readonly ignoreEndOfText?: boolean;
+  /** Log-probabilities of each token and of this many most probable ones (0: of the token alone). Default: none. */
+  readonly logprobs?: number;
+}
+
+/** Natural logarithms of probabilities under the model itself: before penalty, temperature, top-k and top-p. */
+export interface TokenLogprobs {
+  /** Of the token that was chosen. */
+  readonly logprob: number;
+  /** The most probable tokens, in falling order. */
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
 }
 
 export type FinishReason = 'endOfText' | 'stop' | 'maxTokens';
@@ -99,6 +109,8 @@ export interface GeneratedPiece {
   readonly ids: readonly number[];
   /** Set on the last piece. */
   readonly finishReason?: FinishReason;
+  /** Where they were asked for. */
+  readonly logprobs?: TokenLogprobs;
 }
 
 /** Input of one `forward`: ids of consecutive tokens, on the host or as u32 [N] on the GPU. */

@@ -10,6 +10,7 @@ import type { TokenSelection } from './method.ts';
 export interface PassSequence {
   /** Undefined in models without a cache; the tokens then stand at 0, 1, ... */
   readonly cache: KvCache | undefined;
+  /** Tokens; of a cache that holds a batch those of all its sequences, each as many, one sequence after the other. */
   readonly count: number;
   /** Whether the run's methods act on it. Default: on the first sequence only. */
   readonly withMethods?: boolean;
@@ -45,7 +46,7 @@ export class Pass {
       cache,
       start: cache?.length ?? 0,
       count,
-      positions: undefined,
+      positions: cache && cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined,
       withMethods: withMethods ?? sequence === 0,
     }));
   }
@@ -65,7 +66,7 @@ export class Pass {
 
   /** Number of positions that a table must have for this pass. */
   get positionBound(): number {
-    return Math.max(...this.#sequences.map(({ start, count }) => start + count));
+    return Math.max(...this.#sequences.map(({ cache, start, count }) => start + count / (cache?.batch ?? 1)));
   }
 
   get positions(): RowPositions {
@@ -112,7 +113,7 @@ export class Pass {
 
   /** Makes the tokens of the pass count in the caches. */
   advance(): void {
-    for (const { cache, count } of this.#given) cache?.advance(count);
+    for (const { cache, count } of this.#given) cache?.advance(count / cache.batch);
   }
 
   dispose(): void {
@@ -137,4 +138,12 @@ export class Pass {
     this.#kept.push(this.#gpu.keep(tensor));
     return tensor;
   }
+}
+
+/** Tokens of each sequence of a batch. @throws ShapeError where they do not divide evenly */
+function tokensEach({ batch }: KvCache, count: number): number[] {
+  if (count % batch !== 0) {
+    throw new ShapeError('pass', `${count} tokens are not equally many for each of ${batch} sequences.`);
+  }
+  return new Array(batch).fill(count / batch);
 }

@@ -10,7 +10,12 @@ export interface ResolvedGenerateOptions {
   readonly seed: number;
   readonly stop: readonly string[];
   readonly ignoreEndOfText: boolean;
+  /** Undefined: none. */
+  readonly logprobs: number | undefined;
 }
+
+/** Most tokens per step whose log-probabilities are read. */
+const mostLogprobs = 1024;
 
 /** @throws ArgumentError for a value out of its range. */
 export function resolveGenerateOptions(options: GenerateOptions): ResolvedGenerateOptions {
@@ -23,8 +28,9 @@ export function resolveGenerateOptions(options: GenerateOptions): ResolvedGenera
     seed: options.seed ?? 0,
     stop: typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []),
     ignoreEndOfText: options.ignoreEndOfText ?? false,
+    logprobs: options.logprobs,
   };
-  const { maxTokens, temperature, topK, topP, repetitionPenalty, seed } = resolved;
+  const { maxTokens, temperature, topK, topP, repetitionPenalty, seed, logprobs } = resolved;
   if (!(Number.isInteger(maxTokens) && maxTokens >= 1))
     throw new ArgumentError('maxTokens', maxTokens, 'an integer of 1 or more');
   if (!(temperature >= 0 && Number.isFinite(temperature)))
@@ -36,5 +42,7 @@ export function resolveGenerateOptions(options: GenerateOptions): ResolvedGenera
     throw new ArgumentError('repetitionPenalty', repetitionPenalty, 'a number over 0');
   }
   if (!Number.isSafeInteger(seed) || seed < 0) throw new ArgumentError('seed', seed, 'an integer of 0 or more');
+  if (logprobs !== undefined && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostLogprobs))
+    throw new ArgumentError('logprobs', logprobs, `an integer from 0 to ${mostLogprobs}`);
   return resolved;
 }

@@ -2,6 +2,7 @@ import {
   ArgumentError,
   type ChatMessage,
   concatenate,
+  contiguous,
   DisposedError,
   type ForwardOptions,
   type ForwardResult,
@@ -23,6 +24,7 @@ import {
 import type { Architecture } from '../architectures/architecture.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
 import { generate } from './generate.ts';
+import { type BatchPiece, generateBatch } from './generate-batch.ts';
 
 export interface LanguageForwardOptions extends ForwardOptions {
   /** Kinds of the tokens, for networks that tell them apart (BERT: 0 first text, 1 second); default all 0. */
@@ -87,7 +89,8 @@ export class LanguageModel implements ModelHandle {
         return run.pass(sequences, () => {
           const tokenTypes = options.tokenTypes && this.#uploadTypes(options.tokenTypes, all.size);
           const hidden = this.#network.forward({ ids: all, tokenTypes }, run, options.layers);
-          return this.#result(run, hidden, run.rows, options.logits ?? 'last', sequences.slice(1));
+          const batch = cache?.batch ?? 1;
+          return this.#result(run, hidden, { count: run.rows, batch }, options.logits ?? 'last', sequences.slice(1));
         });
       } finally {
         if (!options.cache) cache?.dispose();
@@ -153,10 +156,17 @@ export class LanguageModel implements ModelHandle {
     }
   }
 
-  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedPiece, void, void> {
+  /** Streams the continuation of a prompt. */
+  generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GeneratedPiece, void, void>;
+  /** Streams the continuations of several prompts, which decode together; each is what it would be alone. */
+  generate(prompts: readonly Prompt[], options?: GenerateOptions): AsyncGenerator<BatchPiece, void, void>;
+  generate(
+    prompt: Prompt | readonly Prompt[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<GeneratedPiece, void, void> {
     this.#assertUsable();
     this.#assertCausal();
-    return generate(this, prompt, options);
+    return arePrompts(prompt) ? generateBatch(this, prompt, options) : generate(this, prompt, options);
   }
 
   /** Frees the weights. Idempotent. */
@@ -190,17 +200,17 @@ export class LanguageModel implements ModelHandle {
     }
   }
 
-  /** Hidden rows and logits of the first `count` rows; the logits of companions go to the methods. */
+  /** Hidden rows and logits of the first `count` rows, those of a batch or of one sequence; the logits of companions go to the methods. */
   #result(
     run: MethodRun,
     hidden: Tensor,
-    count: number,
+    { count, batch }: { readonly count: number; readonly batch: number },
     wanted: 'last' | 'all' | 'none',
     companions: readonly { readonly count: number }[],
   ): ForwardResult {
     const own = companions.length === 0 ? hidden : hidden.slice(0, 0, count);
     if (wanted === 'none') return { hidden: own, logits: undefined };
-    const rows = wanted === 'all' ? own : hidden.slice(0, count - 1, count);
+    const rows = wanted === 'all' ? own : lastRows(own, batch);
     const logits = run.activation(-1, 'logits', this.#network.logits(rows));
     let end = count;
     const others = companions.map((companion) => {
@@ -239,6 +249,14 @@ export class LanguageModel implements ModelHandle {
   }
 }
 
+/** The last row of each of `batch` sequences of equally many rows [B N, E]. */
+function lastRows(hidden: Tensor, batch: number): Tensor {
+  const [rows, size] = hidden.shape as [number, number];
+  if (rows === batch) return hidden;
+  const each = rows / batch;
+  return contiguous(hidden.reshape([batch, each, size]).slice(1, each - 1, each)).reshape([batch, size]);
+}
+
 /** @throws ArgumentError */
 function checkForward(facts: ModelFacts, { run, observe, edit, layers }: ForwardOptions): void {
   if (run && (observe || edit)) {
@@ -251,6 +269,13 @@ function checkForward(facts: ModelFacts, { run, observe, edit, layers }: Forward
   if (layers !== undefined && !(Number.isInteger(layers) && layers >= 1 && layers <= facts.layers)) {
     throw new ArgumentError('forward: layers', layers, `an integer from 1 to ${facts.layers}`);
   }
+}
+
+/** Whether these are several prompts rather than one in the form of ids or messages. */
+function arePrompts(prompt: Prompt | readonly Prompt[]): prompt is readonly Prompt[] {
+  if (!Array.isArray(prompt)) return false;
+  const [first] = prompt as readonly unknown[];
+  return typeof first === 'string' || Array.isArray(first) || first instanceof PromptCache;
 }
 
 function isIds(prompt: readonly ChatMessage[] | readonly number[]): prompt is readonly number[] {

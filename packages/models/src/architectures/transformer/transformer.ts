@@ -94,7 +94,11 @@ export class Transformer implements Architecture {
   }
 
   createCache(capacity: number): KvCache {
-    const { layers, kvHeads, headSize } = this.#config;
+    const { layerKinds, slidingWindow, kvHeads, headSize } = this.#config;
+    // Layers with a window keep a ring of it.
+    const layers = layerKinds.map((kind) =>
+      kind === 'window' ? ({ kind, window: slidingWindow as number } as const) : ({ kind: 'contiguous' } as const),
+    );
     return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity });
   }
 
