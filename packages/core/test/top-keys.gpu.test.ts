@@ -1,6 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, type Gpu, ShapeError, type Tensor, topKeys } from '../src/index.ts';
-import { modestGpu, randomArray, sharedGpu } from '../src/testing/index.ts';
+import {
+  ArgumentError,
+  attention,
+  type Gpu,
+  type HeadReduction,
+  ShapeError,
+  type Tensor,
+  topKeys,
+} from '../src/index.ts';
+import {
+  type AttentionReferenceInput,
+  attentionScores,
+  modestGpu,
+  randomArray,
+  sharedGpu,
+  visibleRows,
+} from '../src/testing/index.ts';
 
 interface Case {
   readonly batches: number;
@@ -68,6 +83,100 @@ async function check(gpu: Gpu, c: Case, per: 'queryHead' | 'kvHead', device: boo
 
 const base: Case = { batches: 1, heads: 6, kvHeads: 2, queries: 1, keys: 97, valid: 97, headSize: 64, k: 13, force: 0 };
 
+/** A causal case with lists per block of queries. */
+interface MaskedCase
+  extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'> {
+  readonly k: number;
+  readonly per: HeadReduction;
+  readonly queryBlock?: number;
+  readonly forceNewest?: number;
+  readonly slidingWindow?: number;
+  readonly queryOffset?: number;
+  readonly keyLengths?: readonly number[];
+}
+
+const masked: MaskedCase = {
+  batches: 1,
+  heads: 6,
+  kvHeads: 2,
+  queries: 23,
+  keys: 40,
+  headSize: 16,
+  k: 5,
+  per: 'queryHead',
+};
+
+/** Compares the lists of some blocks with what sorting the explicit scores or probabilities gives. */
+async function checkMasked(gpu: Gpu, c: MaskedCase, by: 'score' | 'probability', only?: number[]): Promise<void> {
+  const { batches, heads, kvHeads, queries, keys, headSize, k, per, queryBlock, forceNewest = 0 } = c;
+  const input: AttentionReferenceInput = {
+    ...c,
+    q: randomArray(batches * heads * queries * headSize, 5),
+    k: randomArray(batches * kvHeads * keys * headSize, 6),
+    v: new Float32Array(batches * kvHeads * keys * headSize),
+    causal: true,
+    ...(c.keyLengths ? { keyLength: c.keyLengths } : {}),
+  };
+  const lists = gpu.tidy(() => {
+    const q = gpu.tensor(input.q, [batches, heads, queries, headSize]);
+    const kv = gpu.tensor(input.k, [batches, kvHeads, keys, headSize]);
+    const options = {
+      causal: true,
+      ...(c.slidingWindow === undefined ? {} : { slidingWindow: c.slidingWindow }),
+      ...(c.queryOffset === undefined ? {} : { queryOffset: c.queryOffset }),
+      ...(c.keyLengths ? { keyLength: gpu.tensor(c.keyLengths, [batches], 'u32') } : {}),
+    };
+    const { logSumExp } =
+      by === 'probability' ? attention(q, kv, kv, { ...options, returnLogSumExp: true }) : { logSumExp: undefined };
+    return topKeys(q, kv, {
+      ...options,
+      k,
+      per,
+      forceNewest,
+      ...(queryBlock === undefined ? {} : { queryBlock }),
+      ...(logSumExp ? { logSumExp } : {}),
+    });
+  });
+  const joined = per === 'queryHead' ? 1 : per === 'kvHead' ? heads / kvHeads : heads;
+  const blockSize = queryBlock ?? queries;
+  const blocks = Math.ceil(queries / blockSize);
+  const blockAxis = queryBlock === undefined ? [] : [blocks];
+  expect(lists.indices.shape).toEqual([batches, heads / joined, ...blockAxis, k]);
+  expect(lists).toMatchObject({ per: per === 'queryHead' ? per : 'kvHead' });
+  const indices = await readAndDispose(lists.indices);
+  for (let row = 0; row < (batches * heads) / joined; row++) {
+    const batch = Math.floor(row / (heads / joined));
+    const firstHead = (row % (heads / joined)) * joined;
+    for (const block of only ?? Array.from({ length: blocks }, (_, index) => index)) {
+      const sums = new Float64Array(keys);
+      const seenBy = new Float64Array(keys);
+      for (let head = firstHead; head < firstHead + joined; head++) {
+        for (let query = block * blockSize; query < Math.min((block + 1) * blockSize, queries); query++) {
+          const rows = visibleRows(input, batch, head, query);
+          const scores = attentionScores(input, batch, head, query, rows);
+          const total = scores.reduce((sum, score) => sum + Math.exp(score), 0);
+          rows.forEach((key, index) => {
+            const score = scores[index] as number;
+            sums[key]! += by === 'score' ? score : Math.exp(score) / total;
+            seenBy[key]!++;
+          });
+        }
+      }
+      const seen = Array.from({ length: keys }, (_, key) => key).filter((key) => (seenBy[key] as number) > 0);
+      const newest = seen.length === 0 ? [] : seen.slice(-forceNewest || keys);
+      const value = (key: number) => {
+        if (newest.includes(key)) return Number.POSITIVE_INFINITY;
+        return (sums[key] as number) / (by === 'score' ? (seenBy[key] as number) : 1);
+      };
+      const best = [...seen].sort((a, b) => value(b) - value(a) || a - b).slice(0, k);
+      const at = (row * blocks + block) * k;
+      const list = [...indices.subarray(at, at + k)];
+      expect(list.filter((key) => seen.includes(key))).toEqual(best.sort((a, b) => a - b));
+      expect(new Set(list).size).toBe(k);
+    }
+  }
+}
+
 describe('topKeys', () => {
   for (const [name, change] of [
     ['decode', {}],
@@ -90,6 +199,30 @@ describe('topKeys', () => {
     }
   }
 
+  for (const [name, change] of [
+    ['a list per query', { queryBlock: 1 }],
+    ['lists per query block, of the mean over heads', { queryBlock: 7, per: 'allHeads' }],
+    ['the newest that a block sees', { queryBlock: 7, per: 'kvHead', forceNewest: 2 }],
+    ['a window, one list', { slidingWindow: 6, per: 'allHeads' }],
+    ['few keys seen', { queryBlock: 4, queryOffset: 2 }],
+    ['ragged lengths', { batches: 2, keyLengths: [40, 23], queryBlock: 9, per: 'kvHead' }],
+  ] as const) {
+    for (const by of ['score', 'probability'] as const) {
+      it(`by ${by}: ${name}`, async () => {
+        await checkMasked(await sharedGpu(), { ...masked, ...change }, by);
+      });
+    }
+  }
+
+  it('holds the scores of a bounded number of query blocks', async () => {
+    const gpu = await sharedGpu();
+    const c = { ...masked, heads: 4, kvHeads: 1, queries: 700, keys: 2000, headSize: 4, queryBlock: 1, k: 3 };
+    gpu.resetPeak();
+    const live = gpu.stats().liveBytes;
+    await checkMasked(gpu, c, 'score', [0, 300, 699]);
+    expect(gpu.stats().peakBytes - live).toBeLessThan(4 * c.heads * c.queries * c.keys);
+  });
+
   it('gives ties to the lower position', async () => {
     const gpu = await sharedGpu();
     const indices = await readAndDispose(
@@ -111,6 +244,9 @@ describe('topKeys', () => {
       expect(() => topKeys(q, keys, { k: 9, per: 'queryHead' })).toThrow(/k: got 9.*1 to 8/);
       expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', keyLength: 9 })).toThrow(/keyLength/);
       expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', forceNewest: 3 })).toThrow(/forceNewest/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'layer' as 'kvHead' })).toThrow(/per: got "layer".*allHeads/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'kvHead', queryBlock: 0 })).toThrow(/queryBlock/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'kvHead', logSumExp: gpu.zeros([1, 2, 1]) })).toThrow(/logSumExp/);
       expect(() => topKeys(q, gpu.zeros([1, 3, 8, 16]), { k: 2, per: 'queryHead' })).toThrow(ShapeError);
     });
   });

@@ -1,83 +1,100 @@
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { ArgumentError } from '../errors.ts';
+import { concatenate, contiguous } from '../ops/copy.ts';
 import { topK } from '../ops/top-k.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { keyScores } from './key-scores.ts';
-import type { HeadGrouping } from './types.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { checkInteger, checkWhereToLook } from './check-inputs.ts';
+import { headsOf } from './statistics/attention-statistics.ts';
+import { checkLogSumExp, checkReduction } from './statistics/check-statistics.ts';
+import { keyMass } from './statistics/key-mass.ts';
+import { secondPass } from './statistics/second-pass.ts';
+import type { HeadReduction } from './statistics/types.ts';
+import type { HeadGrouping, WhereToLook } from './types.ts';
 
-export interface TopKeysOptions {
+/** Where to look is said as in {@link attention}: keys that a query does not see do not count for it. */
+export interface TopKeysOptions extends Omit<WhereToLook, 'tokens' | 'keyStarts'> {
   /** Keys of each list, from 1 to the number of valid keys. */
   readonly k: number;
-  /** One list per query head, or one per key/value head by the mean score of its query heads. */
-  readonly per: HeadGrouping;
-  /** Valid keys: a number for all, or u32 [B] on the device. Default: all M. */
-  readonly keyLength?: number | Tensor;
-  /** Factor on q k^T; matters for nothing but ties. Default 1 / sqrt(D). */
-  readonly scale?: number;
-  /** Newest valid keys that every list holds, within k. Default 0. */
+  /** One list per query head, per key/value head by the mean over its query heads, or by the mean over all heads. */
+  readonly per: HeadReduction;
+  /** Newest keys that the queries see and every list holds, within k. Default 0. */
   readonly forceNewest?: number;
+  /**
+   * f32 [B, H, N] of attention with the same options: keys are ranked by their probability mass. Without it they are ranked
+   * by their mean score, scale q k^T before the softmax, over the queries that see them.
+   */
+  readonly logSumExp?: Tensor;
+  /** Consecutive queries that share a list; 1 makes a list per query. Default: all. */
+  readonly queryBlock?: number;
 }
 
 /** Lists that {@link attention} takes as `tokens`. */
 export interface TopKeys {
-  /** u32 [B, H, k] or [B, Hkv, k], ascending positions. */
+  /** u32 [B, H | Hkv | 1, k] ascending, with `queryBlock` [B, H | Hkv | 1, ceil(N / queryBlock), k]. */
   readonly indices: Tensor;
+  /** A list of the mean over all heads counts as `kvHead` with a head axis of 1. */
   readonly per: HeadGrouping;
+  readonly queryBlock?: number;
 }
 
+/** Scores that are held at once where every query block has a list: 16 MiB. */
+const mostScores = 2 ** 22;
+
 /**
- * Positions of the k keys with the highest attention scores per head, exact, ties to the lower position. Several queries
- * count by the mean of their scores. A second pass over q k^T, beside attention's own; nothing is read back.
+ * The k keys with the highest attention scores, or with the largest probability mass: exact, ties to the lower row. A second
+ * pass over q k^T, beside attention's own; nothing is read back.
  *
- * With a device-side `keyLength` below k, lists are filled up with positions past it, which attention ignores.
+ * Where fewer than k keys are seen, lists are filled up with others, which attention under the same options ignores.
  *
  * @param q f32 or f16 [B, H, N, D]
  * @param keys f32 or f16 [B, Hkv, M, D]; may be a cache's whole capacity.
  * @throws ShapeError, ArgumentError
  */
 export function topKeys(q: Tensor, keys: Tensor, options: TopKeysOptions): TopKeys {
-  const { k, per, forceNewest = 0 } = options;
-  checkShapes(q, keys);
-  const count = keys.shape[2] as number;
-  const keyLength = options.keyLength ?? count;
-  const bound = typeof keyLength === 'number' ? keyLength : count;
-  if (typeof keyLength === 'number' && !(Number.isInteger(keyLength) && keyLength >= 1 && keyLength <= count)) {
-    throw new ArgumentError('topKeys: keyLength', keyLength, `an integer from 1 to ${count}, or u32 [B]`);
-  }
-  if (keyLength instanceof Tensor && (keyLength.dtype !== 'u32' || keyLength.size !== q.shape[0])) {
-    throw new ShapeError('topKeys', `keyLength ${keyLength.dtype}[${keyLength.shape}] is not u32 [${q.shape[0]}].`);
-  }
-  if (!(Number.isInteger(k) && k >= 1 && k <= bound)) {
-    throw new ArgumentError('topKeys: k', k, `an integer from 1 to ${bound}, the number of keys`);
-  }
-  if (per !== 'queryHead' && per !== 'kvHead') throw new ArgumentError('topKeys: per', per, "'queryHead' or 'kvHead'");
-  if (!(Number.isInteger(forceNewest) && forceNewest >= 0 && forceNewest <= k)) {
-    throw new ArgumentError('topKeys: forceNewest', forceNewest, `an integer from 0 to k (${k})`);
-  }
-  const scale = options.scale ?? 1 / Math.sqrt(q.shape[3] as number);
-  const indices = q.gpu.tidy(() => {
-    const scores = keyScores(q, keys, { per, scale, keyLength, forceNewest });
-    return topK(scores, k, { lengths: bound, order: 'index' }).indices;
+  const shape = checkWhereToLook('topKeys', q, keys, options);
+  const { k, per, forceNewest = 0, logSumExp, queryBlock } = options;
+  const { batches, heads, queries } = shape;
+  checkReduction('topKeys: per', per);
+  if (queries === 0) throw new ArgumentError('topKeys: queries', 0, 'at least one');
+  if (logSumExp) checkLogSumExp('topKeys', logSumExp, shape);
+  if (queryBlock !== undefined) checkInteger('topKeys: queryBlock', queryBlock, 1, 2 ** 24);
+  const joinedHeads = headsOf(per, shape);
+  const grouping = per === 'allHeads' ? 'kvHead' : per;
+  return q.gpu.tidy(() => {
+    const pass = secondPass('topKeys', q, keys, shape, options);
+    const { keyBound, columns } = pass;
+    if (!(Number.isInteger(k) && k >= 1 && k <= keyBound)) {
+      throw new ArgumentError('topKeys: k', k, `an integer from 1 to ${keyBound}, the number of keys`);
+    }
+    if (!(Number.isInteger(forceNewest) && forceNewest >= 0 && forceNewest <= k)) {
+      throw new ArgumentError('topKeys: forceNewest', forceNewest, `an integer from 0 to k (${k})`);
+    }
+    if (forceNewest > 0 && options.keyPositions) {
+      throw new ArgumentError('topKeys: forceNewest', forceNewest, '0 where keyPositions say which keys are newest');
+    }
+    const normaliser = logSumExp && contiguous(logSumExp);
+    const lists = (begin: number, end: number, chunk: number | undefined) =>
+      q.gpu.tidy(() => {
+        const scores = keyMass(pass, {
+          measure: normaliser ? 'probability' : 'score',
+          joinedHeads,
+          logSumExp: normaliser,
+          queries: { begin, end, last: 0 },
+          chunk,
+          writeBound: keyBound,
+          forceNewest,
+        });
+        return topK(scores, k, { lengths: keyBound, order: 'index' }).indices;
+      });
+    const results = heads / joinedHeads;
+    if (queryBlock === undefined) {
+      return { indices: lists(0, queries, undefined).reshape([batches, results, k]), per: grouping };
+    }
+    const step = queryBlock * Math.max(1, Math.floor(mostScores / (batches * results * columns)));
+    const parts: Tensor[] = [];
+    for (let begin = 0; begin < queries; begin += step) {
+      parts.push(lists(begin, Math.min(begin + step, queries), queryBlock));
+    }
+    const indices = parts.length === 1 ? (parts[0] as Tensor) : concatenate(parts, 2);
+    return { indices, per: grouping, queryBlock };
   });
-  return { indices, per };
-}
-
-function checkShapes(q: Tensor, keys: Tensor): void {
-  const [batches, heads, queries, headSize] = q.shape;
-  const [keyBatches, kvHeads, , keySize] = keys.shape;
-  const fit =
-    q.rank === 4 &&
-    keys.rank === 4 &&
-    batches === keyBatches &&
-    headSize === keySize &&
-    (heads as number) % (kvHeads as number) === 0;
-  if (!fit || queries === 0) {
-    throw new ShapeError(
-      'topKeys',
-      `q [${q.shape}] and keys [${keys.shape}]; needs [B, H, N, D] and [B, Hkv, M, D] with N >= 1, H a multiple of Hkv.`,
-    );
-  }
-  for (const tensor of [q, keys]) {
-    if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16')
-      throw new ShapeError('topKeys', `${tensor.dtype} is not f32 or f16.`);
-  }
 }

@@ -8,6 +8,7 @@ export {
   type AttentionReferenceInput,
   attentionReference,
   attentionScores,
+  visibleRows,
 } from './reference/attention.ts';
 export {
   attentionProbabilities,

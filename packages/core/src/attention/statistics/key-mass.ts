@@ -86,16 +86,14 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
       return `let log_sum_exp_${head}_${query} = ${logSumExpAt(variant, row)};
       ${sumOf(head)} += ${own}${weight};`;
     };
-    const value = (index: number) =>
-      measure === 'score'
-        ? `select(select(${LOWEST}, sum_${index} / count, count > 0.0), 3e38, newest)`
-        : joined
-          ? `sum_${index} / f32(params.joined_heads)`
-          : `sum_${index}`;
+    const value = (index: number) => {
+      if (measure === 'score') return `select(${LOWEST}, sum_${index} / count, count > 0.0)`;
+      return joined ? `sum_${index} / f32(params.joined_heads)` : `sum_${index}`;
+    };
     const results = joined ? 'params.head_groups' : `params.head_groups * ${tileHeads}u`;
     const store = (index: number) => {
       const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
-      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = ${value(index)};`;
+      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = select(${value(index)}, 3e38, newest);`;
     };
     return {
       main: `
@@ -106,7 +104,8 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
   let entry = tile * ${lanes}u + lane;
   var place = ${variant.list ? '0xffffffffu' : 'entry'};
   ${sums.map((index) => `var sum_${index} = 0.0;`).join(' ')}
-  ${measure === 'score' ? 'var count = 0.0;\n  var newest = false;' : ''}
+  var newest = false;
+  ${measure === 'score' ? 'var count = 0.0;' : ''}
   let heads_end = (head_group + 1u) * params.joined_heads;
   for (var head = head_group * params.joined_heads; head < heads_end; head += ${tileHeads}u) {
     let kv_head = head / params.heads_per_kv;
@@ -118,7 +117,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     let last_query = max(range_end, first_query + 1u) - 1u;
     ${entryRange(variant)}
     let part_end = end;
-    ${measure === 'score' ? 'newest = entry < key_length && entry + params.forced >= end;' : ''}
+    newest = entry < end && entry + params.forced >= end;
     ${variant.list ? `place = ${listedColumn(variant)};` : ''}
     if (tile * ${lanes}u >= end || (tile + 1u) * ${lanes}u <= begin) { continue; }
     ${storageBase(variant, 'key')}
@@ -160,7 +159,7 @@ export interface KeyMassOptions {
   readonly chunk?: number | undefined;
   /** Keys that the result must hold: the tensor's M, or fewer where nobody reads the rest. */
   readonly writeBound: number;
-  /** Newest keys that score higher than every other. */
+  /** Newest keys of those that the queries see, which gather more than every other. Default 0. */
   readonly forceNewest?: number;
 }
 
@@ -176,15 +175,17 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const group = heads / kvHeads;
   const count = queries.last > 0 ? Math.min(queries.last, pass.queryBound) : queries.end - queries.begin;
   // Few queries leave room for all heads of a group, so that a key row is loaded once for them.
-  const share = count * group <= 8 && (listShare === 0 || listShare === group);
+  const walked = options.chunk ?? count;
+  const share = walked * group <= 8 && (listShare === 0 || listShare === group);
   const tileHeads = share ? group : 1;
-  const tileQueries = count === 1 ? 1 : share ? Math.floor(8 / group) : 8;
+  const tileQueries = walked === 1 ? 1 : share ? Math.floor(8 / group) : 8;
   const headsAtOnce = joined ? joinedHeads : tileHeads;
   const headGroups = heads / headsAtOnce;
   const results = joined ? headGroups : heads;
   const tiles = Math.ceil((variant.list ? entries : writeBound) / lanes);
   const wanted = Math.ceil(wantedWorkgroups(pass) / Math.max(batches * headGroups * tiles, 1));
-  const splits = Math.max(1, Math.min(wanted, Math.ceil(count / 64)));
+  // Parts of a mean would not add up.
+  const splits = measure === 'score' ? 1 : Math.max(1, Math.min(wanted, Math.ceil(count / 64)));
   const chunk = options.chunk ?? Math.max(1, Math.ceil(count / splits));
   const parts = Math.max(1, Math.ceil(count / chunk));
   return gpu.tidy(() => {
