@@ -1,13 +1,18 @@
 import { fileURLToPath } from 'node:url';
+import { checkChangesets } from './changesets.ts';
 import { checkDependencyDirection } from './dependency-direction.ts';
 import { checkMethodAnatomy } from './method-anatomy.ts';
 import { workspacePackages } from './workspace-package.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const packages = workspacePackages(root);
-const findings = [...checkDependencyDirection(packages), ...checkMethodAnatomy(packages)];
+const findings = [
+  ...checkDependencyDirection(packages),
+  ...checkMethodAnatomy(packages),
+  ...checkChangesets(root, packages),
+];
 for (const { place, message } of findings) process.stderr.write(`${place}  ${message}\n`);
 process.stdout.write(
-  `${packages.length} packages checked: direction of imports, anatomy of methods; ${findings.length} findings.\n`,
+  `${packages.length} packages checked: direction of imports, anatomy of methods, changesets; ${findings.length} findings.\n`,
 );
 process.exitCode = findings.length > 0 ? 1 : 0;
