@@ -100,6 +100,7 @@ export type {
   StepContext,
   TokenSelection,
 } from './protocol/method.ts';
+export { attention, bareRun, type MethodAttentionOptions } from './protocol/method-attention.ts';
 export { type LayerBody, MethodRun, type RunStart } from './protocol/method-run.ts';
 export {
   type ChatMessage,

@@ -25,7 +25,7 @@ export interface LayerContext<State extends MethodState = MethodState> {
   readonly sequence: number;
   /** Tokens of this sequence that the layer processes, N. */
   readonly queryLength: number;
-  /** Tokens that its attention reads, these included, M. */
+  /** Keys that its attention reads, these tokens' included, M; where that is known on the device only, a bound. */
   readonly keyLength: number;
   /** Position in the text of the first token that this pass began with. */
   readonly start: number;

@@ -60,16 +60,33 @@ export class MethodRun {
     method?: Method | readonly Method[],
     start: RunStart = {},
   ): Promise<MethodRun> {
-    const methods = method === undefined ? [] : [method].flat();
-    checkOwners(methods);
-    for (const each of methods) checkRequirements(each, model.facts);
     const owners: Owner[] = [];
     try {
-      for (const each of methods) {
+      for (const each of accepted(model, method)) {
         start.signal?.throwIfAborted();
-        const settings = { seed: start.seed ?? 0, signal: start.signal };
-        const state = (await each.createState?.(model, settings)) ?? {};
-        owners.push({ method: each, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) });
+        owners.push(ownerOf(model, each, (await each.createState?.(model, settingsOf(start))) ?? {}));
+      }
+      return new MethodRun(model.gpu, model.facts, owners, start);
+    } catch (error) {
+      for (const owner of owners) disposeOwner(owner);
+      throw error;
+    }
+  }
+
+  /**
+   * As `start`, for methods whose states are made without waiting.
+   * @throws RefusedError as `start`, and for a method that calibrates on the model
+   */
+  static startNow(model: ModelHandle, method?: Method | readonly Method[], start: RunStart = {}): MethodRun {
+    const owners: Owner[] = [];
+    try {
+      for (const each of accepted(model, method)) {
+        const state = each.createState?.(model, settingsOf(start)) ?? {};
+        if (state instanceof Promise) {
+          state.catch(() => undefined);
+          throw new RefusedError(`${each.name} waits while it makes its state; start the run with MethodRun.start.`);
+        }
+        owners.push(ownerOf(model, each, state));
       }
       return new MethodRun(model.gpu, model.facts, owners, start);
     } catch (error) {
@@ -181,7 +198,7 @@ export class MethodRun {
    * @returns [N, H D]
    */
   attention(layer: number, qkv: Qkv, input: Tensor, options: AttentionOptions): Tensor {
-    const { afterRope, afterAttention } = this.#seams;
+    const { afterRope } = this.#seams;
     const { sequences } = this.#running();
     const changed = afterRope.length === 0 ? qkv : this.#transform('afterRope', layer, qkv, input);
     const outcomes = sequences.map((_, sequence) => {
@@ -189,16 +206,24 @@ export class MethodRun {
       return this.#attendSequence(layer, sequence, { q, k, v } as Qkv, options);
     });
     const [main, ...companions] = outcomes as [AttentionOutcome, ...AttentionOutcome[]];
-    let { output } = main;
-    for (const owner of afterAttention) {
-      const context = this.#context(owner, layer, 0, main);
-      output = owner.method.afterAttention?.(context, { ...main, output }, companions) ?? output;
-    }
+    const output = this.#afterAttention(layer, main, companions);
     const heads = this.activation(layer, 'attention.z', tokensFirst(output));
     const all =
       companions.length === 0 ? heads : concatenate([heads, ...companions.map((each) => tokensFirst(each.output))]);
     const [rows, queryHeads, headSize] = all.shape as [number, number, number];
     return all.reshape([rows, queryHeads * headSize]);
+  }
+
+  /** Attention over keys and values that the caller keeps, for use without a model. Nothing is cached. */
+  attend(layer: number, call: AttentionCall): AttentionResult {
+    const { output: attended, ...statistics } = this.#attendCall(layer, 0, call);
+    const outcome = { ...call, ...statistics, output: attended, cache: undefined };
+    return { ...statistics, output: this.#afterAttention(layer, outcome, []) };
+  }
+
+  /** Whether a pass is under way. */
+  get running(): boolean {
+    return this.#pass !== undefined;
   }
 
   // --- between passes: called by models ---
@@ -304,6 +329,15 @@ export class MethodRun {
     return { ...call, ...result, cache: layerCache };
   }
 
+  #afterAttention(layer: number, main: AttentionOutcome, companions: readonly AttentionOutcome[]): Tensor {
+    let { output } = main;
+    for (const owner of this.#seams.afterAttention) {
+      const context = this.#context(owner, layer, 0, main);
+      output = owner.method.afterAttention?.(context, { ...main, output }, companions) ?? output;
+    }
+    return output;
+  }
+
   /** The attention of a layer inside the methods that narrow or wrap it. */
   #attendCall(layer: number, sequence: number, call: AttentionCall): AttentionResult {
     const { mask, needs, attend, selectHeads } = this.#seams;
@@ -337,8 +371,8 @@ export class MethodRun {
   }
 
   #context(owner: Owner, layer: number, sequence: number, { options }: Partial<AttentionCall> = {}): LayerContext {
-    const { cache, start, count, positions } = this.#rows(sequence);
-    const { keyLength } = options ?? {};
+    const { start, count, positions } = this.#rows(sequence);
+    const { keyLength, keyBound = start + count } = options ?? {};
     return {
       gpu: this.#gpu,
       model: this.#facts,
@@ -348,7 +382,7 @@ export class MethodRun {
       phase: this.#phase,
       sequence,
       queryLength: count,
-      keyLength: typeof keyLength === 'number' ? keyLength : (cache?.length ?? 0) + count,
+      keyLength: typeof keyLength === 'number' ? keyLength : keyBound,
       start,
       positions,
       indices: owner.indices.of(sequence),
@@ -387,6 +421,22 @@ export class MethodRun {
 export function globalLayerIndices(facts: ModelFacts): number[] {
   let count = 0;
   return facts.layerKinds.map((kind) => (kind === 'global' ? count++ : -1));
+}
+
+/** The methods of a run. @throws RefusedError where they do not fit the model or each other */
+function accepted(model: ModelHandle, method: Method | readonly Method[] | undefined): readonly Method[] {
+  const methods = method === undefined ? [] : [method].flat();
+  checkOwners(methods);
+  for (const each of methods) checkRequirements(each, model.facts);
+  return methods;
+}
+
+function settingsOf({ seed = 0, signal }: RunStart): RunSettings {
+  return { seed, signal };
+}
+
+function ownerOf(model: ModelHandle, method: Method, state: MethodState): Owner {
+  return { method, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) };
 }
 
 function engine(call: AttentionCall, kvHeads?: readonly number[]): AttentionResult {

@@ -8,10 +8,12 @@ import type { TokenSelection } from './method.ts';
 
 /** One sequence of a pass: how many tokens it adds behind those in its cache. */
 export interface PassSequence {
-  /** Undefined in models without a cache; the tokens then stand at 0, 1, ... */
+  /** Undefined in models without a cache. */
   readonly cache: KvCache | undefined;
   /** Tokens; of a cache that holds a batch those of all its sequences, each as many, one sequence after the other. */
   readonly count: number;
+  /** Position of the first token. Default: behind those in the cache, without one 0. */
+  readonly start?: number;
   /** Whether the run's methods act on it. Default: on the first sequence only. */
   readonly withMethods?: boolean;
 }
@@ -42,9 +44,9 @@ export class Pass {
   constructor(gpu: Gpu, sequences: readonly PassSequence[]) {
     this.#gpu = gpu;
     this.#given = sequences;
-    this.#sequences = sequences.map(({ cache, count, withMethods }, sequence) => ({
+    this.#sequences = sequences.map(({ cache, count, start, withMethods }, sequence) => ({
       cache,
-      start: cache?.length ?? 0,
+      start: start ?? cache?.length ?? 0,
       count,
       positions: cache && cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined,
       withMethods: withMethods ?? sequence === 0,

@@ -1,0 +1,148 @@
+import { attention as engine } from '../attention/attention.ts';
+import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
+import { Gpu } from '../device/gpu.ts';
+import { RefusedError, ShapeError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Phase } from './contexts.ts';
+import type { Method } from './method.ts';
+import { MethodRun } from './method-run.ts';
+import type { ModelFacts, ModelHandle } from './model-handle.ts';
+
+/** Options of attention through methods, without a model. */
+export interface MethodAttentionOptions extends AttentionOptions {
+  /** One method, or several that compose from left to right. */
+  readonly method?: Method | readonly Method[];
+  /** A run whose methods and states serve several calls (see {@link bareRun}), in place of `method`. */
+  readonly run?: MethodRun;
+  /** Layer that the call stands for, 0-based. Default 0. */
+  readonly layer?: number;
+  /** Default: `decode` for one query, else `prefill` where causal and `encode` where not. */
+  readonly phase?: Phase;
+  /** Facts about the model that the tensors come from, where the method asks for more than the tensors say. */
+  readonly facts?: Partial<ModelFacts>;
+}
+
+/**
+ * Exact attention, softmax(scale q k^T) v, over the keys that the options select: the engine's own `attention`, or, with the
+ * `gpu` in front, through methods that act as in a model.
+ *
+ * @param q f32 or f16 [B, H, N, D]
+ * @param k f32 or f16 [B, Hkv, M, D]
+ * @param v as `k`
+ * @throws RefusedError where a method needs what is not there: other facts, a model to calibrate on. Else as the engine.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): AttentionResult;
+export function attention(gpu: Gpu, q: Tensor, k: Tensor, v: Tensor, options: MethodAttentionOptions): AttentionResult;
+export function attention(first: Gpu | Tensor, ...rest: unknown[]): AttentionResult {
+  return first instanceof Gpu
+    ? throughMethods(first, ...(rest as [Tensor, Tensor, Tensor, MethodAttentionOptions]))
+    : engine(first, ...(rest as [Tensor, Tensor, AttentionOptions?]));
+}
+
+/**
+ * A run of methods for attention without a model, over several calls: give it to `attention` as `run`, and enclose the
+ * layers of one pass in `run.pass`, so that lists are handed on between them. Dispose it.
+ *
+ * @throws RefusedError as {@link attention}
+ */
+export function bareRun(
+  gpu: Gpu,
+  method: Method | readonly Method[],
+  facts: Pick<ModelFacts, 'layers' | 'heads' | 'kvHeads' | 'headSize'> & Partial<ModelFacts>,
+): MethodRun {
+  return MethodRun.startNow(new BareModel(gpu, completeFacts(facts)), method);
+}
+
+function throughMethods(gpu: Gpu, q: Tensor, k: Tensor, v: Tensor, given: MethodAttentionOptions): AttentionResult {
+  const { method, run: givenRun, layer = 0, phase, facts, ...options } = given;
+  if (q.rank !== 4 || k.rank !== 4) {
+    throw new ShapeError('attention', `q is [${q.shape}] and k [${k.shape}]; it takes 4 axes.`);
+  }
+  const [, heads, count, headSize] = q.shape as [number, number, number, number];
+  const [, kvHeads, stored] = k.shape as [number, number, number];
+  const causal = options.causal ?? count === 1;
+  const keyLength = typeof options.keyLength === 'number' ? options.keyLength : stored;
+  const known = { layers: layer + 1, heads, kvHeads, headSize, contextLength: stored, causal, ...facts };
+  return gpu.tidy(() => {
+    const run = givenRun ?? bareRun(gpu, method ?? [], known);
+    try {
+      const call = { q, keys: k, values: v, options: { ...options, keyLength: options.keyLength ?? keyLength } };
+      const work = () => run.attend(layer, call);
+      if (run.running) return work();
+      run.phase = phase ?? defaultPhase(count, causal);
+      return run.pass([{ cache: undefined, count, start: keyLength - count }], work);
+    } finally {
+      if (!givenRun) run.dispose();
+    }
+  });
+}
+
+function defaultPhase(queries: number, causal: boolean): Phase {
+  if (queries === 1) return 'decode';
+  return causal ? 'prefill' : 'encode';
+}
+
+function completeFacts(
+  facts: Pick<ModelFacts, 'layers' | 'heads' | 'kvHeads' | 'headSize'> & Partial<ModelFacts>,
+): ModelFacts {
+  return {
+    name: 'attention without a model',
+    architecture: 'none',
+    layerKinds: new Array(facts.layers).fill('global'),
+    hiddenSize: facts.heads * facts.headSize,
+    vocabularySize: 0,
+    contextLength: Number.MAX_SAFE_INTEGER,
+    causal: true,
+    phases: ['prefill', 'decode', 'encode', 'denoise'],
+    ...facts,
+  };
+}
+
+/** Stands for the model where there is none: facts, and a refusal of everything that would run it. */
+class BareModel implements ModelHandle {
+  readonly gpu: Gpu;
+  readonly facts: ModelFacts;
+
+  constructor(gpu: Gpu, facts: ModelFacts) {
+    this.gpu = gpu;
+    this.facts = facts;
+  }
+
+  get tokenizer(): never {
+    return this.#refuse('a tokenizer');
+  }
+
+  encodePrompt(): never {
+    return this.#refuse('a tokenizer');
+  }
+
+  createCache(): never {
+    return this.#refuse('a cache');
+  }
+
+  forward(): never {
+    return this.#refuse('a pass');
+  }
+
+  unembed(): never {
+    return this.#refuse('logits');
+  }
+
+  prefill(): never {
+    return this.#refuse('a prefill');
+  }
+
+  logits(): never {
+    return this.#refuse('logits');
+  }
+
+  generate(): never {
+    return this.#refuse('a generation');
+  }
+
+  dispose(): void {}
+
+  #refuse(what: string): never {
+    throw new RefusedError(`The method asks for ${what}, but attention runs without a model here.`);
+  }
+}

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { attention, bareRun, type Gpu, type Method, RefusedError, type Tensor, topKeys } from '../src/index.ts';
+import { assertClose, randomArray, sharedGpu } from '../src/testing/index.ts';
+
+let gpu: Gpu;
+let q: Tensor;
+let k: Tensor;
+let v: Tensor;
+
+beforeAll(async () => {
+  gpu = await sharedGpu();
+  q = gpu.tensor(randomArray(4 * 16, 1), [1, 4, 1, 16]);
+  k = gpu.tensor(randomArray(2 * 20 * 16, 2), [1, 2, 20, 16]);
+  v = gpu.tensor(randomArray(2 * 20 * 16, 3), [1, 2, 20, 16]);
+});
+
+afterAll(() => {
+  for (const tensor of [q, k, v]) tensor.dispose();
+});
+
+/** Selects in layer 0 and hands the list on, as token-selecting methods do. */
+const handOn = (topK: number): Method => ({
+  name: 'hand-on',
+  options: { topK },
+  phases: ['decode'],
+  requires: { direction: 'causal', globalLayers: 2 },
+  attend({ layer, keyLength, indices }, call, next) {
+    if (layer > 0) return next({ tokens: indices.get(layer) });
+    indices.set(layer, topKeys(call.q, call.keys, { k: topK, keyLength, per: 'queryHead' }));
+    return next();
+  },
+});
+
+async function values(result: { readonly output: Tensor }): Promise<Float32Array> {
+  const read = (await result.output.read()) as Float32Array;
+  result.output.dispose();
+  return read;
+}
+
+describe('attention without a model', () => {
+  it('is the engine’s own without methods', async () => {
+    expect(await values(attention(gpu, q, k, v, {}))).toEqual(await values(attention(q, k, v)));
+  });
+
+  it('runs layers of one pass through a method: all keys selected give dense attention, fewer give that of the list', async () => {
+    const dense = await values(attention(q, k, v));
+    for (const topK of [20, 3]) {
+      const run = bareRun(gpu, handOn(topK), { layers: 2, heads: 4, kvHeads: 2, headSize: 16 });
+      run.phase = 'decode';
+      const second = run.pass([{ cache: undefined, count: 1, start: 19 }], () => {
+        attention(gpu, q, k, v, { run, layer: 0 }).output.dispose();
+        return attention(gpu, q, k, v, { run, layer: 1 });
+      });
+      run.dispose();
+      const tokens = topKeys(q, k, { k: topK, per: 'queryHead' });
+      assertClose(await values(second), await values(attention(q, k, v, { tokens })), { absolute: 1e-6 });
+      tokens.indices.dispose();
+      const again = attention(gpu, q, k, v, { method: { ...handOn(topK), requires: {} } });
+      assertClose(await values(again), dense, { absolute: 1e-6 });
+    }
+  });
+
+  it('calls a method in its phases only, and tells it lengths and facts', async () => {
+    const seen: string[] = [];
+    const watching: Method = {
+      name: 'watching',
+      options: {},
+      phases: ['prefill'],
+      attend: ({ model, phase, start, keyLength, queryLength }, _, next) => {
+        seen.push(
+          `${phase} ${queryLength} from ${start} of ${keyLength}, ${model.heads} heads, ${model.contextLength}`,
+        );
+        return next();
+      },
+    };
+    const many = gpu.tensor(randomArray(4 * 5 * 16, 4), [1, 4, 5, 16]);
+    await values(attention(gpu, q, k, v, { method: watching, causal: true }));
+    await values(
+      attention(gpu, many, k, v, { method: watching, causal: true, keyLength: 18, facts: { contextLength: 64 } }),
+    );
+    expect(seen).toEqual(['prefill 5 from 13 of 18, 4 heads, 64']);
+    many.dispose();
+  });
+
+  it('refuses what the tensors cannot give', () => {
+    expect(() => attention(gpu, q, k, v, { method: handOn(3) })).toThrow(RefusedError);
+    expect(() => attention(gpu, q, k, v, { method: handOn(3) })).toThrow(/hand-on.*2 global layers; it has 1/);
+    const calibrating = { ...handOn(3), requires: {}, createState: async () => ({}) };
+    expect(() => attention(gpu, q, k, v, { method: calibrating })).toThrow(/hand-on waits while it makes its state/);
+    const running: Method = { ...handOn(3), requires: {}, createState: (model) => model.forward([1]) };
+    expect(() => attention(gpu, q, k, v, { method: running })).toThrow(/asks for a pass.*without a model/);
+  });
+
+  it('leaves nothing behind', async () => {
+    const before = gpu.stats().liveBytes;
+    await values(attention(gpu, q, k, v, { method: { ...handOn(3), requires: {} } }));
+    expect(gpu.stats().liveBytes).toBe(before);
+  });
+});
