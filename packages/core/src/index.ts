@@ -92,6 +92,13 @@ export type {
   QkvTransform,
 } from './protocol/contexts.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
+export {
+  type LayerChoice,
+  type LayerRange,
+  type LayersChoice,
+  resolveLayer,
+  resolveLayers,
+} from './protocol/layer-choice.ts';
 export type {
   LayerNext,
   LogitsContext,
@@ -122,6 +129,7 @@ export {
   type TokenLogprobs,
 } from './protocol/model-handle.ts';
 export { nearNames } from './protocol/near-names.ts';
+export { OptionError } from './protocol/option-error.ts';
 export * from './protocol/option-schema.ts';
 export type { PassSequence, RowPositions } from './protocol/pass.ts';
 export type { ModelFeature, Requirements } from './protocol/requirements.ts';

@@ -1,23 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
+import { type LayerChoice, resolveLayer } from '../src/protocol/layer-choice.ts';
 import { editDistance, nearNames } from '../src/protocol/near-names.ts';
+import { OptionError } from '../src/protocol/option-error.ts';
 import {
   boolean,
   choice,
   defineOptions,
   type GivenOptions,
   integer,
-  type LayerChoice,
   layer,
   list,
   number,
-  OptionError,
   type OptionsOf,
   optionsFromText,
   optionsTable,
   optionsToText,
   parseOptions,
-  resolveLayer,
 } from '../src/protocol/option-schema.ts';
 
 const schema = defineOptions({

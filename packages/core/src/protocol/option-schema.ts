@@ -2,11 +2,9 @@
  * One machine-readable schema per method says each option's default, range and meaning. The TypeScript type, the
  * validation, the README table, the command line and the controls of a web page are all derived from it.
  */
-import { SaccadeError } from '../errors.ts';
+import { isLayer, isLayers, type LayerChoice, type LayersChoice } from './layer-choice.ts';
 import { nearNames } from './near-names.ts';
-
-/** A layer as an index (0-based, counted in the layers that a method acts on) or as a fraction of depth in (0, 1). */
-export type LayerChoice = number | { readonly fraction: number };
+import { OptionError } from './option-error.ts';
 
 type Default<T> = T | null | undefined;
 
@@ -51,6 +49,11 @@ export interface LayerOption<D extends Default<LayerChoice> = Default<LayerChoic
   readonly type: 'layer';
 }
 
+/** Several layers: a range of depth, or a list of layers. */
+export interface LayersOption<D extends Default<LayersChoice> = Default<LayersChoice>> extends OptionBase<D> {
+  readonly type: 'layers';
+}
+
 /** An option that can be an element of a list. */
 export type ItemOption = IntegerOption | NumberOption | ChoiceOption | LayerOption;
 
@@ -66,7 +69,7 @@ export interface ListOption<
 }
 
 /** Any single option. */
-export type Option = ItemOption | BooleanOption | ListOption;
+export type Option = ItemOption | BooleanOption | LayersOption | ListOption;
 
 /** Options by name, as `defineOptions` checks them. Plain data: it survives JSON. */
 export type OptionSchema = Readonly<Record<string, Option>>;
@@ -77,11 +80,13 @@ type RawValue<O> = O extends { readonly type: 'integer' | 'number' }
     ? boolean
     : O extends { readonly type: 'layer' }
       ? LayerChoice
-      : O extends { readonly type: 'choice'; readonly choices: readonly (infer C)[] }
-        ? C
-        : O extends { readonly type: 'list'; readonly items: infer I }
-          ? readonly RawValue<I>[]
-          : never;
+      : O extends { readonly type: 'layers' }
+        ? LayersChoice
+        : O extends { readonly type: 'choice'; readonly choices: readonly (infer C)[] }
+          ? C
+          : O extends { readonly type: 'list'; readonly items: infer I }
+            ? readonly RawValue<I>[]
+            : never;
 
 type ValueOf<O> = O extends { readonly default: infer D }
   ? null extends D
@@ -100,24 +105,6 @@ export type OptionsOf<S extends OptionSchema> = { readonly [K in keyof S]: Value
 export type GivenOptions<S extends OptionSchema> = { readonly [K in RequiredKeys<S>]: ValueOf<S[K]> } & {
   readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: ValueOf<S[K]> | undefined;
 };
-
-/** An option is unknown, missing, of the wrong kind or out of its range: give what the message allows. */
-export class OptionError extends SaccadeError {
-  static override readonly typeName: string = 'OptionError';
-  /** Name of the option. */
-  readonly option: string;
-  /** What was given; `undefined` where a required option is missing. */
-  readonly given: unknown;
-  /** What is allowed, in words. */
-  readonly allowed: string;
-
-  constructor(option: string, given: unknown, allowed: string, message?: string) {
-    super('option', message ?? `option ${option}: got ${show(given)}; allowed: ${allowed}.`);
-    this.option = option;
-    this.given = given;
-    this.allowed = allowed;
-  }
-}
 
 interface Settings<D> {
   readonly description?: string;
@@ -161,6 +148,11 @@ export function choice<const C extends string, const D extends C | null | undefi
 /** Declares a layer: an index, or `{ fraction }` of depth; see `resolveLayer`. */
 export function layer<D extends Default<LayerChoice> = undefined>(settings: Settings<D> = {}): LayerOption<D> {
   return { type: 'layer', ...base(settings) };
+}
+
+/** Declares several layers: `{ from, to }` as shares of depth, or a list of layers; see `resolveLayers`. */
+export function layers<D extends Default<LayersChoice> = undefined>(settings: Settings<D> = {}): LayersOption<D> {
+  return { type: 'layers', ...base(settings) };
 }
 
 /** Declares a list whose elements are described by `items`, for example `list(layer(), { default: [] })`. */
@@ -261,19 +253,6 @@ export function allowedValues(option: Option): string {
   return option.default === null ? `${allowedRaw(option)}, or null (off)` : allowedRaw(option);
 }
 
-/**
- * The index that a layer choice means in a model of `layers` layers; a fraction is rounded to the nearest layer.
- *
- * @throws OptionError if the index is outside the model.
- */
-export function resolveLayer(layerChoice: LayerChoice, layers: number, option = 'layer'): number {
-  if (typeof layerChoice !== 'number') return Math.min(layers - 1, Math.round(layerChoice.fraction * layers));
-  if (!Number.isInteger(layerChoice) || layerChoice < 0 || layerChoice >= layers) {
-    throw new OptionError(option, layerChoice, `an index from 0 to ${layers - 1} (this model's layers), or a fraction`);
-  }
-  return layerChoice;
-}
-
 function refuseUnknownKeys(schema: OptionSchema, names: readonly string[]): void {
   const known = Object.keys(schema);
   for (const name of names) {
@@ -306,6 +285,8 @@ function isAllowed(option: Option, value: unknown): boolean {
       return typeof value === 'string' && option.choices.includes(value);
     case 'layer':
       return isLayer(value);
+    case 'layers':
+      return isLayers(value);
     case 'list':
       return (
         Array.isArray(value) &&
@@ -317,13 +298,6 @@ function isAllowed(option: Option, value: unknown): boolean {
 
 function inRange(limits: Range, value: number): boolean {
   return value >= (limits.min ?? Number.NEGATIVE_INFINITY) && value <= (limits.max ?? Number.POSITIVE_INFINITY);
-}
-
-function isLayer(value: unknown): boolean {
-  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0;
-  if (typeof value !== 'object' || value === null) return false;
-  const { fraction, ...rest } = value as { fraction?: unknown };
-  return typeof fraction === 'number' && fraction > 0 && fraction < 1 && Object.keys(rest).length === 0;
 }
 
 function allowedRaw(option: Option): string {
@@ -338,6 +312,8 @@ function allowedRaw(option: Option): string {
       return `one of ${option.choices.join(', ')}`;
     case 'layer':
       return 'a layer index >= 0, or a fraction of depth between 0 and 1';
+    case 'layers':
+      return 'a range of depth { from, to } within 0 and 1, or a list of layer indices and fractions';
     case 'list': {
       const least = option.minLength ? ` of at least ${option.minLength}` : '';
       return `a list${least}, each ${allowedRaw(option.items)}`;
@@ -361,14 +337,27 @@ function valueFromText(option: Option, text: string): unknown {
       return text === 'true' ? true : text === 'false' ? false : text;
     case 'choice':
       return text;
-    case 'layer': {
-      if (!text.endsWith('%')) return numberFromText(text);
-      const percent = numberFromText(text.slice(0, -1));
-      return typeof percent === 'number' ? { fraction: percent / 100 } : text;
+    case 'layer':
+      return layerFromText(text);
+    case 'layers': {
+      const [from, to, ...more] = text.split('-').map((end) => shareFromText(end.trim()));
+      if (typeof from === 'number' && typeof to === 'number' && more.length === 0) return { from, to };
+      return text === '' ? [] : text.split('|').map((item) => layerFromText(item.trim()));
     }
     case 'list':
       return text === '' ? [] : text.split('|').map((item) => valueFromText(option.items, item.trim()));
   }
+}
+
+function layerFromText(text: string): unknown {
+  const share = shareFromText(text);
+  return share === undefined ? numberFromText(text) : { fraction: share };
+}
+
+/** The share that a percentage says, or undefined. */
+function shareFromText(text: string): number | undefined {
+  const percent = text.endsWith('%') ? numberFromText(text.slice(0, -1)) : undefined;
+  return typeof percent === 'number' ? percent / 100 : undefined;
 }
 
 /** Decimal numbers only: `Number` alone would also take '', '0x10' and 'Infinity'. */
@@ -376,15 +365,16 @@ function numberFromText(text: string): number | string {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
+function percentage(share: number): string {
+  return `${Number((share * 100).toFixed(6))}%`;
+}
+
 function valueToText(value: unknown): string {
   if (value === null) return 'off';
   if (Array.isArray(value)) return value.map(valueToText).join('|');
-  if (typeof value === 'object' && 'fraction' in value) return `${Number((Number(value.fraction) * 100).toFixed(6))}%`;
+  if (typeof value === 'object' && 'fraction' in value) return percentage(Number(value.fraction));
+  if (typeof value === 'object' && 'from' in value && 'to' in value) {
+    return `${percentage(Number(value.from))}-${percentage(Number(value.to))}`;
+  }
   return String(value);
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'number' || value === undefined) return String(value);
-  return JSON.stringify(value) ?? String(value);
 }
