@@ -78,12 +78,13 @@ export {
 } from './protocol/activations.ts';
 export type { Companion, CompanionContext } from './protocol/companions.ts';
 export type {
+  AttendedResult,
   AttendNext,
   AttentionCall,
   AttentionContext,
+  AttentionNeeds,
   AttentionOutcome,
   AttentionRestriction,
-  AttentionStatistics,
   LayerContext,
   MethodState,
   Phase,

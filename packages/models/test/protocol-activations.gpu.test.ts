@@ -36,6 +36,22 @@ async function observed(pattern: string, tokens = ids): Promise<Map<string, Floa
   return new Map([...kept.keys()].map((name, index) => [name, values[index] as Float32Array]));
 }
 
+/** One activation while others are edited. */
+async function observedWith(edit: ActivationHooks['edit'], name: string): Promise<Float32Array> {
+  let kept: Tensor | undefined;
+  await logitsWith({
+    edit,
+    observe: {
+      [name]: (value) => {
+        kept = gpu.keep(value.alias());
+      },
+    },
+  });
+  const values = (await kept?.read()) as Float32Array;
+  kept?.dispose();
+  return values;
+}
+
 const sum = (a: Float32Array, b: Float32Array) => a.map((value, index) => value + (b[index] as number));
 
 describe('names', () => {
@@ -140,21 +156,56 @@ describe('edit', () => {
       /edit of blocks\.0\.mlp\.post.*f32\[1,96\].*f32\[5,96\]/,
     );
   });
+});
 
-  async function observedWith(edit: ActivationHooks['edit'], name: string): Promise<Float32Array> {
-    let kept: Tensor | undefined;
-    await logitsWith({
-      edit,
-      observe: {
-        [name]: (value) => {
-          kept = gpu.keep(value.alias());
+describe('attention.pattern', () => {
+  const name = 'blocks.1.attention.pattern';
+
+  it('holds probability rows: they sum to 1, see no later token, and weigh the values into z', async () => {
+    const values = await observed('blocks.1.attention.*');
+    const [pattern, v, z] = ['pattern', 'v', 'z'].map((kind) => values.get(`blocks.1.attention.${kind}`)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    expect(pattern.length).toBe(5 * 4 * 5);
+    const weighted = Float64Array.from(z, (_, at) => {
+      const [token, head, element] = [Math.floor(at / 64), Math.floor(at / 16) % 4, at % 16];
+      let total = 0;
+      for (let key = 0; key < 5; key++) {
+        const weight = pattern[(token * 4 + head) * 5 + key] as number;
+        if (key > token) expect(weight).toBe(0);
+        total += weight * (v[(key * 2 + Math.floor(head / 2)) * 16 + element] as number);
+      }
+      return total;
+    });
+    assertClose(z, weighted, { absolute: 1e-4 });
+  });
+
+  it('an edit of the last row reaches its output only', async () => {
+    const before = (await observed('blocks.1.attention.z')).get('blocks.1.attention.z') as Float32Array;
+    const v = (await observed('blocks.1.attention.v')).get('blocks.1.attention.v') as Float32Array;
+    // All heads of the last token look at token 2 alone.
+    const row = Float32Array.from({ length: 4 * 5 }, (_, at) => (at % 5 === 2 ? 1 : 0));
+    let shape: readonly number[] = [];
+    const edit = {
+      [name]: {
+        positions: [-1],
+        callback: (pattern: Tensor) => {
+          shape = pattern.shape;
+          return gpu.tensor(row, [1, 4, 5]);
         },
       },
-    });
-    const values = (await kept?.read()) as Float32Array;
-    kept?.dispose();
-    return values;
-  }
+    };
+    const after = await observedWith(edit, 'blocks.1.attention.z');
+    expect(shape).toEqual([1, 4, 5]);
+    expect(after.subarray(0, 4 * 64)).toEqual(before.subarray(0, 4 * 64));
+    const expected = Float32Array.from(
+      { length: 64 },
+      (_, at) => v[(2 * 2 + Math.floor(at / 32)) * 16 + (at % 16)] as number,
+    );
+    assertClose(after.subarray(4 * 64), expected, { absolute: 1e-5 });
+  });
 });
 
 describe('generate', () => {

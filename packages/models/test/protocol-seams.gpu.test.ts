@@ -154,7 +154,7 @@ describe('needs and afterAttention', () => {
   it('finds the statistics that it asked for, and only in the layers where it asked', async () => {
     const found: (Tensor | undefined)[] = [];
     const asking = toy({
-      needs: ({ layer }) => (layer === 1 ? { returnLogSumExp: true } : undefined),
+      needs: ({ layer }) => (layer === 1 ? { logSumExp: true } : undefined),
       afterAttention: (_, { logSumExp }) => void found.push(logSumExp && gpu.keep(logSumExp.alias())),
     });
     expect(await logitsWith(asking)).toEqual(dense);
@@ -162,6 +162,36 @@ describe('needs and afterAttention', () => {
     const rows = await readLogSumExp(found[1] as Tensor);
     expect(rows.every(Number.isFinite)).toBe(true);
     found[1]?.dispose();
+  });
+
+  it('gives each method the statistics of its own request, of what the engine really attended', async () => {
+    const masses: Tensor[] = [];
+    const keep = (tensor: Tensor | undefined) => void masses.push(gpu.keep(contiguous(tensor as Tensor)));
+    const perHead = toy({
+      needs: ({ layer }) => (layer === 1 ? { keyMass: {} } : undefined),
+      afterAttention: ({ layer }, { statistics }) => void (layer === 1 && keep(statistics?.keyMass)),
+    });
+    const joined = toy({
+      needs: ({ layer }) => (layer === 1 ? { keyMass: { per: 'allHeads' }, entropy: true } : undefined),
+      attend: ({ layer }, _, next) => {
+        const result = next({ slidingWindow: 1 });
+        if (layer === 1) keep(result.statistics?.entropy);
+        return result;
+      },
+      afterAttention: ({ layer }, { statistics }) => void (layer === 1 && keep(statistics?.keyMass)),
+    });
+    await logitsWith(perHead, joined);
+    expect(masses.map(({ shape }) => shape)).toEqual([
+      [1, 4, 5],
+      [1, 4, 5],
+      [1, 1, 5],
+    ]);
+    const [entropy, own, mean] = (await gpu.read(masses)) as [Float32Array, Float32Array, Float32Array];
+    // Each token sees itself only: all mass on it, no entropy.
+    assertClose(entropy, new Float32Array(20), { absolute: 1e-5 });
+    assertClose(own.subarray(0, 5), Float32Array.of(1, 1, 1, 1, 1), { absolute: 1e-5 });
+    assertClose(mean.subarray(0, 5), Float32Array.of(1, 1, 1, 1, 1), { absolute: 1e-5 });
+    for (const tensor of masses) tensor.dispose();
   });
 
   it('runs from left to right over the methods', async () => {

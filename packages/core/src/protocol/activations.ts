@@ -13,7 +13,7 @@ export const outerActivations = ['embedding', 'finalNorm', 'logits'] as const;
 /**
  * Activations of a layer; `blocks.3.attention.output` is that of layer 3. Rows are tokens, N per pass:
  * `residual.pre`, `residual.mid` and `residual.post` [N, E]; `attention.input` (normed) [N, E]; `attention.q` [N, H, D],
- * `attention.k` and `attention.v` [N, Hkv, D] with positions embedded; `attention.z`, the head outputs before the output
+ * `attention.k` and `attention.v` [N, Hkv, D] with positions embedded; `attention.pattern`, the probability rows, [N, H, M]; `attention.z`, the head outputs before the output
  * projection, [N, H, D]; `attention.output` [N, E], as added to the residual stream; `mlp.input` (normed) [N, E];
  * `mlp.post`, behind the activation, [N, F]; `mlp.output` [N, E], as added.
  */
@@ -23,6 +23,7 @@ export const layerActivations = [
   'attention.q',
   'attention.k',
   'attention.v',
+  'attention.pattern',
   'attention.z',
   'attention.output',
   'residual.mid',
@@ -120,30 +121,36 @@ export class Activations {
     return this.#hooks.has(fullName(layer, kind));
   }
 
-  /** The activation as edited. Rows behind those of the sequence, which belong to companions, stay as they are. */
+  /** Rows of a pass that somebody looks at: all where a hook has no positions. */
+  rowsWatched(layer: number, kind: LayerActivation, rows: SequenceRows): readonly number[] {
+    const name = fullName(layer, kind);
+    const hooks = this.#hooks.get(name) ?? [];
+    if (hooks.some(({ positions }) => !positions)) return Array.from({ length: rows.count }, (_, row) => row);
+    return [...new Set(hooks.flatMap(({ positions = [] }) => rowsAt(positions, name, rows)))].sort((a, b) => a - b);
+  }
+
+  /**
+   * The activation as edited.
+   * @param value Rows of this sequence; behind them may stand those of companions, which stay as they are.
+   * @param held Which rows of the pass `value` holds. Default: all.
+   */
   apply(
     layer: number,
     kind: LayerActivation | OuterActivation,
     value: Tensor,
     rows: SequenceRows,
     phase: Phase,
+    held?: readonly number[],
   ): Tensor {
     const name = fullName(layer, kind);
     const hooks = this.#hooks.get(name);
     if (!hooks) return value;
     const all = value.shape[0] as number;
-    // Logits may be those of the last token alone.
-    const count = Math.min(rows.count, all);
+    const count = held?.length ?? rows.count;
     const site = { name, layer, phase, start: rows.start, positions: rows.positions };
-    let own = count === all ? value : value.slice(0, 0, count);
-    let edited = false;
-    for (const hook of hooks) {
-      const next = runHook(hook, own, site, rows);
-      if (next === own) continue;
-      own = next;
-      edited = true;
-    }
-    if (!edited) return value;
+    const original = count === all ? value : value.slice(0, 0, count);
+    const own = hooks.reduce((current, hook) => runHook(hook, current, site, rows, held), original);
+    if (own === original) return value;
     return count === all ? own : concatenate([own, value.slice(0, count, all)]);
   }
 }
@@ -166,12 +173,20 @@ function patternExpression(pattern: string): RegExp {
   return new RegExp(`^${parts.join('')}$`);
 }
 
-function runHook(hook: Hook, value: Tensor, site: ActivationSite, rows: SequenceRows): Tensor {
+function runHook(
+  hook: Hook,
+  value: Tensor,
+  site: ActivationSite,
+  rows: SequenceRows,
+  held: readonly number[] | undefined,
+): Tensor {
   if (!hook.positions) {
     const result = hook.callback(value, site);
     return hook.edits ? checked(result, value, site) : value;
   }
-  const wanted = rowsAt(hook.positions, value.shape[0] as number, site, rows);
+  const wanted = rowsAt(hook.positions, site.name, rows)
+    .map((row) => held?.indexOf(row) ?? row)
+    .filter((row) => row >= 0);
   if (wanted.length === 0) return value;
   const slices = wanted.map((row) => value.slice(0, row, row + 1));
   const selected = slices.length === 1 ? (slices[0] as Tensor) : concatenate(slices);
@@ -186,19 +201,21 @@ function runHook(hook: Hook, value: Tensor, site: ActivationSite, rows: Sequence
   return edited;
 }
 
-/** The rows that hold some positions. `value` may have the last row of a pass only. */
-function rowsAt(positions: readonly number[], count: number, site: ActivationSite, rows: SequenceRows): number[] {
-  const found: number[] = [];
-  for (const position of positions) {
-    if (position >= 0 && rows.positions) {
+/** The rows of a pass that hold some positions. */
+function rowsAt(
+  positions: readonly number[],
+  name: string,
+  { start, count, positions: selected }: SequenceRows,
+): number[] {
+  return positions.flatMap((position) => {
+    if (position >= 0 && selected) {
       throw new RefusedError(
-        `${site.name}: a method selects tokens, so the row of position ${position} is known on the device only; use negative positions.`,
+        `${name}: a method selects tokens, so the row of position ${position} is known on the device only; use negative positions.`,
       );
     }
-    const row = position < 0 ? count + position : position - site.start - (rows.count - count);
-    if (row >= 0 && row < count) found.push(row);
-  }
-  return found;
+    const row = position < 0 ? count + position : position - start;
+    return row >= 0 && row < count ? [row] : [];
+  });
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: as Editor

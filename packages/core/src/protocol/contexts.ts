@@ -1,3 +1,4 @@
+import type { AttentionStatistics, StatisticsRequest } from '../attention/statistics/types.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { LayerCache } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
@@ -77,14 +78,26 @@ export interface AttentionCall {
 /** Restrictions that a method adds to the model's own mask. */
 export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'slidingWindow'>;
 
-/** Statistics that the engine computes beside the output. */
-export type AttentionStatistics = Pick<AttentionOptions, 'returnLogSumExp' | 'returnRowMaximum'>;
+/**
+ * Statistics of a layer's attention. The log-sum-exp and the row maximum fall off on the way; each of the others takes a
+ * second pass over q k^T.
+ */
+export interface AttentionNeeds extends StatisticsRequest {
+  readonly logSumExp?: true;
+  readonly rowMaximum?: true;
+}
 
-/** Runs the rest of the chain, at its end the engine. What `needs` asked for stands beside the output. */
-export type AttendNext = (restriction?: AttentionRestriction) => AttentionResult;
+/** Output of a layer's attention, and what the method's `needs` asked for. */
+export interface AttendedResult extends AttentionResult {
+  /** By the names of the request; those of attention as the methods left it to the engine. */
+  readonly statistics?: AttentionStatistics<StatisticsRequest>;
+}
+
+/** Runs the rest of the chain, at its end the engine. */
+export type AttendNext = (restriction?: AttentionRestriction) => AttendedResult;
 
 /** What attention of one layer and sequence gave. */
-export interface AttentionOutcome extends AttentionCall, AttentionResult {
+export interface AttentionOutcome extends AttentionCall, AttendedResult {
   /** The layer's cache, the new tokens included; undefined in models without one. */
   readonly cache: LayerCache | undefined;
 }

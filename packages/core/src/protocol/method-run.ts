@@ -1,24 +1,34 @@
 import { attention } from '../attention/attention.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
+import type { LayerCache } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, RefusedError, ShapeError } from '../errors.ts';
 import { concatenate, contiguous } from '../ops/copy.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type ActivationHooks, Activations, type LayerActivation, type OuterActivation } from './activations.ts';
-import { attendHeads } from './attend-heads.ts';
+import { attendThroughMethods, type GatheredStatistics, withStatistics } from './attend-chain.ts';
+import { showPattern } from './attention-pattern.ts';
 import type { AttentionCall, AttentionOutcome, LayerContext, MethodState, Phase, Qkv } from './contexts.ts';
 import type { Method, RunSettings, StepContext } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
-import { checkOwners, disposeOwner, type Owner, type Seams, SequenceIndices, seamsIn } from './owners.ts';
+import { checkOwners, disposeOwner, noSeams, type Owner, type Seams, SequenceIndices, seamsIn } from './owners.ts';
 import { Pass, type PassSequence, type RowPositions, type SequenceRows } from './pass.ts';
 import { checkRequirements } from './requirements.ts';
-import { restrict } from './restriction.ts';
+import type { DenoisingSchedule } from './schedule.ts';
 
 /** How a run starts, beside its methods. */
 export interface RunStart extends Partial<RunSettings>, ActivationHooks {}
 
 /** Runs one layer on its input [N, E]. */
 export type LayerBody = (layer: number, x: Tensor) => Tensor;
+
+/** Attention of one sequence, and what methods asked of it. */
+interface Attended {
+  readonly outcome: AttentionOutcome;
+  readonly gathered: GatheredStatistics;
+}
+
+const none: GatheredStatistics = new Map();
 
 /**
  * One run of a model with its methods (or dense): their states, the index store, and the calls of their seams. It is all
@@ -184,7 +194,10 @@ export class MethodRun {
   /** Names an activation: observers see it, editors may replace it. Returns what the model goes on with. */
   activation(layer: number, kind: LayerActivation | OuterActivation, value: Tensor): Tensor {
     if (!this.#activations) return value;
-    return this.#activations.apply(layer, kind, value, this.#running().main, this.#phase);
+    const { main } = this.#running();
+    // Logits may be those of the last token alone.
+    const held = kind === 'logits' && value.shape[0] === 1 ? [main.count - 1] : undefined;
+    return this.#activations.apply(layer, kind, value, main, this.#phase, held);
   }
 
   /** Queries, keys and values of all rows before positions are embedded. `input` is the layer's normed input. */
@@ -201,24 +214,30 @@ export class MethodRun {
     const { afterRope } = this.#seams;
     const { sequences } = this.#running();
     const changed = afterRope.length === 0 ? qkv : this.#transform('afterRope', layer, qkv, input);
-    const outcomes = sequences.map((_, sequence) => {
+    const attended = sequences.map((_, sequence) => {
       const [q, k, v] = [changed.q, changed.k, changed.v].map((tensor) => this.#rowsOf(tensor, sequence));
       return this.#attendSequence(layer, sequence, { q, k, v } as Qkv, options);
     });
-    const [main, ...companions] = outcomes as [AttentionOutcome, ...AttentionOutcome[]];
+    const [main, ...companions] = attended as [Attended, ...Attended[]];
     const output = this.#afterAttention(layer, main, companions);
     const heads = this.activation(layer, 'attention.z', tokensFirst(output));
     const all =
-      companions.length === 0 ? heads : concatenate([heads, ...companions.map((each) => tokensFirst(each.output))]);
+      companions.length === 0
+        ? heads
+        : concatenate([heads, ...companions.map(({ outcome }) => tokensFirst(outcome.output))]);
     const [rows, queryHeads, headSize] = all.shape as [number, number, number];
     return all.reshape([rows, queryHeads * headSize]);
   }
 
   /** Attention over keys and values that the caller keeps, for use without a model. Nothing is cached. */
   attend(layer: number, call: AttentionCall): AttentionResult {
-    const { output: attended, ...statistics } = this.#attendCall(layer, 0, call);
-    const outcome = { ...call, ...statistics, output: attended, cache: undefined };
-    return { ...statistics, output: this.#afterAttention(layer, outcome, []) };
+    const attended = this.#attendCall(layer, 0, call, undefined);
+    const { logSumExp, rowMaximum } = attended.outcome;
+    return {
+      output: this.#afterAttention(layer, attended, []),
+      ...(logSumExp ? { logSumExp } : {}),
+      ...(rowMaximum ? { rowMaximum } : {}),
+    };
   }
 
   /** Whether a pass is under way. */
@@ -238,6 +257,11 @@ export class MethodRun {
         ) ?? current,
       logits,
     );
+  }
+
+  /** Stages of a denoising run as the methods change them. */
+  schedule(given: DenoisingSchedule): DenoisingSchedule {
+    return this.methods.reduce((schedule, method) => method.schedule?.(schedule, this.#facts) ?? schedule, given);
   }
 
   /** Between two tokens. */
@@ -312,53 +336,54 @@ export class MethodRun {
   }
 
   /** Attention of the rows of one sequence; its new keys and values are cached first. */
-  #attendSequence(layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): AttentionOutcome {
-    const { cache, count, withMethods } = this.#rows(sequence);
+  #attendSequence(layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): Attended {
+    const { cache, count } = this.#rows(sequence);
     const named = sequence === 0 ? this.#named(layer, qkv) : qkv;
     const batch = cache?.batch ?? 1;
     const [q, k, v] = [headsFirst(named.q, batch), headsFirst(named.k, batch), headsFirst(named.v, batch)];
     const layerCache = cache?.layer(layer);
     const view = layerCache?.append(k, v) ?? { keys: k, values: v, options: { keyLength: count } };
-    const call: AttentionCall = {
-      q,
-      keys: view.keys,
-      values: view.values,
-      options: { ...options, ...view.options },
-    };
-    const result = withMethods ? this.#attendCall(layer, sequence, call) : engine(call);
-    return { ...call, ...result, cache: layerCache };
+    const call = { q, keys: view.keys, values: view.values, options: { ...options, ...view.options } };
+    return this.#attendCall(layer, sequence, call, layerCache);
   }
 
-  #afterAttention(layer: number, main: AttentionOutcome, companions: readonly AttentionOutcome[]): Tensor {
-    let { output } = main;
+  #attendCall(layer: number, sequence: number, call: AttentionCall, cache: LayerCache | undefined): Attended {
+    const rows = this.#rows(sequence);
+    const seams = rows.withMethods ? this.#seams : noSeams;
+    const watched = sequence === 0 && this.watches(layer, 'attention.pattern');
+    if (!seams.attends && !watched) {
+      return {
+        outcome: { ...call, ...attention(call.q, call.keys, call.values, call.options), cache },
+        gathered: none,
+      };
+    }
+    const { result, gathered } = attendThroughMethods(
+      seams,
+      (owner) => this.#context(owner, layer, sequence, call),
+      call,
+      watched ? (...engine) => this.#pattern(layer, rows, ...engine) : undefined,
+    );
+    return { outcome: { ...call, ...result, cache }, gathered };
+  }
+
+  #pattern(layer: number, rows: SequenceRows, call: AttentionCall, result: AttentionResult): AttentionResult {
+    const activations = this.#activations as Activations;
+    const held = activations.rowsWatched(layer, 'attention.pattern', rows);
+    const output = showPattern(call, result, held, (pattern) =>
+      activations.apply(layer, 'attention.pattern', pattern, rows, this.#phase, held),
+    );
+    return { ...result, output };
+  }
+
+  #afterAttention(layer: number, main: Attended, companions: readonly Attended[]): Tensor {
+    let { output } = main.outcome;
+    const others = companions.map(({ outcome }) => outcome);
     for (const owner of this.#seams.afterAttention) {
-      const context = this.#context(owner, layer, 0, main);
-      output = owner.method.afterAttention?.(context, { ...main, output }, companions) ?? output;
+      const context = this.#context(owner, layer, 0, main.outcome);
+      const outcome = withStatistics({ ...main.outcome, output }, main.gathered.get(owner));
+      output = owner.method.afterAttention?.(context, outcome, others) ?? output;
     }
     return output;
-  }
-
-  /** The attention of a layer inside the methods that narrow or wrap it. */
-  #attendCall(layer: number, sequence: number, call: AttentionCall): AttentionResult {
-    const { mask, needs, attend, selectHeads } = this.#seams;
-    const masked = mask?.method.mask?.(this.#context(mask, layer, sequence, call), call);
-    let { options } = call;
-    if (mask && masked) options = restrict(options, masked, mask.method.name);
-    for (const owner of needs) {
-      options = { ...options, ...owner.method.needs?.(this.#context(owner, layer, sequence, call)) };
-    }
-    const kvHeads = selectHeads?.method.selectHeads?.(this.#context(selectHeads, layer, sequence, call));
-    const from = (at: number, current: AttentionCall): AttentionResult => {
-      const owner = attend[at];
-      if (!owner) return engine(current, kvHeads);
-      return owner.method.attend?.(this.#context(owner, layer, sequence, call), current, (restriction) =>
-        from(
-          at + 1,
-          restriction ? { ...current, options: restrict(current.options, restriction, owner.method.name) } : current,
-        ),
-      ) as AttentionResult;
-    };
-    return from(0, options === call.options ? call : { ...call, options });
   }
 
   #named(layer: number, { q, k, v }: Qkv): Qkv {
@@ -437,10 +462,6 @@ function settingsOf({ seed = 0, signal }: RunStart): RunSettings {
 
 function ownerOf(model: ModelHandle, method: Method, state: MethodState): Owner {
   return { method, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) };
-}
-
-function engine(call: AttentionCall, kvHeads?: readonly number[]): AttentionResult {
-  return kvHeads ? attendHeads(call, kvHeads) : attention(call.q, call.keys, call.values, call.options);
 }
 
 /** [B N, heads, D] as [B, heads, N, D]. */

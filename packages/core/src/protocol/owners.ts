@@ -51,6 +51,8 @@ export interface Seams {
   readonly mask: Owner | undefined;
   readonly needs: readonly Owner[];
   readonly attend: readonly Owner[];
+  /** Whether any of the seams is filled through which attention runs. */
+  readonly attends: boolean;
   readonly afterAttention: readonly Owner[];
   readonly selectHeads: Owner | undefined;
   readonly selectTokens: Owner | undefined;
@@ -73,7 +75,7 @@ export function checkOwners(methods: readonly Method[]): void {
 export function seamsIn(owners: readonly Owner[], phase: Phase): Seams {
   const active = owners.filter(({ method }) => method.phases.includes(phase));
   const filling = (fills: (method: Method) => unknown) => active.filter(({ method }) => fills(method) !== undefined);
-  return {
+  const seams = {
     layer: filling((method) => method.layer),
     beforeRope: filling((method) => method.transformQKV?.beforeRope),
     afterRope: filling((method) => method.transformQKV?.afterRope),
@@ -85,4 +87,10 @@ export function seamsIn(owners: readonly Owner[], phase: Phase): Seams {
     selectTokens: filling((method) => method.selectTokens)[0],
     processLogits: filling((method) => method.processLogits),
   };
+  const { mask, needs, attend, selectHeads } = seams;
+  const attends = mask !== undefined || selectHeads !== undefined || needs.length > 0 || attend.length > 0;
+  return { ...seams, attends };
 }
+
+/** For sequences that run as the model alone would. */
+export const noSeams: Seams = seamsIn([], 'prefill');
