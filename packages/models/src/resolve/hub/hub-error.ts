@@ -32,8 +32,13 @@ export type HubErrorCode =
   | 'checksum'
   | 'no-space';
 
-/** A model cannot be had from the hub; the message says what to do, `code` is a {@link HubErrorCode}. */
+/**
+ * A model cannot be had from the Hugging Face hub; `code` is a {@link HubErrorCode}, and the message says what to do: accept terms, give a
+ * token, wait, free space, or call again to continue a download.
+ */
 export class HubError extends SaccadeError {
+  static override readonly typeName: string = 'HubError';
+
   constructor(code: HubErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }
