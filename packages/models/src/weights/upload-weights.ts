@@ -3,7 +3,7 @@ import type { WeightFile, WeightInfo } from './types.ts';
 import { WeightFileError } from './weight-file-error.ts';
 
 /** Most bytes of one read: what stands between file and GPU stays small, whatever the size of the tensor. */
-const partBytes = 1 << 24;
+const partBytes = 1 << 22;
 
 /**
  * Uploads tensors of one type as one, row after row: matrices that read the same input take one launch then. They are read and
