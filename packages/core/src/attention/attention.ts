@@ -1,5 +1,6 @@
-import { Tensor } from '../tensor/tensor.ts';
-import { checkInputs } from './check-inputs.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { CallParts } from './call-parts.ts';
+import { checkInputs, checkLists } from './check-inputs.ts';
 import { attentionCost } from './cost.ts';
 import type { AttentionDtype } from './elements.ts';
 import type { TileLoopVariant } from './layout.ts';
@@ -10,7 +11,7 @@ import { bindSideInputs } from './side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from './strided-input.ts';
 import { tileLoop } from './tile-loop.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
-import { positionsOf, sidesOf } from './where-to-look.ts';
+import { callSources, listEntries, listPlaces, whereToLook } from './where-to-look.ts';
 
 /**
  * Exact attention, softmax(scale q k^T) v, over the keys that the options select; no score matrix is ever stored.
@@ -33,34 +34,35 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     stridedInput(gpu, 'attention', 'v', v),
   ] as const;
   const [query, key, value] = inputs;
-  const { queryLength = queries, queryOffset, tokens, slidingWindow } = options;
-  const { plan, keyBound, queryBound, listLength, listCount, rowGroups } = planCall(gpu.capabilities, shape, options);
+  const sources = callSources(options);
+  checkLists('attention', sources, shape);
+  const { plan, keyBound, queryBound, rowGroups } = planCall(gpu.capabilities, shape, options, sources);
+  const { queryOffset, tokens } = { queryOffset: options.queryOffset, tokens: sources.tokens?.list };
+  const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : noList;
+  const parts = new CallParts();
+  const where = whereToLook(shape, options, sources, parts);
   const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
   const counting = options.keyRowCounter !== undefined;
-  const shapeOfVariant = {
-    layout: plan.layout,
-    access: plan.access,
-    headSize,
-    queryDtype: q.dtype as AttentionDtype,
-    keyDtype: k.dtype as AttentionDtype,
-    vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
-    sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
-    ...positionsOf(options),
-    // A single query at the last key sees every key.
-    causal:
-      options.causal === true &&
-      (queries > 1 ||
-        options.keyPositions !== undefined ||
-        queryBound !== queries ||
-        queryOffset !== undefined ||
-        queryLength instanceof Tensor),
-    statistics: statistics || plan.parts > 1,
-    counting,
-  } as const;
+  const writesStatistics = statistics || plan.parts > 1;
   return gpu.tidy(() => {
-    const result = resultBuffer(gpu, shape, plan.parts, shapeOfVariant.statistics);
-    const side = bindSideInputs(gpu, sidesOf(options), gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
-    const variant: TileLoopVariant = { ...shapeOfVariant, inputs: side.inputs, packed: side.packed };
+    const result = resultBuffer(gpu, shape, plan.parts, writesStatistics);
+    const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
+    const variant: TileLoopVariant = {
+      layout: plan.layout,
+      access: plan.access,
+      headSize,
+      queryDtype: q.dtype as AttentionDtype,
+      keyDtype: k.dtype as AttentionDtype,
+      vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
+      sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
+      statistics: writesStatistics,
+      counting,
+      ...where,
+      functions: parts.functions,
+      numbers: parts.numbers,
+      inputs: side.inputs,
+      packed: side.packed,
+    };
     const bindings = [query.range, key.range, value.range, ...side.bindings, result.buffer];
     if (options.keyRowCounter) bindings.push(options.keyRowCounter);
     gpu.launch(tileLoop, variant, {
@@ -75,7 +77,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
         headSize,
         Math.ceil(headSize / 4),
         options.scale ?? 1 / Math.sqrt(headSize),
-        slidingWindow ?? 0,
+        options.slidingWindow ?? 0,
         typeof queryOffset === 'number' ? queryOffset : 0,
         typeof queryOffset === 'number' ? 1 : 0,
         ...placeOf(query),
@@ -85,17 +87,18 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
         0,
         8,
         plan.sharedHeads,
-        listLength,
-        listCount,
-        tokens?.per === 'kvHead' ? kvHeads : heads,
-        tokens?.per === 'kvHead' ? heads / kvHeads : 1,
+        list.length,
+        list.count,
+        list.heads,
+        list.share,
         plan.launchedParts,
         result.logSumExpStart,
         result.rowMaximumStart,
         ...side.parameters,
+        ...parts.values,
       ],
       workgroups: batches * rowGroups * plan.launchedParts,
-      cost: attentionCost(shape, options),
+      cost: attentionCost(shape, options, sources),
     });
     const merged =
       plan.parts > 1 ? mergeResultParts(result, plan.launchedParts, shape, statistics ? 'all' : 'none') : result;
@@ -105,3 +108,5 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     });
   });
 }
+
+const noList = { length: 0, count: 0, heads: 1, share: 1 };

@@ -1,6 +1,8 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import type { AttentionOptions, HeadGrouping, TokenList, WhereToLook } from './types.ts';
+import type { BlockList, HeadGrouping, TokenList } from './lists.ts';
+import type { MaskSources } from './mask-sources.ts';
+import type { AttentionOptions, WhereToLook } from './types.ts';
 
 /** The sizes of an attention call. */
 export interface AttentionShape {
@@ -58,10 +60,17 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionO
   if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
   }
+  if (options.mask && options.keyPositions && options.queryOffset === undefined) {
+    throw new ArgumentError(
+      'attention: queryOffset',
+      undefined,
+      'the position of the first query, which keyPositions with a mask need',
+    );
+  }
   return shape;
 }
 
-/** Checks queries, keys and the options that say where to look, and the scale. */
+/** Checks queries, keys and the options that say where to look, but for lists (see {@link checkLists}), and the scale. */
 export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, options: WhereToLook): AttentionShape {
   const { keyStarts, keyLength, keyPositions, queryOffset } = options;
   const shape = keyStarts ? checkRagged(operation, q, k, keyStarts, options) : checkQueryAndKey(operation, q, k);
@@ -93,7 +102,6 @@ export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, option
   if (options.scale !== undefined && !Number.isFinite(options.scale)) {
     throw new ArgumentError(`${operation}: scale`, options.scale, 'a finite number');
   }
-  if (options.tokens) checkTokenList(operation, options.tokens, shape);
   return shape;
 }
 
@@ -126,16 +134,28 @@ export function groupedHeads(per: HeadGrouping, shape: AttentionShape): number {
   return per === 'kvHead' ? shape.kvHeads : shape.heads;
 }
 
-function checkTokenList(operation: string, tokens: TokenList, shape: AttentionShape): void {
-  if (tokens.per !== 'queryHead' && tokens.per !== 'kvHead') {
-    throw new ArgumentError(`${operation}: tokens.per`, tokens.per, "'queryHead', 'kvHead'");
+/** Checks the lists that a call takes its keys from. */
+export function checkLists(operation: string, sources: MaskSources, shape: AttentionShape): void {
+  const { tokens, blocks } = sources;
+  if (tokens) checkList(`${operation}: tokens`, tokens.list, shape);
+  if (!blocks) return;
+  checkList(`${operation}: blocks`, blocks.list, shape);
+  checkInteger(`${operation}: blocks.keyBlock`, blocks.list.keyBlock, 1, 2 ** 20);
+}
+
+function checkList(name: string, list: TokenList | BlockList, shape: AttentionShape): void {
+  const { indices, counts, per, queryBlock } = list;
+  if (per !== 'queryHead' && per !== 'kvHead') {
+    throw new ArgumentError(`${name}.per`, per, "'queryHead', 'kvHead'");
   }
-  const heads = groupedHeads(tokens.per, shape);
-  const length = tokens.indices.shape[2] ?? 0;
-  checkDeviceNumbers(`${operation}: tokens.indices`, tokens.indices, [shape.batches, heads, length]);
-  if (tokens.counts instanceof Tensor) {
-    checkDeviceNumbers(`${operation}: tokens.counts`, tokens.counts, [shape.batches, heads]);
-  } else if (tokens.counts !== undefined) checkInteger(`${operation}: tokens.counts`, tokens.counts, 0, length);
+  if (queryBlock !== undefined) checkInteger(`${name}.queryBlock`, queryBlock, 1, 2 ** 30);
+  const heads = indices.shape[1] === 1 ? 1 : groupedHeads(per, shape);
+  const blocks = queryBlock === undefined ? [] : [Math.ceil(shape.queries / queryBlock)];
+  const rows = [shape.batches, heads, ...blocks];
+  const length = indices.shape[rows.length] ?? 0;
+  checkDeviceNumbers(`${name}.indices`, indices, [...rows, length]);
+  if (counts instanceof Tensor) checkDeviceNumbers(`${name}.counts`, counts, rows);
+  else if (counts !== undefined) checkInteger(`${name}.counts`, counts, 0, length);
 }
 
 /** A tensor u32 of the given shape. */

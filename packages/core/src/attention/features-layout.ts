@@ -1,24 +1,36 @@
 import { type AttentionDtype, inputAccess, quadOfRow } from './elements.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryRow, keyPosition, loadRow } from './positions.ts';
+import { entryRow, gathered, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
 
 /**
  * Where a workgroup of the layout `features` stands. Its rows are the queries of the `shared_heads` query heads that
- * look at the same keys: all heads of a key/value group, or one head where lists are kept per query head.
+ * look at the same keys: all heads of a key/value group, or one head where lists are kept per query head; and the queries
+ * of one query block where lists differ between those.
  */
-function workgroupPlace(sharedRows: number): string {
+function workgroupPlace({ sharedRows, queryBlocks }: TileLoopVariant): string {
+  const tiles = (rows: string) => `(${rows} + ${sharedRows - 1}u) / ${sharedRows}u`;
+  const rowTiles = queryBlocks
+    ? `let block_rows = params.query_block * params.shared_heads;
+  let block_tiles = ${tiles('block_rows')};
+  let row_tiles = (params.queries + params.query_block - 1u) / params.query_block * block_tiles;`
+    : `let row_tiles = ${tiles('rows_here')};`;
+  const firstRow = queryBlocks
+    ? `let first_in_block = row_tile / block_tiles * block_rows;
+  let first_row = first_in_block + row_tile % block_tiles * ${sharedRows}u;`
+    : `let first_row = row_tile * ${sharedRows}u;`;
+  const bound = queryBlocks ? 'min(first_in_block + block_rows, rows_here)' : 'rows_here';
   return `
   let part = group % params.parts;
   let rows_here = params.queries * params.shared_heads;
-  let row_tiles = (rows_here + ${sharedRows - 1}u) / ${sharedRows}u;
+  ${rowTiles}
   let row_tile = row_tiles - 1u - (group / params.parts) % row_tiles;
   let head_groups = params.heads / params.shared_heads;
   let head = (group / (params.parts * row_tiles)) % head_groups * params.shared_heads;
   let batch = group / (params.parts * row_tiles * head_groups);
   let kv_head = head / params.heads_per_kv;
-  let first_row = row_tile * ${sharedRows}u;
-  let last_row = min(first_row + ${sharedRows}u, rows_here) - 1u;
+  ${firstRow}
+  let last_row = min(first_row + ${sharedRows}u, ${bound}) - 1u;
   let first_query = first_row / params.shared_heads;
   let last_query = last_row / params.shared_heads;
   ${range(sharedRows)
@@ -86,7 +98,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   const hasUnit = (cell: number) => `${8 * cell}u + subgroup_lane < ${units}u`;
   /** Row to load for a key of the tile; `index` is WGSL. */
   const loadedRow = (index: string) =>
-    variant.list ? `subgroupShuffle(load_row, ${index})` : `min(tile + ${index}, part_end - 1u)`;
+    gathered(variant) ? `subgroupShuffle(load_row, ${index})` : `min(tile + ${index}, part_end - 1u)`;
   const product = width === 4 ? (a: string, b: string) => `dot(${a}, ${b})` : (a: string, b: string) => `${a} * ${b}`;
   const dots = (index: string, name: (row: number) => string) => `
       {
@@ -164,7 +176,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
     workgroupSize: 8,
     tile: 8,
     declarations: '',
-    place: `${workgroupPlace(sharedRows)}
+    place: `${workgroupPlace(variant)}
   let own_row = first_row + (subgroup_lane & ${stride - 1}u);
   let own_query = min(own_row, last_row) / params.shared_heads;
   let own_head = head + min(own_row, last_row) % params.shared_heads;
@@ -199,7 +211,8 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   )}`,
     scores: `
     let lane_key_row = ${entryRow(variant, 'tile + subgroup_lane')};
-    ${variant.list ? `let load_row = ${loadRow(variant, 'lane_key_row')};\n    ${touches}` : ''}
+    ${gathered(variant) ? `let load_row = ${loadRow(variant, 'lane_key_row')};` : ''}
+    ${variant.list ? touches : ''}
     ${ofPacks('key_row')}
     ${variant.keyPositions ? `let lane_position = ${keyPosition(variant, 'lane_key_row')};\n    ${ofPacks('position')}` : ''}
     ${scorePacks}`,
@@ -272,7 +285,7 @@ var<workgroup> staged: array<vec4f, ${size * pitch}>;
 var<workgroup> queries: array<vec4f, ${rowCount * paddedQuads}>;
 var<workgroup> exchange: array<f32, ${rowCount * size}>;
 var<workgroup> load_rows: array<u32, ${size}>;`,
-    place: workgroupPlace(rowCount),
+    place: workgroupPlace(variant),
     rows: rowStates(variant, (row) => [
       {
         score: `score_${row}`,

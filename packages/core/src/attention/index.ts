@@ -1,5 +1,25 @@
 export { attention } from './attention.ts';
 export { attentionKeyRows } from './cost.ts';
+export type { CustomNames, CustomText } from './custom-text.ts';
+export type { BlockList, HeadGrouping, TokenList } from './lists.ts';
+export type {
+  AllOfMask,
+  AnyOfMask,
+  BlockedMask,
+  BlocksMask,
+  CausalMask,
+  CustomMask,
+  Mask,
+  MaskedPair,
+  NeighbourhoodMask,
+  NotMask,
+  PrefixMask,
+  SlidingWindowMask,
+  StridedMask,
+  TokenGrid,
+  TokenRelationMask,
+  TokensMask,
+} from './mask.ts';
 export { mergeAttention } from './merge.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
 export { attentionStatistics } from './statistics/attention-statistics.ts';
@@ -21,9 +41,7 @@ export type {
   AttentionPartial,
   AttentionPlanOverride,
   AttentionResult,
-  HeadGrouping,
   KeyAccess,
   LaneLayout,
-  TokenList,
   WhereToLook,
 } from './types.ts';

@@ -18,6 +18,10 @@ export interface TileLoopVariant extends PositionVariant {
   readonly statistics: boolean;
   /** Adds the key rows that it loads to a counter. */
   readonly counting: boolean;
+  /** Module-scope WGSL of the call's mask and score modifiers. */
+  readonly functions: string;
+  /** Their scalars: `name:type`, separated by commas. */
+  readonly numbers: string;
   readonly [field: string]: string | number | boolean;
 }
 

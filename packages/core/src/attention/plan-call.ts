@@ -1,56 +1,78 @@
 import type { Capabilities } from '../device/capabilities.ts';
 import type { AttentionShape } from './check-inputs.ts';
+import type { MaskSources } from './mask-sources.ts';
 import { type AttentionPlan, planAttention } from './plan.ts';
 import { stagedRowsPerWorkgroup } from './rows-layout.ts';
 import type { AttentionOptions, WhereToLook } from './types.ts';
+import { commonQueryBlock, differsInGroup, listEntries, listPlaces } from './where-to-look.ts';
 
 /** The sizes that the host knows; lengths on the device count as their bounds. */
 export interface CallBounds {
   readonly keyBound: number;
   readonly queryBound: number;
-  readonly listLength: number;
-  readonly listCount: number;
 }
 
 export function callBounds({ queries, keys }: AttentionShape, options: WhereToLook): CallBounds {
-  const { keyLength = keys, queryLength = queries, tokens } = options;
-  const listLength = tokens?.indices.shape[2] ?? 0;
+  const { keyLength = keys, queryLength = queries } = options;
   return {
     keyBound: typeof keyLength === 'number' ? keyLength : (options.keyBound ?? keys),
     queryBound: typeof queryLength === 'number' ? queryLength : queries,
-    listLength,
-    listCount: typeof tokens?.counts === 'number' ? tokens.counts : listLength,
   };
 }
 
 /** A call's plan. */
 export interface CallPlan extends CallBounds {
   readonly plan: AttentionPlan;
+  /** Entries of the lists: of a token list, and rows of the blocks of a block list. */
+  readonly listedEntries: number;
   /** Query rows of one workgroup, and the query heads that they span. */
   readonly rowsPerGroup: number;
   readonly headsPerGroup: number;
+  /** Consecutive queries that workgroups do not mix with others. */
+  readonly queryBlock: number;
   /** Groups of rows per batch entry. */
   readonly rowGroups: number;
 }
 
-export function planCall(capabilities: Capabilities, shape: AttentionShape, options: AttentionOptions): CallPlan {
+export function planCall(
+  capabilities: Capabilities,
+  shape: AttentionShape,
+  options: AttentionOptions,
+  sources: MaskSources,
+): CallPlan {
   const { heads, queries, keys } = shape;
-  const { tokens, slidingWindow, keyPositions } = options;
+  const { slidingWindow, keyPositions } = options;
+  const { tokens, blocks, range } = sources;
   const bounds = callBounds(shape, options);
-  const { keyBound, listLength, listCount } = bounds;
+  const tokenEntries = tokens ? listEntries(tokens.list) : { length: 0, count: 0 };
+  const blockEntries = blocks ? listEntries(blocks.list) : { length: 0, count: 0 };
+  const listed = (which: 'length' | 'count') =>
+    tokenEntries[which] + blockEntries[which] * (blocks?.list.keyBlock ?? 0);
   const windowed = (entries: number) =>
     slidingWindow === undefined || !options.causal || keyPositions
       ? entries
       : Math.min(entries, slidingWindow + queries);
+  const queryBlock = Math.min(queries, commonQueryBlock(sources) ?? queries);
   const plan = planAttention(capabilities, {
     shape,
-    listsPerQueryHead: tokens?.per === 'queryHead',
-    capacityEntries: tokens ? listLength : windowed(keys),
-    entries: tokens ? listCount : windowed(keyBound),
+    queryBlock,
+    listsPerQueryHead: [tokens, blocks].some(
+      (source) => source && differsInGroup(source.list.per, listPlaces(source.list, shape).heads),
+    ),
+    capacityEntries: listed('length') + (range ? windowed(keys) : 0),
+    entries: listed('count') + (range ? windowed(bounds.keyBound) : 0),
     override: options.plan,
   });
   const headsPerGroup = plan.layout === 'rows' ? 1 : plan.sharedHeads;
   const rowsPerGroup = plan.layout === 'rows' ? stagedRowsPerWorkgroup : plan.sharedRows;
-  const rowGroups = (heads / headsPerGroup) * Math.ceil((queries * headsPerGroup) / rowsPerGroup);
-  return { ...bounds, plan, rowsPerGroup, headsPerGroup, rowGroups };
+  const groupsPerBlock = Math.ceil((queryBlock * headsPerGroup) / rowsPerGroup);
+  return {
+    ...bounds,
+    plan,
+    listedEntries: listed('count'),
+    rowsPerGroup,
+    headsPerGroup,
+    queryBlock,
+    rowGroups: (heads / headsPerGroup) * Math.ceil(queries / Math.max(queryBlock, 1)) * groupsPerBlock,
+  };
 }

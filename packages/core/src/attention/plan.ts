@@ -19,6 +19,8 @@ export interface AttentionPlan {
 
 export interface PlanInput {
   readonly shape: AttentionShape;
+  /** Consecutive queries that share lists, N where all do. */
+  readonly queryBlock: number;
   /** Whether token lists differ between the heads of a key/value group. */
   readonly listsPerQueryHead: boolean;
   /** Most entries that a row can see at full capacity, and now. */
@@ -53,12 +55,12 @@ const tunings: Readonly<Record<'gpu' | 'software' | 'softwareSubgroups', Tuning>
 };
 
 export function planAttention(capabilities: Capabilities, input: PlanInput): AttentionPlan {
-  const { shape, override = {} } = input;
+  const { shape, queryBlock, override = {} } = input;
   const { batches, heads, kvHeads, queries, headSize } = shape;
   const { software, subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
   const eight = subgroups && subgroupMinSize === 8 && subgroupMaxSize === 8;
   const tuning = tunings[!software ? 'gpu' : eight ? 'softwareSubgroups' : 'software'];
-  const layout = override.layout ?? (queries <= tuning.mostFeatureQueries ? 'features' : 'rows');
+  const layout = override.layout ?? (queryBlock <= tuning.mostFeatureQueries ? 'features' : 'rows');
   const access = override.access ?? (software && eight && layout === 'features' ? 'subgroup' : 'staged');
   if (access === 'subgroup' && (!eight || layout === 'rows')) {
     throw new ArgumentError(
@@ -68,10 +70,11 @@ export function planAttention(capabilities: Capabilities, input: PlanInput): Att
     );
   }
   const sharedHeads = input.listsPerQueryHead ? 1 : heads / kvHeads;
-  const rows = queries * sharedHeads;
+  const rows = queryBlock * sharedHeads;
   const most = tuning.sharedRows(headSize);
   const sharedRows = override.sharedRows ?? Math.max(1, Math.ceil(rows / Math.ceil(rows / most)));
-  const unsplit = batches * (heads / sharedHeads) * Math.ceil(rows / sharedRows);
+  const blocks = Math.ceil(queries / Math.max(queryBlock, 1));
+  const unsplit = batches * (heads / sharedHeads) * blocks * Math.ceil(rows / sharedRows);
   const useful = (entries: number) => Math.max(1, Math.ceil(entries / tuning.leastEntries));
   const wanted = layout === 'rows' ? 1 : Math.ceil(tuning.workgroups / unsplit);
   const parts = override.parts ?? Math.min(wanted, useful(input.capacityEntries));

@@ -3,10 +3,11 @@ import { type SideInputVariant, sideLoad } from './side-inputs.ts';
 /**
  * Where to look: which key rows a tile of entries stands for, and which of them a query may see.
  *
- * The loop runs over *entries*. An entry stands for a stored key *row* of the head: in a dense or windowed range the row is
- * the entry, in a token list the list says which. A row holds the key of a sequence *position*: the same number, unless
- * `keyPositions` says otherwise. Rows are what is loaded, positions are what predicates compare. Further key sources and
- * predicates are added here, as WGSL text.
+ * The loop runs over *entries*. An entry stands for a stored key *row* of the head, by its source: in a range of rows the
+ * row is the entry, in a token list the list says which, in a block list the list says which block. A call may have one
+ * source of each kind; their entries stand one behind the other, lists before blocks before the range. A row holds the
+ * key of a sequence *position*: the same number, unless `keyPositions` says otherwise. Rows are what is loaded, positions
+ * are what predicates compare.
  */
 
 /** The parts of a variant that decide where to look. */
@@ -23,9 +24,57 @@ export interface PositionVariant extends SideInputVariant {
   readonly keyPositions: boolean;
   /** Keys and values of all heads stand one behind the other. */
   readonly ragged: boolean;
+  /** Sources of keys: token lists, block lists, all rows. */
   readonly list: boolean;
-  /** Counts of the token lists stand on the device. */
+  readonly blocks: boolean;
+  readonly range: boolean;
+  /** Counts of the lists stand on the device. */
   readonly listCounts: boolean;
+  readonly blockCounts: boolean;
+  /** Token lists differ between query blocks. */
+  readonly listQueries: boolean;
+  /** A workgroup's queries lie in one query block. */
+  readonly queryBlocks: boolean;
+  /** Predicates of the sources, as WGSL in the names of `entryFunctions`; empty where all keys of the source count. */
+  readonly listSees: string;
+  readonly blocksSees: string;
+  readonly rangeSees: string;
+  /** Bounds on positions of the range, as WGSL; empty where nothing is known. */
+  readonly rangeBegin: string;
+  readonly rangeEnd: string;
+}
+
+/** The variant of the plainest call: all rows, no predicate. */
+export const everyKey = {
+  causal: false,
+  window: false,
+  keyLengths: 'bound',
+  queryLengths: false,
+  queryOffsets: false,
+  keyPositions: false,
+  ragged: false,
+  list: false,
+  blocks: false,
+  range: true,
+  listCounts: false,
+  blockCounts: false,
+  listQueries: false,
+  queryBlocks: false,
+  listSees: '',
+  blocksSees: '',
+  rangeSees: '',
+  rangeBegin: '',
+  rangeEnd: '',
+} as const satisfies Omit<PositionVariant, keyof SideInputVariant>;
+
+/** Whether an entry's row is looked up rather than counted. */
+export function gathered({ list, blocks }: PositionVariant): boolean {
+  return list || blocks;
+}
+
+/** Whether keys come from more than one source. */
+function united({ list, blocks, range }: PositionVariant): boolean {
+  return Number(list) + Number(blocks) + Number(range) > 1;
 }
 
 /**
@@ -63,39 +112,99 @@ export function storageBase(variant: PositionVariant, name: 'key' | 'value'): st
   let ${name}_base = ${base};`;
 }
 
-/**
- * Declares `begin` and `end`: the entries that at least one of the queries [first_query, last_query] may see.
- * `list_head` is the head whose list counts.
- */
-export function entryRange(variant: PositionVariant): string {
-  if (variant.list) {
-    const count = variant.listCounts
-      ? `min(${sideLoad(variant, 'list_counts', 'list_row')}, params.list_length)`
-      : 'params.list_count';
-    return `
-  let list_row = batch * params.list_heads + head / params.list_share;
-  let list_base = list_row * params.list_length;
-  let begin = 0u;
-  let end = select(${count}, 0u, key_length == 0u);`;
-  }
-  // Rows that are not in the order of positions can stand anywhere.
-  const [causal, window] = [variant.causal && !variant.keyPositions, variant.window && !variant.keyPositions];
-  const lower = window ? 'u32(clamp(first_position + i32(first_query) - params.window + 1, 0, i32(key_length)))' : '0u';
-  const upper = causal ? 'u32(clamp(first_position + i32(last_query) + 1, 0, i32(key_length)))' : 'key_length';
+/** Declares where the workgroup's token list starts and, as `list_end`, how many entries it has. */
+function listPlace(variant: PositionVariant): string {
+  const head = 'batch * params.list_heads + head / params.list_share';
+  const row = variant.listQueries ? `(${head}) * params.list_rows + first_query / params.list_queries` : head;
+  const count = variant.listCounts
+    ? `min(${sideLoad(variant, 'list_counts', 'list_row')}, params.list_length)`
+    : 'params.list_count';
   return `
-  let begin = ${lower};
-  let end = ${upper};`;
+  let list_row = ${row};
+  let list_base = list_row * params.list_length;
+  let list_end = ${count};`;
+}
+
+/** As {@link listPlace} for the block list, whose entries end at `blocks_end`. */
+function blocksPlace(variant: PositionVariant): string {
+  const count = variant.blockCounts
+    ? `min(${sideLoad(variant, 'block_counts', 'blocks_row')}, params.blocks_length)`
+    : 'params.blocks_count';
+  const head = 'batch * params.blocks_heads + head / params.blocks_share';
+  return `
+  let blocks_row = (${head}) * params.blocks_rows + first_query / params.blocks_queries;
+  let blocks_base = blocks_row * params.blocks_length;
+  let blocks_held = ${count};
+  let blocks_end = ${variant.list ? 'list_end + ' : ''}blocks_held * params.key_block;`;
+}
+
+/** The rows [begin, end) that at least one of the queries [first_query, last_query] may see. */
+function rangeBounds(variant: PositionVariant): { place: string; begin: string; end: string } {
+  // Rows that are not in the order of positions can stand anywhere.
+  if (variant.keyPositions) return { place: '', begin: '0u', end: 'key_length' };
+  const begins = [
+    ...(variant.window ? ['first_position + i32(first_query) - params.window + 1'] : []),
+    ...(variant.rangeBegin ? [variant.rangeBegin] : []),
+  ];
+  const ends = [
+    ...(variant.causal ? ['first_position + i32(last_query) + 1'] : []),
+    ...(variant.rangeEnd ? [variant.rangeEnd] : []),
+  ];
+  const row = (position: string) => `u32(clamp(${position}, 0, i32(key_length)))`;
+  return {
+    place:
+      variant.rangeBegin || variant.rangeEnd
+        ? `
+  let first_query_position = first_position + i32(first_query);
+  let last_query_position = first_position + i32(last_query);`
+        : '',
+    begin: begins.length === 0 ? '0u' : row(begins.reduce((all, bound) => `max(${all}, ${bound})`)),
+    end: ends.length === 0 ? 'key_length' : row(ends.reduce((all, bound) => `min(${all}, ${bound})`)),
+  };
+}
+
+/** Declares `begin` and `end`: the entries that the workgroup goes over. */
+export function entryRange(variant: PositionVariant): string {
+  const lists = `${variant.list ? listPlace(variant) : ''}${variant.blocks ? blocksPlace(variant) : ''}`;
+  const listed = variant.blocks ? 'blocks_end' : 'list_end';
+  const whole = (end: string) => `
+  let begin = 0u;
+  let end = select(${end}, 0u, key_length == 0u);`;
+  if (!variant.range) return `${lists}${whole(listed)}`;
+  const { place, begin, end } = rangeBounds(variant);
+  if (!gathered(variant)) {
+    return `${place}
+  let begin = ${begin};
+  let end = ${end};`;
+  }
+  return `${lists}${place}
+  let range_begin = ${begin};
+  let range_end = max(${end}, range_begin);${whole(`${listed} + range_end - range_begin`)}`;
 }
 
 /** Row that an entry stands for. Entries past the end repeat the last one. */
 export function entryRow(variant: PositionVariant, entry: string): string {
   const clamped = `min(${entry}, part_end - 1u)`;
-  return variant.list ? sideLoad(variant, 'list', `list_base + ${clamped}`) : clamped;
+  if (!gathered(variant)) return clamped;
+  const inList = (at: string) => sideLoad(variant, 'list', `list_base + ${at}`);
+  const inBlocks = (at: string) => {
+    const block = sideLoad(variant, 'blocks', `blocks_base + ${at} / params.key_block`);
+    return `(${block} * params.key_block + ${at} % params.key_block)`;
+  };
+  if (!united(variant)) return variant.list ? inList(clamped) : inBlocks(clamped);
+  // Of the alternatives not taken, indices are out of range, where WGSL reads another element.
+  const listed = variant.blocks ? 'blocks_end' : 'list_end';
+  let row = variant.range ? `(range_begin + ${clamped} - ${listed})` : '';
+  if (variant.blocks) {
+    const own = inBlocks(variant.list ? `(${clamped} - list_end)` : clamped);
+    row = row ? `select(${row}, ${own}, ${clamped} < blocks_end)` : own;
+  }
+  return variant.list ? `select(${row}, ${inList(clamped)}, ${clamped} < list_end)` : row;
 }
 
-/** Row that is loaded: for list entries past the valid keys, which get weight zero, the last valid one. */
+/** Row that is loaded: for listed rows past the valid keys, which get weight zero, the last valid one. */
 export function loadRow(variant: PositionVariant, row: string): string {
-  return variant.list ? `min(${row}, key_length - 1u)` : row;
+  return gathered(variant) ? `min(${row}, key_length - 1u)` : row;
 }
 
 /** Sequence position of the key in a row. */
@@ -115,6 +224,9 @@ export function rowInterval(variant: PositionVariant, query: string, suffix: str
   let lower${suffix} = ${lower};`;
 }
 
+/** What predicates and score modifiers are called with. */
+export const pairParameters = 'batch: u32, head: u32, query: u32, query_position: i32, key_position: i32';
+
 /** Variables of one entry, as WGSL names or expressions. */
 export interface EntryNames {
   readonly entry: string;
@@ -122,14 +234,75 @@ export interface EntryNames {
   readonly position: string;
 }
 
-/** Whether the query with the interval of `suffix` sees an entry. */
-export function visible(variant: PositionVariant, { entry, row, position }: EntryNames, suffix: string): string {
+/** Variables of the query that looks at it; `suffix` is that of its interval. */
+export interface QueryNames {
+  readonly query: string;
+  readonly head: string;
+  readonly suffix: string;
+}
+
+/** Arguments for {@link pairParameters}. */
+export function pairArguments({ position }: EntryNames, { head, query }: QueryNames): string {
+  return `batch, ${head}, ${query}, first_position + i32(${query}), i32(${position})`;
+}
+
+/**
+ * Declares the predicate of a call that has one. In a union a key counts in one source only: in the range if its
+ * predicate holds, else in a block that holds it, else in the token list.
+ */
+export function entryFunctions(variant: PositionVariant): string {
+  const { list, blocks, range, listSees, blocksSees, rangeSees } = variant;
+  const or = (sees: string) => sees || 'true';
+  if (!united(variant)) {
+    const sees = range ? rangeSees : blocks ? blocksSees : listSees;
+    return sees === ''
+      ? ''
+      : `
+fn entry_sees(${pairParameters}) -> bool {
+  return ${sees};
+}`;
+  }
+  const others = (sources: readonly string[]) => sources.map((source) => ` && !${source}`).join('');
+  const inRange = range ? ['in_range'] : [];
+  return `${
+    list && blocks
+      ? `
+fn in_blocks(block: u32, base: u32, count: u32) -> bool {
+  for (var at = 0u; at < count; at++) {
+    if (${sideLoad(variant, 'blocks', 'base + at')} == block) { return true; }
+  }
+  return false;
+}`
+      : ''
+  }
+fn entry_sees(source: u32, in_block: bool, ${pairParameters}) -> bool {
+  ${range ? `let in_range = ${or(rangeSees)};\n  if (source == 2u) { return in_range; }` : ''}
+  ${blocks ? `let by_block = ${or(blocksSees)};\n  if (source == 1u) { return by_block${others(inRange)}; }` : ''}
+  ${list ? `return ${or(listSees)}${others([...inRange, ...(blocks ? ['(in_block && by_block)'] : [])])};` : 'return false;'}
+}`;
+}
+
+/** Whether a query sees an entry. */
+export function visible(variant: PositionVariant, names: EntryNames, own: QueryNames): string {
+  const { entry, row, position } = names;
+  const { suffix } = own;
   const terms = [`${entry} < part_end`];
   if (variant.keyPositions) {
-    if (variant.list) terms.push(`${row} < key_length`);
+    if (gathered(variant)) terms.push(`${row} < key_length`);
     terms.push(variant.causal ? `${position} < upper${suffix}` : `upper${suffix} > 0u`);
-  } else if (variant.list || variant.causal || variant.queryLengths) terms.push(`${position} < upper${suffix}`);
+  } else if (gathered(variant) || variant.causal || variant.queryLengths) terms.push(`${position} < upper${suffix}`);
   else terms.push(`upper${suffix} > 0u`);
   if (variant.window) terms.push(`${position} >= lower${suffix}`);
+  if (united(variant)) {
+    const listed = variant.blocks ? `select(2u, 1u, ${entry} < blocks_end)` : '2u';
+    const source = variant.list ? `select(${listed}, 0u, ${entry} < list_end)` : listed;
+    const inBlock =
+      variant.list && variant.blocks
+        ? `${entry} < list_end && in_blocks(${row} / params.key_block, blocks_base, blocks_held)`
+        : 'false';
+    terms.push(`entry_sees(${source}, ${inBlock}, ${pairArguments(names, own)})`);
+  } else if (variant.rangeSees || variant.blocksSees || variant.listSees) {
+    terms.push(`entry_sees(${pairArguments(names, own)})`);
+  }
   return terms.join(' && ');
 }

@@ -42,13 +42,14 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
     }
     workgroupBarrier();`;
   };
+  const exists = variant.queryBlocks ? 'own_query <= last_query' : 'own_query < params.queries';
   return {
     workgroupSize,
     tile,
     declarations: `var<workgroup> staged: array<vec4f, ${tile * quads}>;`,
-    place: `${rowsPlace(workgroupSize)}
+    place: `${rowsPlace(workgroupSize, variant.queryBlocks)}
   let own_query = first_query + lane;`,
-    rows: [{ suffix: '', query: 'own_query', head: 'head', exists: 'own_query < params.queries', slots }],
+    rows: [{ suffix: '', query: 'own_query', head: 'head', exists, slots }],
     prepare: `
   var query_row: array<vec4f, ${quads}>;
   var accumulator: array<vec4f, ${quads}>;
@@ -80,7 +81,7 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
     }`,
     reduceSum: '',
     write: `
-  if (own_query < params.queries) {
+  if (${exists}) {
     for (var quad = 0u; quad < ${bound}; quad++) {
       let value = accumulator[quad] * inverse;
       ${range(4)
@@ -95,15 +96,28 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
   };
 };
 
-/** Declares where a workgroup stands: `queryRows` consecutive queries of one query head. Longest causal rows first. */
-function rowsPlace(queryRows: number): string {
+/**
+ * Declares where a workgroup stands: `queryRows` consecutive queries of one query head, and of one query block where lists
+ * differ between those. Longest causal rows first.
+ */
+function rowsPlace(queryRows: number, queryBlocks: boolean): string {
+  const tiles = (count: string) => `(${count} + ${queryRows - 1}u) / ${queryRows}u`;
+  const rowTiles = queryBlocks
+    ? `let block_tiles = ${tiles('params.query_block')};
+  let row_tiles = (params.queries + params.query_block - 1u) / params.query_block * block_tiles;`
+    : `let row_tiles = ${tiles('params.queries')};`;
+  const first = queryBlocks
+    ? `let first_in_block = row_tile / block_tiles * params.query_block;
+  let first_query = first_in_block + row_tile % block_tiles * ${queryRows}u;`
+    : `let first_query = row_tile * ${queryRows}u;`;
+  const bound = queryBlocks ? 'min(first_in_block + params.query_block, params.queries)' : 'params.queries';
   return `
   let part = group % params.parts;
-  let row_tiles = (params.queries + ${queryRows - 1}u) / ${queryRows}u;
+  ${rowTiles}
   let row_tile = row_tiles - 1u - (group / params.parts) % row_tiles;
   let head = (group / (params.parts * row_tiles)) % params.heads;
   let batch = group / (params.parts * row_tiles * params.heads);
   let kv_head = head / params.heads_per_kv;
-  let first_query = row_tile * ${queryRows}u;
-  let last_query = min(first_query + ${queryRows}u, params.queries) - 1u;`;
+  ${first}
+  let last_query = min(first_query + ${queryRows}u, ${bound}) - 1u;`;
 }

@@ -18,30 +18,41 @@ export interface SideInput {
 export interface SideInputVariant {
   /** Inputs with a binding of their own, in order: `name:type`, separated by commas. */
   readonly inputs: string;
-  /** Names of the inputs in `side`, in order, separated by commas. */
+  /** The inputs in `side`, likewise. */
   readonly packed: string;
 }
 
-const names = (list: string): string[] => (list === '' ? [] : list.split(','));
+const entries = (list: string): (readonly [name: string, type: string])[] =>
+  list === '' ? [] : list.split(',').map((entry) => entry.split(':') as [string, string]);
 
 /** WGSL that loads element `index` of a side input. */
 export function sideLoad(variant: SideInputVariant, name: string, index: string, type: 'u32' | 'f32' = 'u32'): string {
-  if (!names(variant.packed).includes(name)) return `${name}[${index}]`;
+  if (!entries(variant.packed).some(([packed]) => packed === name)) return `${name}[${index}]`;
   const word = `side[params.${name}_start + ${index}]`;
   return type === 'u32' ? word : `bitcast<f32>(${word})`;
 }
 
 export function sideBindings(variant: SideInputVariant): BindingDeclaration[] {
-  const own = names(variant.inputs).map((input): BindingDeclaration => {
-    const [name, type] = input.split(':');
-    return { name: name as string, type: `array<${type}>`, access: 'read' };
-  });
+  const own = entries(variant.inputs).map(
+    ([name, type]): BindingDeclaration => ({ name, type: `array<${type}>`, access: 'read' }),
+  );
   return variant.packed === '' ? own : [...own, { name: 'side', type: 'array<u32>', access: 'read' }];
 }
 
 /** The scalars that say where each packed input starts. */
 export function sideParameters(variant: SideInputVariant): ParameterList {
-  return names(variant.packed).map((name) => [`${name}_start`, 'u32'] as const);
+  return entries(variant.packed).map(([name]) => [`${name}_start`, 'u32'] as const);
+}
+
+/** Declares `load_<name>(index)` for each side input that `text` loads so. */
+export function sideFunctions(variant: SideInputVariant, text: string): string {
+  return [...entries(variant.inputs), ...entries(variant.packed)]
+    .filter(([name]) => text.includes(`load_${name}(`))
+    .map(
+      ([name, type]) => `
+fn load_${name}(index: u32) -> ${type} { return ${sideLoad(variant, name, 'index', type as SideInput['type'])}; }`,
+    )
+    .join('');
 }
 
 /** Side inputs as a launch takes them. */
@@ -79,9 +90,10 @@ export function bindSideInputs(gpu: Gpu, sides: readonly SideInput[], free: numb
     }
     bindings.push(side);
   }
+  const list = (sides: readonly SideInput[]) => sides.map(({ name, type }) => `${name}:${type}`).join();
   return {
-    inputs: own.map(({ name, type }) => `${name}:${type}`).join(),
-    packed: packed.map(({ name }) => name).join(),
+    inputs: list(own),
+    packed: list(packed),
     bindings,
     parameters,
   };

@@ -1,11 +1,17 @@
-import { type BindingDeclaration, defineKernel, type KernelDefinition, type ParameterList } from '../kernels/kernel.ts';
+import {
+  type BindingDeclaration,
+  defineKernel,
+  type KernelDefinition,
+  type ParameterList,
+  type ParameterType,
+} from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryRange, lengths, rowInterval, storageBase, visible } from './positions.ts';
+import { entryFunctions, entryRange, lengths, rowInterval, storageBase, visible } from './positions.ts';
 import { stagedRows } from './rows-layout.ts';
-import { sideBindings, sideParameters } from './side-inputs.ts';
+import { sideBindings, sideFunctions, sideParameters } from './side-inputs.ts';
 
 /** The layout that a variant names. */
 function layoutOf(variant: TileLoopVariant): LayoutBuilder {
@@ -23,10 +29,10 @@ function modifiedScore(raw: string): string {
  * sentinel: a masked score minus such a maximum is so low that its weight is exactly zero, without a branch.
  */
 function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
-  const masked = rows.map(({ suffix, slots }) =>
+  const masked = rows.map(({ suffix, slots, query, head }) =>
     slots
       .map((slot) => {
-        const seen = visible(variant, slot, suffix);
+        const seen = visible(variant, slot, { query, head, suffix });
         return `${slot.score} = select(${LOWEST}, ${modifiedScore(slot.score)}, ${seen});`;
       })
       .join('\n    '),
@@ -70,6 +76,12 @@ function epilogue(
   }`,
   );
   return [...places, write, ...(variant.statistics ? statistics : [])].join('');
+}
+
+/** The scalars that a variant's `numbers` lists. */
+function numberParameters(numbers: string): ParameterList {
+  if (numbers === '') return [];
+  return numbers.split(',').map((entry) => entry.split(':') as [string, ParameterType]);
 }
 
 /** Scalars of every launch. */
@@ -126,11 +138,15 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
     if (variant.counting) bindings.push({ name: 'counter', type: 'array<atomic<u32>>', access: 'read_write' });
     return bindings;
   },
-  parameters: (variant) => (variant.packed === '' ? parameters : [...parameters, ...sideParameters(variant)]),
+  parameters: (variant) =>
+    variant.packed === '' && variant.numbers === ''
+      ? parameters
+      : [...parameters, ...sideParameters(variant), ...numberParameters(variant.numbers)],
   workgroupSize: (variant, capabilities) => layoutOf(variant)(variant, capabilities).workgroupSize,
   source: (variant, capabilities) => {
     const layout = layoutOf(variant)(variant, capabilities);
     const { rows } = layout;
+    const text = `${variant.functions}${entryFunctions(variant)}`;
     const states = rows.map(
       ({ suffix, query }) => `${rowInterval(variant, query, suffix)}
   var maximum${suffix} = 0.5 * ${LOWEST};
@@ -141,7 +157,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
     if (lane == 0u) { atomicAdd(&counter[0], min(${layout.tile}u, part_end - tile)); }`
       : '';
     return {
-      declarations: layout.declarations,
+      declarations: `${layout.declarations}${sideFunctions(variant, text)}${text}`,
       subgroups: variant.access === 'subgroup',
       main: `${layout.place}
 ${lengths(variant)}

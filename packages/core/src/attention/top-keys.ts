@@ -3,12 +3,13 @@ import { concatenate, contiguous } from '../ops/copy.ts';
 import { topK } from '../ops/top-k.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkInteger, checkWhereToLook } from './check-inputs.ts';
+import type { HeadGrouping } from './lists.ts';
 import { headsOf } from './statistics/attention-statistics.ts';
 import { checkLogSumExp, checkReduction } from './statistics/check-statistics.ts';
 import { keyMass } from './statistics/key-mass.ts';
 import { secondPass } from './statistics/second-pass.ts';
 import type { HeadReduction } from './statistics/types.ts';
-import type { HeadGrouping, WhereToLook } from './types.ts';
+import type { WhereToLook } from './types.ts';
 
 /** Where to look is said as in {@link attention}: keys that a query does not see do not count for it. */
 export interface TopKeysOptions extends Omit<WhereToLook, 'tokens' | 'keyStarts'> {

@@ -1,19 +1,6 @@
 import type { Tensor } from '../tensor/tensor.ts';
-
-/** Whether something is kept for each of the H query heads or for each of the Hkv key/value heads. */
-export type HeadGrouping = 'queryHead' | 'kvHead';
-
-/**
- * The only keys that attention looks at: stored rows of a head, distinct within a list, in any order. All queries of a head
- * share its list. Entries at or past the valid key length are ignored; causality and the sliding window still apply.
- */
-export interface TokenList {
-  /** u32 [B, H, K] or [B, Hkv, K], contiguous. */
-  readonly indices: Tensor;
-  /** Valid entries of each list: u32 [B, H] or [B, Hkv] on the device, or one number for all. Default K. */
-  readonly counts?: Tensor | number;
-  readonly per: HeadGrouping;
-}
+import type { BlockList, TokenList } from './lists.ts';
+import type { Mask } from './mask.ts';
 
 /** Options of {@link attention}. */
 export interface AttentionOptions {
@@ -47,6 +34,10 @@ export interface AttentionOptions {
   readonly queryLength?: number | Tensor;
   /** Attend to these keys only. */
   readonly tokens?: TokenList;
+  /** Attend to these blocks of keys only. */
+  readonly blocks?: BlockList;
+  /** Attend to the keys that this lets see only, of those that the other options do. Positions as for `causal`. */
+  readonly mask?: Mask;
   readonly returnLogSumExp?: boolean;
   readonly returnRowMaximum?: boolean;
   /**

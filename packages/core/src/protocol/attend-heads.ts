@@ -1,5 +1,6 @@
 import { attention } from '../attention/attention.ts';
-import type { AttentionOptions, AttentionResult, TokenList } from '../attention/types.ts';
+import type { TokenList } from '../attention/lists.ts';
+import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import { ArgumentError } from '../errors.ts';
 import { concatenate, contiguous } from '../ops/copy.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -55,7 +56,7 @@ function headOptions(options: AttentionOptions, from: number, to: number, share:
   const [first, last] = tokens.per === 'kvHead' ? [from, to] : [from * share, to * share];
   const counts = tokens.counts;
   const list: TokenList = {
-    per: tokens.per,
+    ...tokens,
     indices: contiguous(tokens.indices.slice(1, first, last)),
     ...(counts === undefined
       ? {}

@@ -1,4 +1,4 @@
-import type { TokenList } from '../attention/types.ts';
+import type { TokenList } from '../attention/lists.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { SaccadeError } from '../errors.ts';
 import { tensorsIn } from '../tensor/scope.ts';

@@ -28,6 +28,7 @@ export {
   unaryReference,
 } from './reference/elementwise.ts';
 export { embeddingReference } from './reference/embedding.ts';
+export { type HostMask, maskReference } from './reference/mask.ts';
 export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
 export { layerNormReference, rmsNormReference } from './reference/norm.ts';

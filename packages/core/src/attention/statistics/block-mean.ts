@@ -71,7 +71,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
       )}
       ${queries
         .map((query) => {
-          const seen = `walk + ${query}u < queries_end && ${visible(variant, { entry: 'row', row: 'row', position: 'position' }, `_${query}`)}`;
+          const seen = `walk + ${query}u < queries_end && ${visible(variant, { entry: 'row', row: 'row', position: 'position' }, { query: `query_${query}`, head: 'head', suffix: `_${query}` })}`;
           return `let log_sum_exp_${query} = ${logSumExpAt(variant, rowAt('head', `query_${query}`))};
       total += ${probability(`score_${query}`, `log_sum_exp_${query}`, seen)};`;
         })

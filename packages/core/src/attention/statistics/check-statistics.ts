@@ -1,6 +1,7 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, checkInteger, checkWhereToLook } from '../check-inputs.ts';
+import { type AttentionShape, checkInteger, checkLists, checkWhereToLook, groupedHeads } from '../check-inputs.ts';
+import { callSources } from '../where-to-look.ts';
 import { columnsOf } from './second-pass.ts';
 import type {
   AttentionStatisticsOptions,
@@ -31,6 +32,15 @@ export function checkStatistics(
   options: AttentionStatisticsOptions<StatisticsRequest>,
 ): AttentionShape {
   const looked = checkWhereToLook(operation, q, k, options);
+  checkLists(operation, callSources(options), looked);
+  const { tokens } = options;
+  if (tokens && (tokens.queryBlock !== undefined || tokens.indices.shape[1] !== groupedHeads(tokens.per, looked))) {
+    throw new ArgumentError(
+      `${operation}: tokens`,
+      tokens.queryBlock === undefined ? 'one list for all heads' : 'lists per query block',
+      'a list for each head or key/value head',
+    );
+  }
   const shape = { ...looked, keys: columnsOf(looked, options) };
   checkLogSumExp(operation, options.logSumExp, shape);
   const want: StatisticsRequest = options.want;

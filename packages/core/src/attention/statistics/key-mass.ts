@@ -133,7 +133,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
         heads.flatMap((head) => queries.map((query) => queryAt(`head + ${head}u`, `query_${query}`))),
         ['key_at'],
       )}
-      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${visible(variant, own, `_${query}`)};`).join('\n      ')}
+      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${visible(variant, own, { query: `query_${query}`, head: 'head', suffix: `_${query}` })};`).join('\n      ')}
       ${measure === 'score' ? queries.map((query) => `count += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query});`).join(' ') : ''}
       ${heads.flatMap((head) => queries.map((query) => gather(head, query))).join('\n      ')}
     }

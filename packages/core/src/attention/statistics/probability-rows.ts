@@ -83,7 +83,7 @@ const probabilityRowsKernel = defineKernel<SecondPassVariant>({
     ${rows
       .map(
         (row) => `let log_sum_exp_${row} = ${logSumExpAt(variant, rowAt('head', `query_${row}`))};
-    weight_${row} = ${probability(`score_${row}`, `log_sum_exp_${row}`, visible(variant, { entry: 'entry', row: 'row', position: 'position' }, `_${row}`))};`,
+    weight_${row} = ${probability(`score_${row}`, `log_sum_exp_${row}`, visible(variant, { entry: 'entry', row: 'row', position: 'position' }, { query: `query_${row}`, head: 'head', suffix: `_${row}` }))};`,
       )
       .join('\n    ')}
   }

@@ -73,7 +73,7 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
       ...(entropy ? ['entropy'] : []),
     ];
     const gather = (slot: number) => `
-      let weight_${slot} = ${probability(`score_${slot}`, 'log_sum_exp', visible(variant, { entry: `(walk + ${slot}u)`, row: `row_${slot}`, position: `position_${slot}` }, '_row'))};
+      let weight_${slot} = ${probability(`score_${slot}`, 'log_sum_exp', visible(variant, { entry: `(walk + ${slot}u)`, row: `row_${slot}`, position: `position_${slot}` }, { query: 'own_query', head: 'head', suffix: '_row' }))};
       ${
         sets > 0
           ? `let set_${slot} = ${sideLoad(variant, 'key_sets', `sets_at + key_${slot}`)};

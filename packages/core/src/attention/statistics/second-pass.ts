@@ -4,6 +4,7 @@ import type { BindingDeclaration, KernelDefinition, ParameterList } from '../../
 import { LOWEST } from '../../kernels/wgsl.ts';
 import type { KernelTiming } from '../../profiling/profiler.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { CallParts } from '../call-parts.ts';
 import type { AttentionShape } from '../check-inputs.ts';
 import { type AttentionDtype, inputAccess, quadOfRow } from '../elements.ts';
 import { callBounds } from '../plan-call.ts';
@@ -18,7 +19,7 @@ import {
 } from '../side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
 import type { WhereToLook } from '../types.ts';
-import { positionsOf, sidesOf } from '../where-to-look.ts';
+import { callSources, listEntries, whereToLook } from '../where-to-look.ts';
 
 /** Invocations of a workgroup of every second pass. */
 export const lanes = 64;
@@ -106,7 +107,10 @@ export function secondPass(
   const { gpu } = q;
   const { heads, kvHeads, queries, keys, headSize } = shape;
   const { queryOffset, tokens } = options;
-  const { keyBound, queryBound, listLength, listCount } = callBounds(shape, options);
+  const { keyBound, queryBound } = callBounds(shape, options);
+  const parts = new CallParts();
+  const where = whereToLook(shape, options, callSources(options), parts);
+  const list = tokens ? listEntries(tokens) : { length: 0, count: 0 };
   const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
   const listShare = tokens?.per === 'kvHead' ? heads / kvHeads : 1;
   const columns = columnsOf(shape, options);
@@ -115,7 +119,7 @@ export function secondPass(
     gpu,
     shape,
     variant: {
-      ...positionsOf(options),
+      ...where,
       raggedHeadSize: quads ? 0 : headSize,
       queryDtype: q.dtype as AttentionDtype,
       keyDtype: k.dtype as AttentionDtype,
@@ -123,7 +127,7 @@ export function secondPass(
       keyVector: quads && inQuads(key),
     },
     bindings: [query.range, key.range],
-    sides: sidesOf(options),
+    sides: parts.sides,
     parameters: [
       heads,
       heads / kvHeads,
@@ -138,15 +142,15 @@ export function secondPass(
       typeof queryOffset === 'number' ? 1 : 0,
       ...placeOf(query),
       ...placeOf(key),
-      listLength,
-      listCount,
+      list.length,
+      list.count,
       heads / listShare,
       listShare,
       columns,
     ],
     keyBound,
     queryBound,
-    entries: tokens ? listCount : keyBound,
+    entries: tokens ? list.count : keyBound,
     listShare: tokens ? listShare : 0,
     columns,
   };

@@ -1,5 +1,6 @@
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { HeadGrouping, WhereToLook } from '../types.ts';
+import type { HeadGrouping } from '../lists.ts';
+import type { WhereToLook } from '../types.ts';
 
 /** For each query head, as the mean over the query heads of each key/value head, or as the mean over all query heads. */
 export type HeadReduction = HeadGrouping | 'allHeads';

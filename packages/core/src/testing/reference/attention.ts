@@ -1,3 +1,5 @@
+import { type HostMask, maskReference } from './mask.ts';
+
 /** Arguments of {@link attentionReference}: row-major host arrays and the same options as `attention`. */
 export interface AttentionReferenceInput {
   readonly batches: number;
@@ -25,6 +27,7 @@ export interface AttentionReferenceInput {
   readonly keyStarts?: ArrayLike<number>;
   /** Rows of the list of (batch, query head). */
   readonly tokens?: (batch: number, head: number) => readonly number[];
+  readonly mask?: HostMask;
 }
 
 export interface AttentionReference {
@@ -112,9 +115,10 @@ export function visibleRows(input: AttentionReferenceInput, batch: number, head:
   const candidates = input.tokens?.(batch, head) ?? Array.from({ length: keyLength }, (_, keyRow) => keyRow);
   return candidates.filter((keyRow) => {
     if (keyRow >= keyLength) return false;
-    const position = positionOf(keyRow);
-    return (
-      (!input.causal || position <= own) && (input.slidingWindow === undefined || position > own - input.slidingWindow)
-    );
+    const keyPosition = positionOf(keyRow);
+    if (input.causal && keyPosition > own) return false;
+    if (input.slidingWindow !== undefined && keyPosition <= own - input.slidingWindow) return false;
+    const pair = { batch, head, query, queryPosition: own, keyPosition };
+    return !input.mask || maskReference(input.mask, pair, keyRow, input);
   });
 }

@@ -1,0 +1,138 @@
+import { expect } from 'vitest';
+import {
+  type AttentionOptions,
+  attention,
+  type BlockList,
+  cast,
+  type Gpu,
+  type Mask,
+  readLogSumExp,
+  type Tensor,
+  type TokenList,
+} from '../src/index.ts';
+import {
+  type AttentionReferenceInput,
+  assertClose,
+  attentionReference,
+  type HostMask,
+  randomArray,
+} from '../src/testing/index.ts';
+
+/** One attention call, described once for the GPU and for the f64 reference. Queries, keys and values are random. */
+export interface AttentionCase
+  extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'>,
+    Pick<AttentionReferenceInput, 'causal' | 'slidingWindow' | 'mask'> {
+  readonly queryOffset?: number;
+  /** [B]; handed over on the device. */
+  readonly keyLengths?: readonly number[];
+  readonly queryLengths?: readonly number[];
+  readonly plan?: AttentionOptions['plan'];
+  readonly dtype?: 'f32' | 'f16';
+}
+
+type Sizes = Pick<AttentionCase, 'batches' | 'heads' | 'kvHeads' | 'queries'>;
+
+function deviceList<List extends TokenList<ArrayLike<number>> | BlockList<ArrayLike<number>>>(
+  gpu: Gpu,
+  list: List,
+  { batches, heads, kvHeads, queries }: Sizes,
+) {
+  const { indices, counts, per, queryBlock } = list;
+  const blocks = queryBlock === undefined ? [] : [Math.ceil(queries / queryBlock)];
+  const rows = [batches, per === 'kvHead' ? kvHeads : heads, ...blocks];
+  const length = indices.length / rows.reduce((product, size) => product * size, 1);
+  return {
+    ...list,
+    indices: gpu.tensor(indices, [...rows, length], 'u32'),
+    ...(typeof counts === 'object' ? { counts: gpu.tensor(counts, rows, 'u32') } : {}),
+  };
+}
+
+/** The mask with its arrays on the device. Lists that are one object on the host are one object here too. */
+export function deviceMask(gpu: Gpu, mask: HostMask, sizes: Sizes, lists = new Map<object, object>()): Mask {
+  const again = (part: HostMask) => deviceMask(gpu, part, sizes, lists);
+  const once = <List>(list: TokenList<ArrayLike<number>> | BlockList<ArrayLike<number>>): List => {
+    const made = lists.get(list) ?? deviceList(gpu, list, sizes);
+    lists.set(list, made);
+    return made as List;
+  };
+  const { batches, queries } = sizes;
+  switch (mask.kind) {
+    case 'prefix':
+      return {
+        ...mask,
+        length: typeof mask.length === 'number' ? mask.length : gpu.tensor(mask.length, [batches], 'u32'),
+      };
+    case 'tokenRelation':
+      return {
+        ...mask,
+        queries: gpu.tensor(mask.queries, [batches, queries], 'u32'),
+        keys: gpu.tensor(mask.keys, [batches, mask.keys.length / batches], 'u32'),
+      };
+    case 'tokens':
+      return { kind: 'tokens', list: once<TokenList>(mask.list) };
+    case 'blocks':
+      return { kind: 'blocks', list: once<BlockList>(mask.list) };
+    case 'anyOf':
+    case 'allOf':
+      return { kind: mask.kind, parts: mask.parts.map(again) };
+    case 'not':
+      return { kind: 'not', part: again(mask.part) };
+    case 'custom':
+      return {
+        ...mask,
+        inputs: Object.fromEntries(
+          Object.entries(mask.inputs ?? {}).map(([name, values]) => [name, gpu.tensor(values)]),
+        ),
+      };
+    default:
+      return mask;
+  }
+}
+
+/** Runs a case on the GPU and compares output and log-sum-exp with the reference; nothing is read back in between. */
+export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
+  const { batches, heads, kvHeads, queries, keys, headSize, mask, keyLengths, queryLengths } = run;
+  const q = randomArray(batches * heads * queries * headSize, 1, { scale: 2 });
+  const k = randomArray(batches * kvHeads * keys * headSize, 2, { scale: 2 });
+  const v = randomArray(batches * kvHeads * keys * headSize, 3);
+  const { causal, slidingWindow, queryOffset } = run;
+  const shared = {
+    ...(causal === undefined ? {} : { causal }),
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...(queryOffset === undefined ? {} : { queryOffset }),
+  };
+  const expected = attentionReference({
+    ...{ batches, heads, kvHeads, queries, keys, headSize, q, k, v },
+    ...shared,
+    ...(mask ? { mask } : {}),
+    ...(keyLengths ? { keyLength: keyLengths } : {}),
+    ...(queryLengths ? { queryLength: queryLengths } : {}),
+  });
+  const { readbacks } = gpu.stats();
+  const [output, logSumExp] = gpu.tidy(() => {
+    const upload = (data: Float32Array) => {
+      const tensor = gpu.tensor(data, [batches, kvHeads, keys, headSize]);
+      return run.dtype === 'f16' ? cast(tensor, 'f16') : tensor;
+    };
+    const result = attention(gpu.tensor(q, [batches, heads, queries, headSize]), upload(k), upload(v), {
+      ...shared,
+      ...(mask ? { mask: deviceMask(gpu, mask, run) } : {}),
+      ...(keyLengths ? { keyLength: gpu.tensor(keyLengths, [batches], 'u32') } : {}),
+      ...(queryLengths ? { queryLength: gpu.tensor(queryLengths, [batches], 'u32') } : {}),
+      ...(run.plan ? { plan: run.plan } : {}),
+      returnLogSumExp: true,
+    });
+    return [result.output, result.logSumExp as Tensor] as const;
+  });
+  expect(gpu.stats().readbacks).toBe(readbacks);
+  const half = run.dtype === 'f16' ? 4e-3 : 0;
+  assertClose(await output.read(), expected.output, { absolute: 1e-5 + half, relative: 1e-4, name: 'output' });
+  assertClose(await readLogSumExp(logSumExp), expected.logSumExp, {
+    absolute: 2e-5 + 4 * half,
+    relative: 1e-5,
+    name: 'log-sum-exp',
+  });
+  output.dispose();
+  logSumExp.dispose();
+}
