@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, attention, attentionKeyRows, type BlockList, ShapeError, type Tensor } from '../src/index.ts';
+import {
+  ArgumentError,
+  type AttentionOptions,
+  attention,
+  attentionKeyRows,
+  type BlockList,
+  ShapeError,
+  type Tensor,
+} from '../src/index.ts';
 import {
   attentionReference,
   countKeyRows,
@@ -171,7 +179,7 @@ describe('masks', () => {
       const q = gpu.zeros([1, 2, 4, 16]);
       const k = gpu.zeros([1, 2, 20, 16]);
       const list = { indices: gpu.zeros([1, 2, 2, 3], 'u32'), queryBlock: 2, keyBlock: 4, per: 'kvHead' as const };
-      const run = (mask: Parameters<typeof attention>[3]) => () => attention(q, k, k, mask);
+      const run = (mask: AttentionOptions) => () => attention(q, k, k, mask);
       expect(run({ blocks: { ...list, queryBlock: 3, keyBlock: 0 } })).toThrow(ArgumentError);
       expect(run({ blocks: { ...list, queryBlock: 1 } })).toThrow(ShapeError);
       expect(run({ mask: { kind: 'not', part: { kind: 'blocks', list } } })).toThrow(/not/);
@@ -240,7 +248,7 @@ describe('proofs of sparseness', () => {
 
   it('of bounds that predicates know', async () => {
     const gpu = await sharedGpu();
-    const loaded = (mask: Parameters<typeof attention>[3]) =>
+    const loaded = (mask: AttentionOptions) =>
       countKeyRows(gpu, (keyRowCounter) => {
         const [k, v] = [gpu.tensor(keys, shape), gpu.tensor(values, shape)];
         attention(gpu.tensor(q.subarray(0, 2 * 4 * 32), [2, 4, 1, 32]), k, v, { ...mask, keyRowCounter });
