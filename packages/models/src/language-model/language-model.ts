@@ -23,6 +23,7 @@ import {
 } from '@saccade/core';
 import type { Architecture } from '../architectures/architecture.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
+import { Chat, type ChatOptions } from './chat.ts';
 import { generate } from './generate.ts';
 import { type BatchPiece, generateBatch } from './generate-batch.ts';
 
@@ -120,10 +121,30 @@ export class LanguageModel implements ModelHandle {
     this.#assertUsable();
     const cache = this.createCache(ids.length + (options.reserve ?? 256));
     try {
-      return new PromptCache([...ids], cache, await this.#append(run, cache, ids, options));
+      return new PromptCache([...ids], cache, await this.appendWith(run, cache, ids, options));
     } catch (error) {
       cache.dispose();
       throw error;
+    }
+  }
+
+  /** Runs tokens behind those in the cache, in chunks, inside a run that goes on; returns the logits after the last one. */
+  async appendWith(run: MethodRun, cache: KvCache, ids: readonly number[], options: PrefillOptions): Promise<Tensor> {
+    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
+    run.phase = 'prefill';
+    for (let start = 0; ; start += chunkTokens) {
+      options.signal?.throwIfAborted();
+      const chunk = ids.slice(start, start + chunkTokens);
+      const last = start + chunk.length === ids.length;
+      const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
+      hidden.dispose();
+      if (logits) {
+        options.onProgress?.(1);
+        return this.gpu.keep(logits);
+      }
+      // Waiting bounds the queue, so that progress and aborts mean something.
+      await this.gpu.synchronize();
+      options.onProgress?.((start + chunk.length) / ids.length);
     }
   }
 
@@ -134,7 +155,7 @@ export class LanguageModel implements ModelHandle {
     try {
       if (cache.capacity < prompt.length + ids.length)
         cache.grow(prompt.length + ids.length + (options.reserve ?? 256));
-      return new PromptCache([...prompt.ids, ...ids], cache, await this.#append(run, cache, ids, options));
+      return new PromptCache([...prompt.ids, ...ids], cache, await this.appendWith(run, cache, ids, options));
     } catch (error) {
       cache.dispose();
       throw error;
@@ -169,6 +190,13 @@ export class LanguageModel implements ModelHandle {
     return arePrompts(prompt) ? generateBatch(this, prompt, options) : generate(this, prompt, options);
   }
 
+  /** A conversation that keeps its cache across turns. The caller disposes it. */
+  chat(options?: ChatOptions): Chat {
+    this.#assertUsable();
+    this.#assertCausal();
+    return new Chat(this, options);
+  }
+
   /** Frees the weights. Idempotent. */
   dispose(): void {
     if (this.#disposed) return;
@@ -178,26 +206,6 @@ export class LanguageModel implements ModelHandle {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** Runs tokens behind those in the cache, in chunks; returns the logits after the last one. */
-  async #append(run: MethodRun, cache: KvCache, ids: readonly number[], options: PrefillOptions): Promise<Tensor> {
-    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
-    run.phase = 'prefill';
-    for (let start = 0; ; start += chunkTokens) {
-      options.signal?.throwIfAborted();
-      const chunk = ids.slice(start, start + chunkTokens);
-      const last = start + chunk.length === ids.length;
-      const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
-      hidden.dispose();
-      if (logits) {
-        options.onProgress?.(1);
-        return this.gpu.keep(logits);
-      }
-      // Waiting bounds the queue, so that progress and aborts mean something.
-      await this.gpu.synchronize();
-      options.onProgress?.((start + chunk.length) / ids.length);
-    }
   }
 
   /** Hidden rows and logits of the first `count` rows, those of a batch or of one sequence; the logits of companions go to the methods. */
