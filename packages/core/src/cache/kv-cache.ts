@@ -191,8 +191,9 @@ export class KvCache {
       }
     }
     const pass = this.#pass ?? new SequencePass(this.#numbers, this.#lengths, new Array(this.batch).fill(tokens));
-    this.#assertRoom(pass.counts);
     const appended = this.#slots.some((slot) => slot.hasAppended);
+    // Layers that appended have checked their own room.
+    if (!appended) this.#assertRoom(pass.counts);
     for (const slot of this.#slots) slot.finish(pass, appended);
     this.#lengths = pass.ends;
     this.#close();

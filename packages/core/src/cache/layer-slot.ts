@@ -157,27 +157,27 @@ export class LayerSlot implements LayerCache {
     const count = checkRows(this.#rows().shape, k, v);
     if (batch > 1) throw new RefusedError(`LayerCache.append: positions are for one sequence, not ${batch}.`);
     checkDeviceNumbers('LayerCache.append: positions', positions, [count]);
-    this.#loosen();
+    this.#loosen(count);
     const pass = this.#owner.otherPass([count], `some-${count}-`);
     const view = this.#rows().append(pass, k, v, positions);
     this.#appended = pass;
     return view;
   }
 
-  /** Makes the layer ragged, so that it may lack tokens that the sequence has. */
-  #loosen(): void {
-    if (this.kind === 'contiguous' || this.kind === 'window') this.#layOut();
+  /** Makes the layer ragged, so that it may lack tokens that the sequence has; `some` of the open pass follow. */
+  #loosen(some = 0): void {
+    if (this.kind === 'contiguous' || this.kind === 'window') this.#layOut(undefined, some);
   }
 
   /** Moves the rows, or those to keep, into ragged storage of their own. */
-  #layOut(kept?: KeptRows): void {
+  #layOut(kept?: KeptRows, some = 0): void {
     const { gpu, lengths, pass, nominalCapacity } = this.#owner;
     const layer = this.#rows();
     const seen = pass?.ends ?? lengths;
     const sequences = this.#bounds().map((bounds, sequence) => {
       const capacity = layer.capacityOf(sequence, lengths[sequence] as number);
       const tokens = Number.isFinite(capacity) ? capacity : nominalCapacity;
-      const room = Math.max(tokens - (seen[sequence] as number), 0);
+      const room = Math.max(tokens - (seen[sequence] as number), 0) + some;
       if (!kept) return { ...bounds, room };
       const listed = kept.indices.shape[2] as number;
       return {

@@ -337,12 +337,16 @@ export class MethodRun {
 
   /** Attention of the rows of one sequence; its new keys and values are cached first. */
   #attendSequence(layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): Attended {
-    const { cache, count } = this.#rows(sequence);
+    const { cache, count, positions, selected } = this.#rows(sequence);
     const named = sequence === 0 ? this.#named(layer, qkv) : qkv;
     const batch = cache?.batch ?? 1;
     const [q, k, v] = [headsFirst(named.q, batch), headsFirst(named.k, batch), headsFirst(named.v, batch)];
     const layerCache = cache?.layer(layer);
-    const view = layerCache?.append(k, v) ?? { keys: k, values: v, options: { keyLength: count } };
+    const view = layerCache?.append(k, v, selected ? positions : undefined) ?? {
+      keys: k,
+      values: v,
+      options: { keyLength: count },
+    };
     const call = { q, keys: view.keys, values: view.values, options: { ...options, ...view.options } };
     return this.#attendCall(layer, sequence, call, layerCache);
   }

@@ -25,8 +25,10 @@ export interface SequenceRows {
   readonly start: number;
   /** Rows of x, N. */
   readonly count: number;
-  /** Positions of the rows, u32 [N], once tokens were selected. */
+  /** Positions of the rows, u32 [N], where they do not follow `start` one by one. */
   readonly positions: Tensor | undefined;
+  /** Whether tokens were left out, so that a layer caches fewer than the pass has. */
+  readonly selected: boolean;
   readonly withMethods: boolean;
 }
 
@@ -49,6 +51,7 @@ export class Pass {
       start: start ?? cache?.length ?? 0,
       count,
       positions: cache && cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined,
+      selected: false,
       withMethods: withMethods ?? sequence === 0,
     }));
   }
@@ -96,7 +99,7 @@ export class Pass {
       );
     }
     const positions = this.#keep(gather(main.positions ?? this.#range(main), rows));
-    this.#sequences = [{ ...main, count, positions }, ...this.#sequences.slice(1)];
+    this.#sequences = [{ ...main, count, positions, selected: true }, ...this.#sequences.slice(1)];
     this.#positions = undefined;
     return rows;
   }
