@@ -1,5 +1,5 @@
-import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 import { layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
+import { methods } from './methods.ts';
 import { modelFromPath } from './models/model-from-path.ts';
 import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
@@ -11,10 +11,10 @@ import {
   tidalDecodeReselection,
 } from './scenarios/index.ts';
 
-/** What this bench can run. A new scenario, method, baseline or model is one line here. */
+/** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
 export const catalog = new Registry({
   scenarios: [languagePerplexity, languageNeedle, languageDecode, attentionDecode, tidalDecodeReselection],
-  methods: [tidalDecodeEntry, randomTokens, sinksRecent, layerTopK],
+  methods: [...methods, randomTokens, sinksRecent, layerTopK],
   models: [smollm2],
   modelFromPath,
 });

@@ -3,7 +3,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { moduleImports } from './module-imports.ts';
 import type { Finding, WorkspacePackage } from './workspace-package.ts';
 
-const skippedFolders = ['node_modules', 'dist', 'fixtures', '.turbo'];
+const skippedFolders = ['node_modules', 'dist', 'fixtures', 'template', '.turbo'];
 
 /**
  * Dependencies point one way: methods -> core <- models; apps -> everything. Checks every import of every package, and the

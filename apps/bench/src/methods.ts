@@ -1,0 +1,4 @@
+import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
+
+/** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
+export const methods = [tidalDecodeEntry];

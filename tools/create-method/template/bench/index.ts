@@ -1,0 +1,1 @@
+export { newMethodEntry } from './entry.ts';
