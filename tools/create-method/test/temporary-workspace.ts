@@ -26,7 +26,8 @@ export class TemporaryWorkspace {
     for (const file of ['package.json', 'tsconfig.json', 'src', 'bin']) this.#copy(join('apps', 'bench', file));
     // The lint looks at the workspace that its own file is in.
     this.#copy(join('tools', 'lint', 'src'));
-    for (const path of ['node_modules', 'tools/gpu-runner', 'tools/test-run', 'packages/core', 'packages/models']) {
+    const shared = ['node_modules', 'tools/gpu-runner', 'tools/test-run', 'packages/core', 'packages/models'];
+    for (const path of [...shared, 'apps/bench/data', 'apps/bench/schema']) {
       this.#link(join(root, path), path);
     }
     this.#linkDependencies('apps/bench');
