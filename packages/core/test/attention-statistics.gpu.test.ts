@@ -4,6 +4,7 @@ import {
   ArgumentError,
   attention,
   attentionStatistics,
+  attentionStatisticsCost,
   cast,
   type Gpu,
   ShapeError,
@@ -337,6 +338,33 @@ describe('attentionStatistics', () => {
     });
     const [contiguous, ragged] = [await readAll(results[0]), await readAll(results[1])];
     for (const name of ['keyMass', 'entropy', 'blockMean'] as const) expect(ragged[name]).toEqual(contiguous[name]);
+  });
+
+  it('declares its second passes, and launches what it declares', async () => {
+    const gpu = await sharedGpu();
+    const q = gpu.zeros([1, 4, 6, 8]);
+    const k = gpu.zeros([1, 2, 50, 8]);
+    const logSumExp = gpu.zeros([1, 4, 6]);
+    const sets = gpu.zeros([50], 'u32');
+    const pairs = 2 * 8 * 4 * 6 * 50;
+    for (const [want, passes, flops] of [
+      [{ keyMass: {} }, 1, pairs],
+      [{ keyMass: { queries: { last: 3 } } }, 1, pairs / 2],
+      [{ keySetMass: { sets, count: 2 }, entropy: true }, 1, pairs],
+      [{ entropy: true, blockMean: { queryBlock: 2, keyBlock: 8 } }, 2, 2 * pairs],
+      [{ probabilityRows: { queries: [5], heads: [1, 2], keys: { start: 0, end: 25 } } }, 1, pairs / 24],
+    ] as const) {
+      const options = { logSumExp, want: want as StatisticsRequest };
+      const declared = attentionStatisticsCost(q, k, options);
+      expect(declared).toMatchObject({ secondPasses: passes, flops });
+      const profile = await gpu.profile(() => {
+        gpu.tidy(() => void attentionStatistics(q, k, options));
+      });
+      const launched = profile.entries.reduce((sum, entry) => sum + entry.flops, 0);
+      expect(launched).toBeGreaterThanOrEqual(flops);
+      expect(launched).toBeLessThan(1.2 * flops);
+    }
+    for (const tensor of [q, k, logSumExp, sets]) tensor.dispose();
   });
 
   it('never holds a matrix of queries by keys', async () => {

@@ -23,6 +23,7 @@ export type {
 export { mergeAttention } from './merge.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
 export { attentionStatistics } from './statistics/attention-statistics.ts';
+export { type AttentionStatisticsCost, attentionStatisticsCost } from './statistics/cost.ts';
 export type {
   AttentionStatistics,
   AttentionStatisticsOptions,

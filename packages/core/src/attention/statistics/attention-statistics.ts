@@ -81,7 +81,7 @@ function massOfKeys(pass: SecondPass, logSumExp: Tensor, request: KeyMassRequest
     joinedHeads,
     logSumExp,
     queryWeights: queryWeights && contiguous(queryWeights.broadcastTo([batches, heads, queries])),
-    queries: queriesOf(request.queries, queries),
+    queries: queriesOf(request.queries, pass.queryBound),
     writeBound: columns,
   });
   const results = heads / wanted;

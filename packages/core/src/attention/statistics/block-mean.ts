@@ -3,6 +3,7 @@ import { workgroupReduction } from '../../kernels/wgsl-reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { entryRange, keyPosition, lengths, rowInterval, storageBase, visible } from '../positions.ts';
 import { range } from '../text.ts';
+import { secondPassCost } from './cost.ts';
 import {
   dotProducts,
   lanes,
@@ -90,7 +91,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
 /** f32 [B, H, ceil(N / queryBlock), ceil(M / keyBlock)]: mean probability of each block. */
 export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, keyBlock }: BlockMeanRequest): Tensor {
   const { gpu, shape, keyBound, queryBound, columns } = pass;
-  const { batches, heads, kvHeads, queries, headSize } = shape;
+  const { batches, heads, queries } = shape;
   const queryBlocks = Math.ceil(queries / queryBlock);
   const keyBlocks = Math.ceil(columns / keyBlock);
   const keyLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(keyBlock)));
@@ -102,10 +103,7 @@ export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, key
       result,
       parameters: [queryBlocks, keyBlocks, queryBlock, keyBlock, keyLanes],
       workgroups: result.size,
-      cost: {
-        flops: 2 * batches * heads * queryBound * keyBound * headSize,
-        bytes: 4 * (batches * queryBlocks * kvHeads * keyBound * headSize + result.size),
-      },
+      cost: secondPassCost(shape, { heads, rows: queryBound, entries: keyBound }),
     });
     return result;
   });

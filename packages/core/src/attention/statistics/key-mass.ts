@@ -14,6 +14,7 @@ import {
 } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
+import { secondPassCost } from './cost.ts';
 import {
   dotProducts,
   lanes,
@@ -169,11 +170,11 @@ export interface KeyMassOptions {
  */
 export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const { gpu, shape, variant, entries, listShare, columns } = pass;
-  const { batches, heads, kvHeads, headSize } = shape;
+  const { batches, heads, kvHeads } = shape;
   const { measure, joinedHeads, logSumExp, queryWeights, queries, writeBound, forceNewest = 0 } = options;
   const joined = joinedHeads > 1;
   const group = heads / kvHeads;
-  const count = queries.last > 0 ? Math.min(queries.last, pass.queryBound) : queries.end - queries.begin;
+  const count = queries.last > 0 ? Math.min(queries.last, queries.end) : queries.end - queries.begin;
   // Few queries leave room for all heads of a group, so that a key row is loaded once for them.
   const walked = options.chunk ?? count;
   const share = walked * group <= 8 && (listShare === 0 || listShare === group);
@@ -211,10 +212,7 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
         forceNewest,
       ],
       workgroups: batches * headGroups * tiles * parts,
-      cost: {
-        flops: 2 * batches * heads * count * entries * headSize,
-        bytes: 4 * batches * (kvHeads * entries * headSize + heads * count * headSize + results * parts * writeBound),
-      },
+      cost: secondPassCost(shape, { heads, rows: count, entries }),
     });
     return options.chunk === undefined && parts > 1 ? sum(result, { axis: 2, keepDims: true }) : result;
   });

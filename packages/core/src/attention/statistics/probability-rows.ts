@@ -12,6 +12,7 @@ import {
 } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
+import { secondPassCost } from './cost.ts';
 import {
   dotProducts,
   lanes,
@@ -106,7 +107,7 @@ export interface ProbabilityRowsOptions {
 /** f32 [B, named heads, R, columns] */
 export function probabilityRows(pass: SecondPass, options: ProbabilityRowsOptions): Tensor {
   const { gpu, shape, variant, entries } = pass;
-  const { batches, headSize } = shape;
+  const { batches } = shape;
   const { logSumExp, keys } = options;
   const [rows, heads] = [options.rows.size, options.heads.size];
   const columns = keys.end - keys.start;
@@ -125,10 +126,7 @@ export function probabilityRows(pass: SecondPass, options: ProbabilityRowsOption
       result,
       parameters: [tiles, rowTiles, rows, heads, keys.start, keys.end],
       workgroups: batches * heads * rowTiles * tiles,
-      cost: {
-        flops: 2 * batches * heads * rows * tiles * lanes * headSize,
-        bytes: 4 * batches * heads * (rowTiles * tiles * lanes * headSize + rows * columns),
-      },
+      cost: secondPassCost(shape, { heads, rows, entries: Math.min(columns, entries) }),
     });
     return result;
   });

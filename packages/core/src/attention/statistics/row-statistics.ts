@@ -14,6 +14,7 @@ import {
 } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
+import { secondPassCost } from './cost.ts';
 import {
   dotProducts,
   lanes,
@@ -150,8 +151,8 @@ export interface RowStatisticsOptions {
 
 /** f32 [C, B, H, N]: mass of each key set, then the expectation and the entropy where wanted. */
 export function rowStatistics(pass: SecondPass, options: RowStatisticsOptions): Tensor {
-  const { gpu, shape, entries } = pass;
-  const { batches, heads, kvHeads, queries, headSize } = shape;
+  const { gpu, shape, entries, queryBound } = pass;
+  const { batches, heads, queries } = shape;
   const { logSumExp, sets, weights, entropy } = options;
   const channels = (sets?.count ?? 0) + (weights ? 1 : 0) + (entropy ? 1 : 0);
   const rowLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(queries)));
@@ -173,10 +174,7 @@ export function rowStatistics(pass: SecondPass, options: RowStatisticsOptions): 
       result,
       parameters: [batches, rowLanes, rowTiles, partGroups, ...stepsOf(sets?.sets, shape), ...stepsOf(weights, shape)],
       workgroups: unsplit * partGroups,
-      cost: {
-        flops: 2 * batches * heads * queries * entries * headSize,
-        bytes: 4 * batches * (kvHeads * entries * headSize + heads * queries * (headSize + parts * channels)),
-      },
+      cost: secondPassCost(shape, { heads, rows: queryBound, entries }),
     });
     return sum(result, { axis: 0 });
   });
