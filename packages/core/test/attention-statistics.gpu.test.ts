@@ -7,6 +7,7 @@ import {
   attentionStatisticsCost,
   cast,
   type Gpu,
+  type Mask,
   ShapeError,
   type StatisticsRequest,
   type Tensor,
@@ -18,6 +19,7 @@ import {
   blockMeanReference,
   entropyReference,
   expectationReference,
+  type HostMask,
   keyMassReference,
   keySetMassReference,
   modestGpu,
@@ -40,7 +42,27 @@ interface Case
   readonly dtype?: 'f32' | 'f16';
   /** Rows hold every second position, in any order. */
   readonly shuffled?: boolean;
+  readonly mask?: HostMask;
 }
+
+/** Sinks and a window, but not the same keys for every head. */
+const headwiseMask: HostMask = {
+  kind: 'allOf',
+  parts: [
+    {
+      kind: 'anyOf',
+      parts: [
+        { kind: 'prefix', length: 3 },
+        { kind: 'slidingWindow', before: 20, after: 2 },
+      ],
+    },
+    {
+      kind: 'custom',
+      wgsl: ({ head, keyPosition }) => `(${head} + u32(${keyPosition})) % 3u != 0u`,
+      reference: ({ head, keyPosition }) => (head + keyPosition) % 3 !== 0,
+    },
+  ],
+};
 
 const base: Case = { batches: 1, heads: 6, kvHeads: 2, queries: 37, keys: 70, headSize: 16, causal: true };
 
@@ -113,6 +135,7 @@ function run<Want extends StatisticsRequest>(gpu: Gpu, c: Case, want: Want): Rec
     ...(c.slidingWindow === undefined ? {} : { slidingWindow: c.slidingWindow }),
     ...(c.keyLengths ? { keyLength: gpu.tensor(c.keyLengths, keyLengthShape, 'u32') } : {}),
     ...(c.queryLengths ? { queryLength: gpu.tensor(c.queryLengths, [c.batches], 'u32') } : {}),
+    ...(c.mask ? { mask: c.mask as Mask } : {}),
     ...(c.shuffled ? { keyPositions: gpu.tensor(positionsOf(c), shape.slice(0, 3), 'u32') } : {}),
     ...(listed
       ? {
@@ -246,6 +269,9 @@ describe('attentionStatistics', () => {
     ['ragged lengths', { batches: 3, keyLengths: [70, 33, 0], queryLengths: [37, 20, 4] }],
     ['lengths per key/value head', { batches: 2, keyLengths: [70, 33, 0, 51] }],
     ['rows out of order, with lists', { shuffled: true, queryOffset: 80, slidingWindow: 90, listed: 30 }],
+    ['a mask that differs between heads', { causal: false, mask: headwiseMask }],
+    ['one token under such a mask', { queries: 1, mask: headwiseMask }],
+    ['a mask over token lists', { listed: 30, mask: headwiseMask }],
     ['token lists per key/value head', { listed: 19 }],
     ['token lists per query head, ragged', { listed: 19, per: 'queryHead', batches: 2, keyLengths: [70, 41] }],
   ];
@@ -400,6 +426,15 @@ describe('attentionStatistics', () => {
       expect(() => statistics({ probabilityRows: { queries: [0], heads: [4] } })).toThrow(/heads: got 4/);
       const tokens = { indices: gpu.zeros([1, 2, 1], 'u32'), per: 'kvHead' };
       expect(() => statistics({ blockMean: { queryBlock: 2, keyBlock: 2 } }, { tokens })).toThrow(/blockMean/);
+      const blockMask = {
+        kind: 'blocks',
+        list: { indices: gpu.zeros([1, 2, 1, 1], 'u32'), per: 'kvHead', queryBlock: 8, keyBlock: 2 },
+      };
+      expect(() => statistics({}, { mask: blockMask })).toThrow(/keys: got "a list of blocks"/);
+      const perBlock = { indices: gpu.zeros([1, 2, 3, 1], 'u32'), per: 'kvHead', queryBlock: 1 };
+      expect(() => statistics({}, { tokens: perBlock })).toThrow(/keys: got "lists per query block"/);
+      const union = { kind: 'anyOf', parts: [{ kind: 'causal' }, { kind: 'tokens', list: tokens }] };
+      expect(() => statistics({}, { mask: union })).toThrow(/keys: got "a union/);
       expect(() => statistics({}, { slidingWindow: 0 })).toThrow(/attentionStatistics: slidingWindow/);
     });
   });

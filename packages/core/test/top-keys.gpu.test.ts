@@ -10,6 +10,7 @@ import {
 } from '../src/index.ts';
 import {
   type AttentionReferenceInput,
+  assertClose,
   attentionScores,
   modestGpu,
   randomArray,
@@ -221,6 +222,26 @@ describe('topKeys', () => {
     const live = gpu.stats().liveBytes;
     await checkMasked(gpu, c, 'score', [0, 300, 699]);
     expect(gpu.stats().peakBytes - live).toBeLessThan(4 * c.heads * c.queries * c.keys);
+  });
+
+  it('makes lists that attention takes: all keys give the dense output, few do not', async () => {
+    const gpu = await sharedGpu();
+    for (const per of ['queryHead', 'kvHead', 'allHeads'] as const) {
+      const [dense, all, few] = gpu.tidy(() => {
+        const q = gpu.tensor(randomArray(4 * 9 * 16, 7), [1, 4, 9, 16]);
+        const k = gpu.tensor(randomArray(2 * 30 * 16, 8), [1, 2, 30, 16]);
+        const options = { causal: true };
+        const listed = (count: number) =>
+          attention(q, k, k, { ...options, tokens: topKeys(q, k, { ...options, k: count, per, queryBlock: 4 }) })
+            .output;
+        return [attention(q, k, k, options).output, listed(30), listed(6)] as const;
+      });
+      const expected = await dense.read();
+      assertClose(await all.read(), expected, { absolute: 1e-5 });
+      const sparse = await few.read();
+      expect(Math.max(...sparse.map((value, at) => Math.abs(value - (expected[at] as number))))).toBeGreaterThan(1e-3);
+      for (const tensor of [dense, all, few]) tensor.dispose();
+    }
   });
 
   it('gives ties to the lower position', async () => {

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import type { ParameterType } from '../kernels/kernel.ts';
+import type { ParameterList, ParameterType } from '../kernels/kernel.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { SideInput } from './side-inputs.ts';
 
@@ -53,4 +53,10 @@ export class CallParts {
   get values(): number[] {
     return this.#numbers.map(({ value }) => value);
   }
+}
+
+/** The scalars that a variant's `numbers` lists. */
+export function numberParameters(numbers: string): ParameterList {
+  if (numbers === '') return [];
+  return numbers.split(',').map((entry) => entry.split(':') as [string, ParameterType]);
 }

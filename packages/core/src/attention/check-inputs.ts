@@ -60,13 +60,6 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionO
   if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
   }
-  if (options.mask && options.keyPositions && options.queryOffset === undefined) {
-    throw new ArgumentError(
-      'attention: queryOffset',
-      undefined,
-      'the position of the first query, which keyPositions with a mask need',
-    );
-  }
   return shape;
 }
 
@@ -86,11 +79,11 @@ export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, option
   }
   if (keyPositions) {
     checkDeviceNumbers(`${operation}: keyPositions`, keyPositions, keyStarts ? [keys] : [batches, kvHeads, keys]);
-    if (queryOffset === undefined && (options.causal || options.slidingWindow !== undefined)) {
+    if (queryOffset === undefined && (options.causal || options.slidingWindow !== undefined || options.mask)) {
       throw new ArgumentError(
         `${operation}: queryOffset`,
         undefined,
-        'the position of the first query, which keyPositions with causal or slidingWindow need',
+        'the position of the first query, which keyPositions with causal, slidingWindow or a mask need',
       );
     }
   }

@@ -1,11 +1,6 @@
-import {
-  type BindingDeclaration,
-  defineKernel,
-  type KernelDefinition,
-  type ParameterList,
-  type ParameterType,
-} from '../kernels/kernel.ts';
+import { type BindingDeclaration, defineKernel, type KernelDefinition, type ParameterList } from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
+import { numberParameters } from './call-parts.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
@@ -76,12 +71,6 @@ function epilogue(
   }`,
   );
   return [...places, write, ...(variant.statistics ? statistics : [])].join('');
-}
-
-/** The scalars that a variant's `numbers` lists. */
-function numberParameters(numbers: string): ParameterList {
-  if (numbers === '') return [];
-  return numbers.split(',').map((entry) => entry.split(':') as [string, ParameterType]);
 }
 
 /** Scalars of every launch. */

@@ -12,7 +12,7 @@ import type { HeadReduction } from './statistics/types.ts';
 import type { WhereToLook } from './types.ts';
 
 /** Where to look is said as in {@link attention}: keys that a query does not see do not count for it. */
-export interface TopKeysOptions extends Omit<WhereToLook, 'tokens' | 'keyStarts'> {
+export interface TopKeysOptions extends Omit<WhereToLook, 'tokens' | 'blocks' | 'keyStarts'> {
   /** Keys of each list, from 1 to the number of valid keys. */
   readonly k: number;
   /** One list per query head, per key/value head by the mean over its query heads, or by the mean over all heads. */

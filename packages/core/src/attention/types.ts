@@ -61,6 +61,8 @@ export type WhereToLook = Pick<
   | 'keyStarts'
   | 'queryLength'
   | 'tokens'
+  | 'blocks'
+  | 'mask'
 >;
 
 /** What {@link attention} returns. */

@@ -7,13 +7,10 @@ import { type MaskSources, maskSources } from './mask-sources.ts';
 import { predicateText } from './mask-text.ts';
 import { everyKey, type PositionVariant } from './positions.ts';
 import type { SideInputVariant } from './side-inputs.ts';
-import type { AttentionOptions, WhereToLook } from './types.ts';
-
-/** What {@link WhereToLook} is narrowed by. */
-type Narrowing = Pick<AttentionOptions, 'tokens' | 'blocks' | 'mask'>;
+import type { WhereToLook } from './types.ts';
 
 /** Where a call's keys come from: the options' lists, intersected with the mask. */
-export function callSources({ tokens, blocks, mask }: Narrowing): MaskSources {
+export function callSources({ tokens, blocks, mask }: WhereToLook): MaskSources {
   if (!mask) {
     return {
       range: tokens || blocks ? undefined : true,

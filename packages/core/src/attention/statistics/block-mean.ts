@@ -16,6 +16,7 @@ import {
   type SecondPass,
   type SecondPassVariant,
   secondPassBindings,
+  secondPassDeclarations,
   secondPassParameters,
 } from './second-pass.ts';
 import type { BlockMeanRequest } from './types.ts';
@@ -41,7 +42,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   source: (variant, capabilities) => {
     const queries = range(tileQueries);
     return {
-      declarations: workgroupReduction('join', lanes, 'a + b', capabilities),
+      declarations: `${secondPassDeclarations(variant)}${workgroupReduction('join', lanes, 'a + b', capabilities)}`,
       main: `
   let key_tile = group % params.key_blocks;
   let query_tile = group / params.key_blocks % params.query_blocks;

@@ -1,8 +1,7 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, checkInteger, checkLists, checkWhereToLook, groupedHeads } from '../check-inputs.ts';
-import { callSources } from '../where-to-look.ts';
-import { columnsOf } from './second-pass.ts';
+import { type AttentionShape, checkInteger, checkWhereToLook } from '../check-inputs.ts';
+import { checkSources, columnsOf } from './second-pass.ts';
 import type {
   AttentionStatisticsOptions,
   HeadReduction,
@@ -32,15 +31,7 @@ export function checkStatistics(
   options: AttentionStatisticsOptions<StatisticsRequest>,
 ): AttentionShape {
   const looked = checkWhereToLook(operation, q, k, options);
-  checkLists(operation, callSources(options), looked);
-  const { tokens } = options;
-  if (tokens && (tokens.queryBlock !== undefined || tokens.indices.shape[1] !== groupedHeads(tokens.per, looked))) {
-    throw new ArgumentError(
-      `${operation}: tokens`,
-      tokens.queryBlock === undefined ? 'one list for all heads' : 'lists per query block',
-      'a list for each head or key/value head',
-    );
-  }
+  const { tokens } = checkSources(operation, looked, options);
   const shape = { ...looked, keys: columnsOf(looked, options) };
   checkLogSumExp(operation, options.logSumExp, shape);
   const want: StatisticsRequest = options.want;
@@ -55,7 +46,7 @@ export function checkStatistics(
   if (want.blockMean) {
     checkInteger(`${operation}: want.blockMean.queryBlock`, want.blockMean.queryBlock, 1, 2 ** 24);
     checkInteger(`${operation}: want.blockMean.keyBlock`, want.blockMean.keyBlock, 1, 2 ** 24);
-    if (options.tokens) {
+    if (tokens) {
       throw new ArgumentError(`${operation}: want.blockMean`, 'with tokens', 'without: a list has no blocks of keys');
     }
   }

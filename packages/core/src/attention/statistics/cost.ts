@@ -2,6 +2,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { AttentionShape } from '../check-inputs.ts';
 import type { AttentionCost } from '../cost.ts';
 import { callBounds } from '../plan-call.ts';
+import { callSources, listEntries } from '../where-to-look.ts';
 import { checkStatistics } from './check-statistics.ts';
 import type { AttentionStatisticsOptions, StatisticsRequest } from './types.ts';
 
@@ -42,8 +43,9 @@ export function attentionStatisticsCost(
   const shape = checkStatistics(q, k, options);
   const { heads } = shape;
   const { keyMass, keySetMass, expectation, entropy, blockMean, probabilityRows }: StatisticsRequest = options.want;
-  const { keyBound, queryBound, listCount } = callBounds(shape, options);
-  const entries = options.tokens ? listCount : keyBound;
+  const { keyBound, queryBound } = callBounds(shape, options);
+  const { tokens } = callSources(options);
+  const entries = tokens ? listEntries(tokens.list).count : keyBound;
   const whole = { heads, rows: queryBound, entries };
   const passes: SecondPassWork[] = [];
   if (keyMass) {

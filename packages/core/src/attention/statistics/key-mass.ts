@@ -29,6 +29,7 @@ import {
   type SecondPassVariant,
   scaledScore,
   secondPassBindings,
+  secondPassDeclarations,
   secondPassParameters,
   wantedWorkgroups,
 } from './second-pass.ts';
@@ -97,6 +98,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
       return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = select(${value(index)}, 3e38, newest);`;
     };
     return {
+      declarations: secondPassDeclarations(variant),
       main: `
   let tile = group % params.tiles;
   let part = group / params.tiles % params.parts;
@@ -175,9 +177,10 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const joined = joinedHeads > 1;
   const group = heads / kvHeads;
   const count = queries.last > 0 ? Math.min(queries.last, queries.end) : queries.end - queries.begin;
-  // Few queries leave room for all heads of a group, so that a key row is loaded once for them.
+  // Few queries leave room for all heads of a group, so that a key row is loaded once for them; a predicate may differ.
   const walked = options.chunk ?? count;
-  const share = walked * group <= 8 && (listShare === 0 || listShare === group);
+  const predicate = variant.rangeSees !== '' || variant.listSees !== '';
+  const share = walked * group <= 8 && listShare % group === 0 && !predicate;
   const tileHeads = share ? group : 1;
   const tileQueries = walked === 1 ? 1 : share ? Math.floor(8 / group) : 8;
   const headsAtOnce = joined ? joinedHeads : tileHeads;

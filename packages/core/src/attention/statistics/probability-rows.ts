@@ -26,6 +26,7 @@ import {
   type SecondPass,
   type SecondPassVariant,
   secondPassBindings,
+  secondPassDeclarations,
   secondPassParameters,
 } from './second-pass.ts';
 
@@ -47,6 +48,7 @@ const probabilityRowsKernel = defineKernel<SecondPassVariant>({
   source: (variant, capabilities) => {
     const rows = range(tileRows);
     return {
+      declarations: secondPassDeclarations(variant),
       main: `
   let tile = group % params.tiles;
   let row_tile = group / params.tiles % params.row_tiles;

@@ -28,6 +28,7 @@ import {
   type SecondPassVariant,
   scaledScore,
   secondPassBindings,
+  secondPassDeclarations,
   secondPassParameters,
   wantedWorkgroups,
 } from './second-pass.ts';
@@ -86,6 +87,7 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
       ${expectation ? `expectation += weight_${slot} * ${sideLoad(variant, 'key_weights', `weights_at + key_${slot}`, 'f32')};` : ''}
       ${entropy ? `entropy += select(0.0, weight_${slot} * (log_sum_exp - ${scaledScore(`score_${slot}`)}), weight_${slot} > 0.0);` : ''}`;
     return {
+      declarations: secondPassDeclarations(variant),
       main: `
   let part_group = group % params.part_groups;
   let row_tile = group / params.part_groups % params.row_tiles;

@@ -1,25 +1,28 @@
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu, LaunchBinding } from '../../device/gpu.ts';
+import { ArgumentError } from '../../errors.ts';
 import type { BindingDeclaration, KernelDefinition, ParameterList } from '../../kernels/kernel.ts';
 import { LOWEST } from '../../kernels/wgsl.ts';
 import type { KernelTiming } from '../../profiling/profiler.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { CallParts } from '../call-parts.ts';
-import type { AttentionShape } from '../check-inputs.ts';
+import { CallParts, numberParameters } from '../call-parts.ts';
+import { type AttentionShape, checkLists } from '../check-inputs.ts';
 import { type AttentionDtype, inputAccess, quadOfRow } from '../elements.ts';
+import type { MaskSources } from '../mask-sources.ts';
 import { callBounds } from '../plan-call.ts';
-import type { PositionVariant } from '../positions.ts';
+import { entryFunctions, type PositionVariant } from '../positions.ts';
 import {
   bindSideInputs,
   type SideInput,
   type SideInputVariant,
   sideBindings,
+  sideFunctions,
   sideLoad,
   sideParameters,
 } from '../side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
 import type { WhereToLook } from '../types.ts';
-import { callSources, listEntries, whereToLook } from '../where-to-look.ts';
+import { callSources, listEntries, listPlaces, whereToLook } from '../where-to-look.ts';
 
 /** Invocations of a workgroup of every second pass. */
 export const lanes = 64;
@@ -32,6 +35,9 @@ export interface SecondPassVariant extends PositionVariant {
   readonly keyDtype: AttentionDtype;
   readonly queryVector: boolean;
   readonly keyVector: boolean;
+  /** WGSL functions of the mask, and the scalars that they take. */
+  readonly functions: string;
+  readonly numbers: string;
   readonly [field: string]: string | number | boolean;
 }
 
@@ -75,7 +81,7 @@ const parameters: ParameterList = [
 
 /** Parameters of a second pass: those of all, then its own. */
 export function secondPassParameters(own: ParameterList): (variant: SecondPassVariant) => ParameterList {
-  return (variant) => [...parameters, ...own, ...sideParameters(variant)];
+  return (variant) => [...parameters, ...own, ...sideParameters(variant), ...numberParameters(variant.numbers)];
 }
 
 /** A call as the kernels take it. */
@@ -87,6 +93,8 @@ export interface SecondPass {
   readonly bindings: readonly LaunchBinding[];
   readonly sides: readonly SideInput[];
   readonly parameters: readonly number[];
+  /** Of the variant's `numbers`. */
+  readonly numbers: readonly number[];
   /** Valid keys and queries as far as the host knows; entries that a head looks at. */
   readonly keyBound: number;
   readonly queryBound: number;
@@ -106,13 +114,15 @@ export function secondPass(
 ): SecondPass {
   const { gpu } = q;
   const { heads, kvHeads, queries, keys, headSize } = shape;
-  const { queryOffset, tokens } = options;
+  const { queryOffset } = options;
+  const sources = checkSources(operation, shape, options);
+  const tokens = sources.tokens?.list;
   const { keyBound, queryBound } = callBounds(shape, options);
   const parts = new CallParts();
-  const where = whereToLook(shape, options, callSources(options), parts);
+  const where = whereToLook(shape, options, sources, parts);
   const list = tokens ? listEntries(tokens) : { length: 0, count: 0 };
   const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
-  const listShare = tokens?.per === 'kvHead' ? heads / kvHeads : 1;
+  const listShare = tokens ? listPlaces(tokens, shape).share : 1;
   const columns = columnsOf(shape, options);
   const quads = headSize % 4 === 0;
   return {
@@ -120,6 +130,8 @@ export function secondPass(
     shape,
     variant: {
       ...where,
+      functions: parts.functions,
+      numbers: parts.numbers,
       raggedHeadSize: quads ? 0 : headSize,
       queryDtype: q.dtype as AttentionDtype,
       keyDtype: k.dtype as AttentionDtype,
@@ -148,12 +160,41 @@ export function secondPass(
       listShare,
       columns,
     ],
+    numbers: parts.values,
     keyBound,
     queryBound,
     entries: tokens ? list.count : keyBound,
     listShare: tokens ? listShare : 0,
     columns,
   };
+}
+
+/**
+ * Where the keys come from: all rows or one token list for all queries of a head, narrowed by any predicate.
+ * @throws ArgumentError for lists of blocks or per query block, and for unions with lists: they say which rows stand in
+ *   which block of queries, and a pass that goes from key to key cannot tell.
+ */
+export function checkSources(operation: string, shape: AttentionShape, options: WhereToLook): MaskSources {
+  const sources = callSources(options);
+  checkLists(operation, sources, shape);
+  const { tokens, blocks, range } = sources;
+  const refused = blocks
+    ? 'a list of blocks'
+    : tokens?.list.queryBlock !== undefined
+      ? 'lists per query block'
+      : tokens && range
+        ? 'a union of a list with others'
+        : undefined;
+  if (refused) {
+    throw new ArgumentError(`${operation}: keys`, refused, 'all rows or a token list per head, and any mask over them');
+  }
+  return sources;
+}
+
+/** Module-scope text of every second pass: the predicate of the mask. */
+export function secondPassDeclarations(variant: SecondPassVariant): string {
+  const text = `${variant.functions}${entryFunctions(variant)}`;
+  return `${sideFunctions(variant, text)}${text}`;
 }
 
 /** Keys of a result: the rows of a head, in ragged storage the most that a head has. */
@@ -181,7 +222,7 @@ export function launchSecondPass<V extends SecondPassVariant>(
   const side = bindSideInputs(gpu, [...pass.sides, ...given], gpu.capabilities.maxStorageBuffers - 3);
   gpu.launch(kernel, { ...pass.variant, ...variant, inputs: side.inputs, packed: side.packed } as unknown as V, {
     bindings: [...pass.bindings, ...side.bindings, result],
-    parameters: [...pass.parameters, ...own, ...side.parameters],
+    parameters: [...pass.parameters, ...own, ...side.parameters, ...pass.numbers],
     workgroups,
     cost,
   });
