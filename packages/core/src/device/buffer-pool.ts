@@ -34,7 +34,7 @@ export class BufferPool {
   peakBytes = 0;
   pooledBytes = 0;
   created = 0;
-  readonly #device: GPUDevice;
+  readonly #device: Pick<GPUDevice, 'createBuffer'>;
   readonly #maxBufferSize: number;
   readonly #options: PoolOptions;
   readonly #free = new Map<number, PooledBuffer[]>();
@@ -42,7 +42,7 @@ export class BufferPool {
   #nextId = 1;
 
   constructor(
-    device: GPUDevice,
+    device: Pick<GPUDevice, 'createBuffer'>,
     maxBufferSize: number,
     options: PoolOptions,
     onDestroy: (buffer: PooledBuffer) => void,

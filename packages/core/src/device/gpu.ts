@@ -6,6 +6,7 @@ import {
   LimitError,
   NonFiniteError,
   OutOfMemoryError,
+  RefusedError,
   type SaccadeError,
   ShapeError,
 } from '../errors.ts';
@@ -107,6 +108,8 @@ export class Gpu {
   readonly #warn = (line: string) => {
     if (this.alive) this.#log(line);
   };
+  /** Where memory is counted instead of allocated, during a dry run. */
+  #dry: BufferPool | undefined;
   #failure: SaccadeError | undefined;
   #lost: DeviceLostError | undefined;
   readonly #lostSignal: Promise<never>;
@@ -221,6 +224,7 @@ export class Gpu {
   /** Uploads bytes into a buffer range, after everything recorded so far. For launchers and loaders. */
   write(range: BufferRange, bytes: Uint8Array): void {
     this.#assertUsable();
+    if (this.#dry) return;
     if (range.buffer.lastUse === this.#recorder.current) this.#recorder.submit();
     const whole = bytes.byteLength & ~3;
     const chunk = 2 ** 24;
@@ -246,10 +250,11 @@ export class Gpu {
     if (parameters.length !== declared.length) {
       throw new ShapeError(kernel.name, `${parameters.length} parameters for ${declared.length}.`);
     }
-    const pipeline = this.#pipelines.get(kernel, variant);
     const ranges = launch.bindings.map((binding) =>
       binding instanceof Tensor ? this.range(binding, kernel.name) : binding,
     );
+    if (this.#dry) return;
+    const pipeline = this.#pipelines.get(kernel, variant);
     const { offset, view } = this.#recorder.parameters();
     const [x, y] = this.#grid(launch.workgroups);
     view.setUint32(0, launch.workgroups, true);
@@ -323,7 +328,7 @@ export class Gpu {
   /** Copies bytes between buffers, in order with the recorded dispatches. Offsets and size in multiples of 4. */
   copyBytes(source: BufferRange, target: BufferRange, bytes: number): void {
     this.#assertUsable();
-    if (bytes === 0) return;
+    if (bytes === 0 || this.#dry) return;
     source.buffer.lastUse = this.#recorder.current;
     target.buffer.lastUse = this.#recorder.current;
     this.#recorder.copy(source.buffer.buffer, source.offset, target.buffer.buffer, target.offset, bytes);
@@ -354,6 +359,7 @@ export class Gpu {
   /** Reads tensors together: one submission, one wait. Views are read in their own row-major order. */
   async read(tensors: readonly Tensor[]): Promise<HostArray[]> {
     this.#assertUsable();
+    if (this.#dry) throw new RefusedError('Nothing can be read in a dry run.');
     const plans = tensors.map((tensor) => {
       if (isQuantized(tensor.dtype))
         throw new ArgumentError('read: tensor', tensor.dtype, 'a plain dtype (dequantize first)');
@@ -423,6 +429,32 @@ export class Gpu {
     }
   }
 
+  /**
+   * How much memory a piece of work takes, without doing it: tensors made inside take none, kernels are checked and not
+   * run, nothing is compiled. `work` frees all that it makes (its scope frees what is not kept), reads nothing and leaves
+   * nothing behind in objects that outlive it.
+   *
+   * @returns Most bytes that live at once inside, beyond those that live now.
+   * @throws RefusedError for a read or another dry run inside, or for memory that was not freed
+   */
+  dryRun(work: () => void): number {
+    this.#assertUsable();
+    if (this.#dry) throw new RefusedError('A dry run is under way.');
+    const unlimited = { maxBytes: Number.POSITIVE_INFINITY, maxPooledBytes: 0 };
+    const none = { createBuffer: () => ({ destroy: () => undefined }) as unknown as GPUBuffer };
+    const pool = new BufferPool(none, this.capabilities.maxBufferSize, unlimited, () => undefined);
+    this.#dry = pool;
+    try {
+      this.tidy(() => {
+        work();
+      });
+    } finally {
+      this.#dry = undefined;
+    }
+    if (pool.liveBytes > 0) throw new RefusedError(`A dry run left ${pool.liveBytes} bytes behind.`);
+    return pool.peakBytes;
+  }
+
   // --- lifetimes ---
 
   /** Runs a synchronous function and frees every tensor made in it but those it returns (also inside arrays and plain objects). */
@@ -484,15 +516,16 @@ export class Gpu {
     const total = bytesOf(elementCount(shape));
     const rows = shape[0] ?? 1;
     const pieces: StoragePiece[] = [];
+    const pool = this.#dry ?? this.#pool;
     const acquire = (rowStart: number, count: number, bytes: number) => {
-      const buffer = this.#pool.acquire(bytes);
+      const buffer = pool.acquire(bytes);
       if (this.#options.poison) this.#fillWithNaN(buffer);
       else if (this.#checks) this.#fillWithZeros(buffer);
       pieces.push({ buffer, rowStart, rows: count });
     };
     if (total <= limit) {
       acquire(0, rows, total);
-      return new Storage(this.#pool, pieces);
+      return new Storage(pool, pieces);
     }
     const rowElements = elementCount(shape) / rows;
     // Whole words and whole alignment units, so that every piece starts a binding.
@@ -506,14 +539,15 @@ export class Gpu {
         acquire(start, count, bytesOf(rowElements * count));
       }
     } catch (error) {
-      for (const piece of pieces) this.#pool.release(piece.buffer);
+      for (const piece of pieces) pool.release(piece.buffer);
       throw error;
     }
-    return new Storage(this.#pool, pieces);
+    return new Storage(pool, pieces);
   }
 
   /** Also before checks: a kernel may write a part of its output, and what a former owner left elsewhere is no finding. */
   #fillWithZeros(buffer: PooledBuffer): void {
+    if (this.#dry) return;
     this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
     buffer.lastUse = this.#recorder.current;
   }
@@ -526,6 +560,7 @@ export class Gpu {
   #nanSource: GPUBuffer | undefined;
 
   #fillWithNaN(buffer: PooledBuffer): void {
+    if (this.#dry) return;
     const size = 2 ** 20;
     if (!this.#nanSource) {
       this.#nanSource = this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });

@@ -14,6 +14,10 @@ export interface Architecture {
   readonly facts: ModelFacts;
   /** Bytes of the weights in GPU memory. */
   readonly weightBytes: number;
+  /** Bytes of GPU memory that it holds for weights and tables, with what the pool rounds up. */
+  readonly residentBytes: number;
+  /** Makes its tables cover so many positions. */
+  reserve(positions: number): void;
   createCache(capacity: number): KvCache;
   /**
    * Runs layers over the tokens of the run's pass; attention goes through the run, which appends keys and values to the

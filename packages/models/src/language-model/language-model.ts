@@ -24,6 +24,7 @@ import {
 import type { Architecture } from '../architectures/architecture.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
 import { Chat, type ChatOptions } from './chat.ts';
+import { estimateMemory, type MemoryEstimate, type MemoryRequest } from './estimate-memory.ts';
 import { generate } from './generate.ts';
 import { type BatchPiece, generateBatch } from './generate-batch.ts';
 
@@ -33,7 +34,7 @@ export interface LanguageForwardOptions extends ForwardOptions {
 }
 
 /** Tokens of a prompt that run in one pass: bounds the memory of activations. */
-const chunkTokens = 512;
+export const chunkTokens = 512;
 
 /** A language model on the GPU with its tokenizer. Made by {@link loadLanguageModel}. */
 export class LanguageModel implements ModelHandle {
@@ -134,18 +135,24 @@ export class LanguageModel implements ModelHandle {
     run.phase = 'prefill';
     for (let start = 0; ; start += chunkTokens) {
       options.signal?.throwIfAborted();
-      const chunk = ids.slice(start, start + chunkTokens);
-      const last = start + chunk.length === ids.length;
-      const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
-      hidden.dispose();
+      const logits = this.appendChunk(run, cache, ids, start);
       if (logits) {
         options.onProgress?.(1);
-        return this.gpu.keep(logits);
+        return logits;
       }
       // Waiting bounds the queue, so that progress and aborts mean something.
       await this.gpu.synchronize();
-      options.onProgress?.((start + chunk.length) / ids.length);
+      options.onProgress?.((start + chunkTokens) / ids.length);
     }
+  }
+
+  /** Records one pass of a prefill, over a chunk of the ids from `start` on; logits after the last id. */
+  appendChunk(run: MethodRun, cache: KvCache, ids: readonly number[], start: number): Tensor | undefined {
+    const last = start + chunkTokens >= ids.length;
+    const chunk = ids.slice(start, start + chunkTokens);
+    const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
+    hidden.dispose();
+    return logits && this.gpu.keep(logits);
   }
 
   /** Runs further tokens behind a prompt that was run before. The prompt's own cache stays as it is. */
@@ -188,6 +195,19 @@ export class LanguageModel implements ModelHandle {
     this.#assertUsable();
     this.#assertCausal();
     return arePrompts(prompt) ? generateBatch(this, prompt, options) : generate(this, prompt, options);
+  }
+
+  /**
+   * GPU memory that generating takes at its peak, from a dry run of the passes themselves: nothing large is allocated and no kernel
+   * runs. A method that calibrates does so.
+   *
+   * @throws RefusedError for a method that reads on the host during a pass
+   */
+  async estimateMemory(request: MemoryRequest): Promise<MemoryEstimate> {
+    this.#assertUsable();
+    this.#assertCausal();
+    this.#network.reserve(request.context);
+    return estimateMemory(this, this.#network.residentBytes, request);
   }
 
   /** A conversation that keeps its cache across turns. The caller disposes it. */

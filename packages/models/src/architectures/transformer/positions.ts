@@ -37,6 +37,11 @@ export class RotaryPositions {
     this.#tables = longer;
   }
 
+  /** The tables' cosines and sines. */
+  get tensors(): readonly Tensor[] {
+    return [...new Set(Object.values(this.#tables))].flatMap(({ cos, sin }) => [cos, sin]);
+  }
+
   /** Rotates queries or keys [N, H, D] of tokens at `positions`. */
   rotate(x: Tensor, kind: LayerKind, positions: RowPositions): Tensor {
     return rope(x, this.#tables[kind], { ...positions, layout: this.#config.layout });

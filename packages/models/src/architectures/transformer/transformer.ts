@@ -93,6 +93,15 @@ export class Transformer implements Architecture {
     }
   }
 
+  get residentBytes(): number {
+    const held = this.#tensors.reduce((sum, tensor) => sum + pooledBytes(tensor), 0);
+    return held + (this.#rotary?.tensors ?? []).reduce((sum, tensor) => sum + pooledBytes(tensor), 0);
+  }
+
+  reserve(positions: number): void {
+    this.#rotary?.cover(positions);
+  }
+
   createCache(capacity: number): KvCache {
     const { layerKinds, slidingWindow, kvHeads, headSize } = this.#config;
     // Layers with a window keep a ring of it.
@@ -147,4 +156,9 @@ export class Transformer implements Architecture {
 /** Every token of type 0: u32, as long as `ids`. */
 function firstType(ids: Tensor): Tensor {
   return ids.gpu.tensor(new Uint32Array(ids.size), ids.shape, 'u32');
+}
+
+/** Bytes of the buffers that hold a tensor. */
+function pooledBytes({ storage }: Tensor): number {
+  return storage.pieces.reduce((sum, { buffer }) => sum + buffer.bytes, 0);
 }
