@@ -13,6 +13,7 @@ export {
   type ModelSourceFailure,
   type ModelSourceName,
 } from './resolve/types.ts';
+export { modelFilesFromUrls } from './resolve/url-files.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
 export type { LoadDtype } from './weights/loadable-weights.ts';

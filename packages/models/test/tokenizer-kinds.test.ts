@@ -33,7 +33,6 @@ const fromJson = (golden: Golden) =>
     specialTexts: {},
     endOfTextIds: [],
     chatTemplate: undefined,
-    cleanUpSpaces: false,
   });
 const fromGguf = (golden: Golden) => ggufTokenizer(metadataFile(golden.gguf), []);
 

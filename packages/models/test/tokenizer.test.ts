@@ -26,7 +26,6 @@ const smallTokenizer = () =>
     specialTexts: { eos: '<|im_end|>' },
     endOfTextIds: [2],
     chatTemplate: undefined,
-    cleanUpSpaces: false,
   });
 
 async function loadFrom(files: Awaited<ReturnType<typeof goldenModel>>): Promise<Tokenizer> {
@@ -172,7 +171,7 @@ describe('a GGUF file whose tokenizer cannot be used', () => {
   });
 
   it('is refused where tokenizer.json is not one', () => {
-    const parts = { specialTexts: {}, endOfTextIds: [], chatTemplate: undefined, cleanUpSpaces: false };
+    const parts = { specialTexts: {}, endOfTextIds: [], chatTemplate: undefined };
     for (const tokenizer of [null, {}, { model: { type: 'nothing' } }]) {
       expect(() => new HuggingFaceTokenizer({ ...parts, tokenizer })).toThrow(TokenizerError);
     }

@@ -2,7 +2,7 @@ import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
 import { modelLicence } from '../resolve/licence.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
-import type { DownloadProgress, ResolveOptions } from '../resolve/types.ts';
+import type { DownloadProgress, ModelFiles, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
 import type { LoadDtype } from '../weights/loadable-weights.ts';
 import { openWeights } from '../weights/open-weights.ts';
@@ -28,37 +28,40 @@ const downloadShare = 0.5;
  * Loads a language model: a local file or folder, else from the cache, the Hugging Face hub or a Python package that
  * carries the weights. The model's licence, where it names one, is told to `onMessage`.
  *
- * @param nameOrPath A path, or a name such as `HuggingFaceTB/SmolLM2-135M-Instruct`.
+ * @param model A path, a name such as `HuggingFaceTB/SmolLM2-135M-Instruct`, or files that were found already.
  * @throws ModelNotFoundError with what happened at each place; WeightFileError for a truncated or corrupt file;
  *   ModelConfigError for an architecture that is not supported; OutOfMemoryError.
  */
 export async function loadLanguageModel(
   gpu: Gpu,
-  nameOrPath: string,
+  model: string | ModelFiles,
   options: LoadLanguageModelOptions = {},
 ): Promise<LanguageModel> {
   const { onProgress, onDownload, dtype, ...resolveOptions } = options;
   let downloaded = 0;
-  const files = await resolveModel(nameOrPath, {
-    ...resolveOptions,
-    onProgress: (progress) => {
-      onDownload?.(progress);
-      if (!progress.totalBytes) return;
-      downloaded = Math.max(downloaded, (downloadShare * progress.loadedBytes) / progress.totalBytes);
-      onProgress?.(downloaded);
-    },
-  });
+  const resolved = (nameOrPath: string) =>
+    resolveModel(nameOrPath, {
+      ...resolveOptions,
+      onProgress: (progress) => {
+        onDownload?.(progress);
+        if (!progress.totalBytes) return;
+        downloaded = Math.max(downloaded, (downloadShare * progress.loadedBytes) / progress.totalBytes);
+        onProgress?.(downloaded);
+      },
+    });
+  const files = typeof model === 'string' ? await resolved(model) : model;
+  const { name } = files;
   const onMessage = options.onMessage ?? ((line: string) => console.warn(line));
   const weights = await openWeights(files);
   try {
     const licence = await modelLicence(files, weights);
-    if (licence !== undefined) options.onMessage?.(`${nameOrPath}: licence ${licence}`);
+    if (licence !== undefined) options.onMessage?.(`${name}: licence ${licence}`);
     const config = await readModelConfig(weights, files);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();
-    const network = await Transformer.load(gpu, nameOrPath, config, weights, {
+    const network = await Transformer.load(gpu, name, config, weights, {
       dtype,
-      onNotice: (line) => onMessage(`${nameOrPath}: ${line}`),
+      onNotice: (line) => onMessage(`${name}: ${line}`),
       onProgress: (share) => {
         options.signal?.throwIfAborted();
         onProgress?.(downloaded + (1 - downloaded) * share);

@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { cacheSource } from '../resolve/node/cache-source.ts';
 import { hubSource } from '../resolve/node/hub-source.ts';
 import { localSource } from '../resolve/node/local-source.ts';
+import { openFile } from '../resolve/node/open-file.ts';
 import { pipSource } from '../resolve/node/pip-source.ts';
 import type { Platform } from './platform.ts';
 
@@ -8,4 +10,5 @@ import type { Platform } from './platform.ts';
 export const platform: Platform = {
   sources: { local: localSource, cache: cacheSource, hub: hubSource, pip: pipSource },
   environment: (name) => process.env[name] || undefined,
+  openUrl: (url) => (url.protocol === 'file:' ? openFile(fileURLToPath(url)) : undefined),
 };

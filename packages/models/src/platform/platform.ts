@@ -1,5 +1,6 @@
 import type { ModelSource } from '../resolve/model-source.ts';
 import type { ModelSourceName } from '../resolve/types.ts';
+import type { ByteSource } from '../weights/types.ts';
 
 /** What differs between Node and browsers; package.json's import `#platform` chooses. */
 export interface Platform {
@@ -7,4 +8,6 @@ export interface Platform {
   readonly sources: Readonly<Partial<Record<ModelSourceName, ModelSource>>>;
   /** An environment variable; undefined where there are none. */
   environment(name: string): string | undefined;
+  /** Opens what is at an address of a scheme that `fetch` does not know here; undefined where it knows it. */
+  openUrl(url: URL): Promise<ByteSource> | undefined;
 }

@@ -6,4 +6,5 @@ import type { Platform } from './platform.ts';
 export const platform: Platform = {
   sources: { cache: cacheSource, hub: hubSource },
   environment: () => undefined,
+  openUrl: () => undefined,
 };

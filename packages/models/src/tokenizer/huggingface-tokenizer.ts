@@ -13,8 +13,6 @@ export interface TokenizerParts {
   readonly specialTexts: Readonly<Partial<Record<keyof SpecialTokens, string>>>;
   readonly endOfTextIds: readonly number[];
   readonly chatTemplate: string | undefined;
-  /** Whether decoding removes spaces before punctuation. */
-  readonly cleanUpSpaces: boolean;
 }
 
 /** A tokenizer over Hugging Face's own JavaScript library. */
@@ -24,12 +22,10 @@ export class HuggingFaceTokenizer implements Tokenizer {
   readonly endOfTextIds: readonly number[];
   readonly #backend: Backend;
   readonly #template: ChatTemplate | undefined;
-  readonly #cleanUpSpaces: boolean;
 
   /** @throws TokenizerError */
   constructor(parts: TokenizerParts) {
     this.#backend = makeBackend(parts.tokenizer);
-    this.#cleanUpSpaces = parts.cleanUpSpaces;
     this.vocabularySize = this.#backend.get_vocab(true).size;
     this.endOfTextIds = parts.endOfTextIds;
     const ids: { -readonly [Role in keyof SpecialTokens]: SpecialTokens[Role] } = {};
@@ -57,7 +53,8 @@ export class HuggingFaceTokenizer implements Tokenizer {
     if (ids.length === 0) return '';
     return this.#backend.decode([...ids], {
       skip_special_tokens: skipSpecialTokens,
-      clean_up_tokenization_spaces: this.#cleanUpSpaces,
+      // Would take away spaces that the text has; transformers does not do it for BPE either.
+      clean_up_tokenization_spaces: false,
     });
   }
 

@@ -33,7 +33,6 @@ async function tokenizerFromFiles(config: TransformerConfig, files: ModelFiles):
     specialTexts,
     endOfTextIds: config.eosIds,
     chatTemplate: (await templateFile(files)) ?? templateText(settings.chat_template),
-    cleanUpSpaces: settings.clean_up_tokenization_spaces === true,
   });
 }
 

@@ -36,6 +36,5 @@ export function ggufTokenizer(file: WeightFile, endOfTextIds: readonly number[])
     specialTexts: vocabulary.specialTexts(),
     endOfTextIds: [...new Set([...endOfTextIds, ...vocabulary.turnEnds()])],
     chatTemplate: typeof template === 'string' ? template : undefined,
-    cleanUpSpaces: false,
   });
 }
