@@ -76,7 +76,7 @@ export {
   type OuterActivation,
   outerActivations,
 } from './protocol/activations.ts';
-export type { Companion, CompanionContext } from './protocol/companions.ts';
+export type { Companion, CompanionContext, CompanionSequence } from './protocol/companions.ts';
 export type {
   AttendedResult,
   AttendNext,

@@ -1,3 +1,4 @@
+import type { KvCache } from '../cache/kv-cache.ts';
 import type { MethodState } from './contexts.ts';
 import type { ModelHandle } from './model-handle.ts';
 
@@ -15,4 +16,10 @@ export interface CompanionContext<State extends MethodState = MethodState> {
   /** The prompt. */
   readonly ids: readonly number[];
   readonly state: State;
+}
+
+/** A companion of a run that has begun. */
+export interface CompanionSequence extends Companion {
+  /** Lives as long as the run. */
+  readonly cache: KvCache;
 }

@@ -1,5 +1,6 @@
 import { attention } from '../attention/attention.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
 import type { LayerCache } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, RefusedError, ShapeError } from '../errors.ts';
@@ -8,6 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { type ActivationHooks, Activations, type LayerActivation, type OuterActivation } from './activations.ts';
 import { attendThroughMethods, type GatheredStatistics, withStatistics } from './attend-chain.ts';
 import { showPattern } from './attention-pattern.ts';
+import type { CompanionSequence } from './companions.ts';
 import type { AttentionCall, AttentionOutcome, LayerContext, MethodState, Phase, Qkv } from './contexts.ts';
 import type { Method, RunSettings, StepContext } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
@@ -47,6 +49,8 @@ export class MethodRun {
   #phase: Phase;
   #seams: Seams;
   #pass: Pass | undefined;
+  #companions: readonly CompanionSequence[] | undefined;
+  readonly #companionCaches: KvCache[] = [];
 
   private constructor(gpu: Gpu, facts: ModelFacts, owners: readonly Owner[], start: RunStart) {
     this.#gpu = gpu;
@@ -247,6 +251,32 @@ export class MethodRun {
 
   // --- between passes: called by models ---
 
+  /** Companions of the prompt, once they were started; undefined where a method wants some and they were not. */
+  get companions(): readonly CompanionSequence[] | undefined {
+    return this.#companions ?? (this.#owners.some(({ method }) => method.companions) ? undefined : []);
+  }
+
+  /**
+   * Asks for the companions of a prompt and makes their caches, which live as long as the run.
+   * @param reserve Tokens to leave room for behind their prompts.
+   * @throws ArgumentError for a companion without tokens
+   */
+  startCompanions(model: ModelHandle, ids: readonly number[], reserve: number): readonly CompanionSequence[] {
+    const started: CompanionSequence[] = [];
+    this.#companions = started;
+    for (const { method, state } of this.#owners) {
+      for (const companion of method.companions?.({ model, ids, state }) ?? []) {
+        if (companion.ids.length === 0) {
+          throw new ArgumentError(`${method.name}: companion`, 'no tokens', 'at least one token');
+        }
+        const cache = model.createCache(companion.ids.length + reserve);
+        this.#companionCaches.push(cache);
+        started.push({ ...companion, cache });
+      }
+    }
+    return started;
+  }
+
   /** Logits [rows, vocabularySize] as the methods leave them; `companions` are those of the companions' newest tokens. */
   processLogits(logits: Tensor, companions: readonly Tensor[] = []): Tensor {
     return this.#seams.processLogits.reduce(
@@ -271,6 +301,7 @@ export class MethodRun {
 
   dispose(): void {
     for (const owner of this.#owners) disposeOwner(owner);
+    for (const cache of this.#companionCaches) cache.dispose();
   }
 
   #layer(layer: number, x: Tensor, body: LayerBody): Tensor {

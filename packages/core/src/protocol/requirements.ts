@@ -8,8 +8,6 @@ export type ModelFeature =
   | 'imageSpans'
   /** A prefill may wait for a decision of the host between two layers. */
   | 'hostDecisions'
-  /** Further sequences may run in lockstep. */
-  | 'companions'
   | (string & {});
 
 /** What a method must find in a model; checked when a run starts. */

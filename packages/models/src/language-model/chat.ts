@@ -94,6 +94,8 @@ export class Chat {
     const run = await MethodRun.start(model, options.method, options);
     let continuation: Continuation | undefined;
     try {
+      // Companions run beside the whole prompt.
+      if (!run.companions) this.dispose();
       const kv = this.#rewind(ids, settings.maxTokens);
       const logits = await model.appendWith(run, kv, ids.slice(kv.length), options);
       try {

@@ -1,5 +1,6 @@
 import { ArgumentError, concatenate, KvCache, type Method, MethodRun, sampleToken, type Tensor } from '@saccade/core';
-import { chunkTokens, type LanguageModel } from './language-model.ts';
+import type { LanguageModel } from './language-model.ts';
+import { prefillPasses, withCompanions } from './prefill-passes.ts';
 
 /** A generation whose memory is asked for. */
 export interface MemoryRequest {
@@ -105,15 +106,18 @@ class DryGeneration {
     const cache = this.#model.createCache(prompt.length + room);
     this.#caches.push(cache);
     this.#run.phase = 'prefill';
-    for (let start = 0; start < prompt.length; start += chunkTokens) {
-      const logits = this.#model.appendChunk(this.#run, cache, prompt, start);
+    const passes = prefillPasses(this.#model, this.#run, 0, prompt, room);
+    for (const [index, pass] of passes.entries()) {
+      const logits = this.#model.appendPass(this.#run, cache, pass, index === passes.length - 1);
       if (logits) this.#logits.push(logits);
     }
   }
 
   #decode(cache: KvCache, logits: Tensor): void {
     this.#run.phase = 'decode';
-    const { hidden, logits: next } = this.#model.forward(sampleToken(logits), { cache, run: this.#run });
+    const token = sampleToken(logits);
+    const companions = withCompanions(this.#run.companions ?? [], token);
+    const { hidden, logits: next } = this.#model.forward(token, { cache, run: this.#run, companions });
     hidden.dispose();
     next?.dispose();
   }

@@ -10,6 +10,7 @@ import {
 import { Continuation } from './continuation.ts';
 import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
+import { refuseCompanions, withCompanions } from './prefill-passes.ts';
 
 /** The decoding loop behind `LanguageModel.generate`: one pass, one sample and one readback per token. */
 export async function* generate(
@@ -22,6 +23,7 @@ export async function* generate(
   let cache: PromptCache | undefined;
   let continuation: Continuation | undefined;
   try {
+    if (prompt instanceof PromptCache) refuseCompanions(run, prompt.length);
     cache =
       prompt instanceof PromptCache
         ? prompt.fork()
@@ -65,7 +67,8 @@ export async function* decode(
         if (count > 1) await run.step({ gpu, model, cache: kv, ids: continuation.ids, decoded: count - 1 });
         if (kv.length === kv.capacity) kv.grow(kv.capacity + Math.max(256, settings.maxTokens - count));
         run.phase = 'decode';
-        const result = model.forward(token, { cache: kv, run });
+        const companions = withCompanions(run.companions ?? [], token);
+        const result = model.forward(token, { cache: kv, run, companions });
         result.hidden.dispose();
         logits.dispose();
         logits = gpu.keep(result.logits as Tensor);

@@ -27,14 +27,12 @@ import { Chat, type ChatOptions } from './chat.ts';
 import { estimateMemory, type MemoryEstimate, type MemoryRequest } from './estimate-memory.ts';
 import { generate } from './generate.ts';
 import { type BatchPiece, generateBatch } from './generate-batch.ts';
+import { defaultReserve, type PrefillPass, prefillPasses } from './prefill-passes.ts';
 
 export interface LanguageForwardOptions extends ForwardOptions {
   /** Kinds of the tokens, for networks that tell them apart (BERT: 0 first text, 1 second); default all 0. */
   readonly tokenTypes?: readonly number[];
 }
-
-/** Tokens of a prompt that run in one pass: bounds the memory of activations. */
-export const chunkTokens = 512;
 
 /** A language model on the GPU with its tokenizer. Made by {@link loadLanguageModel}. */
 export class LanguageModel implements ModelHandle {
@@ -120,7 +118,7 @@ export class LanguageModel implements ModelHandle {
   /** Prefill inside a run that goes on afterwards. */
   async prefillWith(run: MethodRun, ids: readonly number[], options: PrefillOptions): Promise<PromptCache> {
     this.#assertUsable();
-    const cache = this.createCache(ids.length + (options.reserve ?? 256));
+    const cache = this.createCache(ids.length + (options.reserve ?? defaultReserve));
     try {
       return new PromptCache([...ids], cache, await this.appendWith(run, cache, ids, options));
     } catch (error) {
@@ -133,24 +131,25 @@ export class LanguageModel implements ModelHandle {
   async appendWith(run: MethodRun, cache: KvCache, ids: readonly number[], options: PrefillOptions): Promise<Tensor> {
     if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
     run.phase = 'prefill';
-    for (let start = 0; ; start += chunkTokens) {
+    const passes = prefillPasses(this, run, cache.length, ids, options.reserve);
+    for (const [index, pass] of passes.entries()) {
       options.signal?.throwIfAborted();
-      const logits = this.appendChunk(run, cache, ids, start);
+      const logits = this.appendPass(run, cache, pass, index === passes.length - 1);
       if (logits) {
         options.onProgress?.(1);
         return logits;
       }
       // Waiting bounds the queue, so that progress and aborts mean something.
       await this.gpu.synchronize();
-      options.onProgress?.((start + chunkTokens) / ids.length);
+      options.onProgress?.((index + 1) / passes.length);
     }
+    throw new Error('A prefill has at least one pass.');
   }
 
-  /** Records one pass of a prefill, over a chunk of the ids from `start` on; logits after the last id. */
-  appendChunk(run: MethodRun, cache: KvCache, ids: readonly number[], start: number): Tensor | undefined {
-    const last = start + chunkTokens >= ids.length;
-    const chunk = ids.slice(start, start + chunkTokens);
-    const { hidden, logits } = this.forward(chunk, { cache, run, logits: last ? 'last' : 'none' });
+  /** Records one pass of a prefill; logits of its last token where it is the last one. The caller disposes them. */
+  appendPass(run: MethodRun, cache: KvCache, pass: PrefillPass, last: boolean): Tensor | undefined {
+    const { ids, companions } = pass;
+    const { hidden, logits } = this.forward(ids, { cache, run, companions, logits: last ? 'last' : 'none' });
     hidden.dispose();
     return logits && this.gpu.keep(logits);
   }
@@ -161,7 +160,7 @@ export class LanguageModel implements ModelHandle {
     const cache = prompt.kv.fork();
     try {
       if (cache.capacity < prompt.length + ids.length)
-        cache.grow(prompt.length + ids.length + (options.reserve ?? 256));
+        cache.grow(prompt.length + ids.length + (options.reserve ?? defaultReserve));
       return new PromptCache([...prompt.ids, ...ids], cache, await this.appendWith(run, cache, ids, options));
     } catch (error) {
       cache.dispose();
