@@ -1,11 +1,19 @@
 export type { Architecture, NetworkInput } from './architectures/architecture.ts';
 export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
+export {
+  AutoModelForCausalLM,
+  AutoModelForMaskedLM,
+  AutoTokenizer,
+  type PretrainedModelOptions,
+  type PretrainedOptions,
+} from './language-model/auto-classes.ts';
 export { Chat, type ChatOptions } from './language-model/chat.ts';
 export type { MemoryEstimate, MemoryRequest } from './language-model/estimate-memory.ts';
 export type { BatchPiece } from './language-model/generate-batch.ts';
 export { type LanguageForwardOptions, LanguageModel } from './language-model/language-model.ts';
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
 export { HubError, type HubErrorCode } from './resolve/hub/hub-error.ts';
+export type { ModelLicence } from './resolve/licence.ts';
 export {
   type DownloadProgress,
   type ModelFiles,

