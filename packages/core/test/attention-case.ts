@@ -7,9 +7,11 @@ import {
   type Gpu,
   type Mask,
   readLogSumExp,
+  type ScoreModifier,
   type Tensor,
   type TokenList,
 } from '../src/index.ts';
+import { lowestScore } from '../src/kernels/wgsl.ts';
 import {
   type AttentionReferenceInput,
   assertClose,
@@ -21,7 +23,10 @@ import {
 /** One attention call, described once for the GPU and for the f64 reference. Queries, keys and values are random. */
 export interface AttentionCase
   extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'>,
-    Pick<AttentionReferenceInput, 'causal' | 'slidingWindow' | 'mask'> {
+    Pick<
+      AttentionReferenceInput,
+      'causal' | 'slidingWindow' | 'mask' | 'scoreModifiers' | 'keyMultipliers' | 'normalizer'
+    > {
   readonly queryOffset?: number;
   /** [B]; handed over on the device. */
   readonly keyLengths?: readonly number[];
@@ -90,6 +95,36 @@ export function deviceMask(gpu: Gpu, mask: HostMask, sizes: Sizes, lists = new M
   }
 }
 
+/** The modifier with its arrays on the device. */
+function deviceModifier(
+  gpu: Gpu,
+  modifier: ScoreModifier<ArrayLike<number>>,
+  { batches, heads, queries }: Sizes,
+): ScoreModifier {
+  switch (modifier.kind) {
+    case 'bias':
+      return {
+        ...modifier,
+        bias: gpu.tensor(modifier.bias, [batches, heads, queries, modifier.bias.length / (batches * heads * queries)]),
+      };
+    case 'alibi':
+      return { ...modifier, slopes: gpu.tensor(modifier.slopes) };
+    case 'relativePosition':
+      return { ...modifier, table: gpu.tensor(modifier.table, [heads, modifier.table.length / heads]) };
+    case 'sinks':
+      return { ...modifier, logits: gpu.tensor(modifier.logits) };
+    case 'custom':
+      return {
+        ...modifier,
+        inputs: Object.fromEntries(
+          Object.entries(modifier.inputs ?? {}).map(([name, values]) => [name, gpu.tensor(values)]),
+        ),
+      };
+    default:
+      return modifier;
+  }
+}
+
 /** Runs a case on the GPU and compares output and log-sum-exp with the reference; nothing is read back in between. */
 export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
   const { batches, heads, kvHeads, queries, keys, headSize, mask, keyLengths, queryLengths } = run;
@@ -106,6 +141,9 @@ export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
     ...{ batches, heads, kvHeads, queries, keys, headSize, q, k, v },
     ...shared,
     ...(mask ? { mask } : {}),
+    ...(run.scoreModifiers ? { scoreModifiers: run.scoreModifiers } : {}),
+    ...(run.keyMultipliers ? { keyMultipliers: run.keyMultipliers } : {}),
+    ...(run.normalizer ? { normalizer: run.normalizer } : {}),
     ...(keyLengths ? { keyLength: keyLengths } : {}),
     ...(queryLengths ? { queryLength: queryLengths } : {}),
   });
@@ -118,6 +156,25 @@ export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
     const result = attention(gpu.tensor(q, [batches, heads, queries, headSize]), upload(k), upload(v), {
       ...shared,
       ...(mask ? { mask: deviceMask(gpu, mask, run) } : {}),
+      ...(run.scoreModifiers
+        ? { scoreModifiers: run.scoreModifiers.map((each) => deviceModifier(gpu, each, run)) }
+        : {}),
+      ...(run.keyMultipliers
+        ? {
+            keyMultipliers: {
+              ...run.keyMultipliers,
+              factors: gpu.tensor(run.keyMultipliers.factors, [batches, heads, keys]),
+            },
+          }
+        : {}),
+      ...(run.normalizer
+        ? {
+            normalizer: gpu.tensor(
+              Array.from(run.normalizer, (value) => Math.max(value, lowestScore)),
+              [batches, heads, queries],
+            ),
+          }
+        : {}),
       ...(keyLengths ? { keyLength: gpu.tensor(keyLengths, [batches], 'u32') } : {}),
       ...(queryLengths ? { queryLength: gpu.tensor(queryLengths, [batches], 'u32') } : {}),
       ...(run.plan ? { plan: run.plan } : {}),

@@ -7,9 +7,11 @@ import type { TileLoopVariant } from './layout.ts';
 import { mergeResultParts } from './merge.ts';
 import { planCall } from './plan-call.ts';
 import { resultBuffer, resultViews } from './result.ts';
+import { scoreText } from './score-modifiers.ts';
 import { bindSideInputs } from './side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from './strided-input.ts';
 import { tileLoop } from './tile-loop.ts';
+import { trustText } from './trust.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
 import { callSources, listEntries, listPlaces, whereToLook } from './where-to-look.ts';
 
@@ -39,12 +41,14 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const { plan, keyBound, queryBound, rowGroups } = planCall(gpu.capabilities, shape, options, sources);
   const { queryOffset, tokens } = { queryOffset: options.queryOffset, tokens: sources.tokens?.list };
   const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : noList;
-  const parts = new CallParts();
-  const where = whereToLook(shape, options, sources, parts);
   const statistics = options.returnLogSumExp === true || options.returnRowMaximum === true;
   const counting = options.keyRowCounter !== undefined;
   const writesStatistics = statistics || plan.parts > 1;
   return gpu.tidy(() => {
+    const parts = new CallParts();
+    const where = whereToLook(shape, options, sources, parts);
+    const score = scoreText(options.scoreModifiers, shape, parts);
+    const trust = trustText(options, shape, parts);
     const result = resultBuffer(gpu, shape, plan.parts, writesStatistics);
     const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
     const variant: TileLoopVariant = {
@@ -58,6 +62,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       statistics: writesStatistics,
       counting,
       ...where,
+      ...score,
+      ...trust,
       functions: parts.functions,
       numbers: parts.numbers,
       inputs: side.inputs,
@@ -101,7 +107,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       cost: attentionCost(shape, options, sources),
     });
     const merged =
-      plan.parts > 1 ? mergeResultParts(result, plan.launchedParts, shape, statistics ? 'all' : 'none') : result;
+      plan.parts > 1
+        ? mergeResultParts(result, plan.launchedParts, shape, {
+            statistics: statistics ? 'all' : 'none',
+            normalised: trust.normalizer,
+          })
+        : result;
     return resultViews(merged, shape, {
       logSumExp: options.returnLogSumExp ?? false,
       rowMaximum: options.returnRowMaximum ?? false,

@@ -1,3 +1,4 @@
+import type { BufferRange } from '../device/bind-groups.ts';
 import { ArgumentError } from '../errors.ts';
 import type { ParameterList, ParameterType } from '../kernels/kernel.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -25,13 +26,16 @@ export class CallParts {
     return `params.${name}`;
   }
 
-  /** Adds a tensor of f32 or u32; returns the WGSL function that loads an element by its index. */
-  input(name: string, tensor: Tensor): string {
+  /**
+   * Adds a tensor of f32 or u32; returns the WGSL function that loads an element by its index. A strided view comes with
+   * the range to bind, and its index counts from there.
+   */
+  input(name: string, tensor: Tensor, range?: BufferRange): string {
     if (!(tensor instanceof Tensor) || (tensor.dtype !== 'f32' && tensor.dtype !== 'u32')) {
       const given = tensor instanceof Tensor ? tensor.dtype : tensor;
       throw new ArgumentError(`attention: ${name}`, given, 'a tensor of f32 or u32');
     }
-    this.sides.push({ name, type: tensor.dtype, tensor });
+    this.sides.push({ name, type: tensor.dtype, tensor, range });
     return `load_${name}`;
   }
 

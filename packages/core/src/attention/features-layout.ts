@@ -235,7 +235,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   }`,
       )
       .join(''),
-    writesStatistics: `subgroup_lane < ${stride}u`,
+    leads: `subgroup_lane < ${stride}u`,
   };
 };
 
@@ -359,6 +359,6 @@ var<workgroup> load_rows: array<u32, ${size}>;`,
   }`,
       )
       .join(''),
-    writesStatistics: 'lane == 0u',
+    leads: 'lane == 0u',
   };
 };

@@ -22,6 +22,16 @@ export type {
 } from './mask.ts';
 export { mergeAttention } from './merge.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
+export {
+  type AlibiModifier,
+  alibiSlopes,
+  type BiasModifier,
+  type CustomModifier,
+  type RelativePositionModifier,
+  type ScoreModifier,
+  type SinksModifier,
+  type SoftCapModifier,
+} from './score-modifiers.ts';
 export { attentionStatistics } from './statistics/attention-statistics.ts';
 export { type AttentionStatisticsCost, attentionStatisticsCost } from './statistics/cost.ts';
 export type {
@@ -37,6 +47,7 @@ export type {
   StatisticsRequest,
 } from './statistics/types.ts';
 export { type TopKeys, type TopKeysOptions, topKeys } from './top-keys.ts';
+export type { KeyMultipliers } from './trust.ts';
 export type {
   AttentionOptions,
   AttentionPartial,

@@ -18,6 +18,13 @@ export interface TileLoopVariant extends PositionVariant {
   readonly statistics: boolean;
   /** Adds the key rows that it loads to a counter. */
   readonly counting: boolean;
+  /** Scores pass through `modified_score`; a sink logit takes part in the normalisation. */
+  readonly scored: boolean;
+  readonly sinks: boolean;
+  /** Whether factors on probabilities act before or after the normalisation. */
+  readonly multipliers: 'none' | 'before' | 'after';
+  /** Rows are normalised by given log-sum-exps. */
+  readonly normalizer: boolean;
   /** Module-scope WGSL of the call's mask and score modifiers. */
   readonly functions: string;
   /** Their scalars: `name:type`, separated by commas. */
@@ -66,8 +73,8 @@ export interface Layout {
   readonly reduceSum: string;
   /** Writes `accumulator * inverse<suffix>` at `output_row<suffix>` (element index); guards rows that do not exist. */
   readonly write: string;
-  /** Condition under which this invocation writes a row's statistics. */
-  readonly writesStatistics: string;
+  /** Condition under which this invocation stands for a row: of its invocations, this one writes the statistics. */
+  readonly leads: string;
 }
 
 export type LayoutBuilder = (variant: TileLoopVariant, capabilities: Capabilities) => Layout;

@@ -25,6 +25,7 @@ const mergeParts = defineKernel({
     ['part_log_sum_exp', 'u32'],
     ['part_row_maximum', 'u32'],
     ['statistics', 'u32'],
+    ['normalised', 'u32'],
     ['log_sum_exp_start', 'u32'],
     ['row_maximum_start', 'u32'],
   ],
@@ -49,9 +50,9 @@ const mergeParts = defineKernel({
   for (var part = 0u; part < params.part_count; part++) {
     let weight = exp(parts[params.part_log_sum_exp + part * rows + statistic] - maximum);
     sum += weight;
-    total += weight * parts[part * params.size + index];
+    total += select(weight, 1.0, params.normalised != 0u) * parts[part * params.size + index];
   }
-  output[index] = select(0.0, total / sum, seen);
+  output[index] = select(0.0, total / select(sum, 1.0, params.normalised != 0u), seen);
   if (params.statistics != 0u && d == 0u) {
     output[params.log_sum_exp_start + statistic] = select(${LOWEST}, maximum + log(sum), seen);
     if (params.statistics == 1u) { return; }
@@ -64,15 +65,19 @@ const mergeParts = defineKernel({
   }),
 });
 
-/** Which statistics a merge computes; the row maxima of the parts are read only for `all`. */
-export type MergedStatistics = 'none' | 'logSumExp' | 'all';
+export interface MergeOptions {
+  /** Which statistics a merge computes; the row maxima of the parts are read only for `all`. */
+  readonly statistics: 'none' | 'logSumExp' | 'all';
+  /** The parts are normalised over all keys already: their outputs add up. Default false. */
+  readonly normalised?: boolean;
+}
 
 /** Combines `count` parts of a result buffer into a result of one part. */
 export function mergeResultParts(
   parts: ResultBuffer,
   count: number,
   shape: ResultShape,
-  statistics: MergedStatistics,
+  { statistics, normalised = false }: MergeOptions,
 ): ResultBuffer {
   const { gpu } = parts.buffer;
   const result = resultBuffer(gpu, shape, 1, statistics !== 'none');
@@ -91,6 +96,7 @@ export function mergeResultParts(
         parts.logSumExpStart,
         parts.rowMaximumStart,
         ['none', 'logSumExp', 'all'].indexOf(statistics),
+        normalised ? 1 : 0,
         result.logSumExpStart,
         result.rowMaximumStart,
       ],
@@ -140,7 +146,7 @@ export function mergeAttention(partials: readonly AttentionPartial[]): Attention
       copy(output.transpose(0, 2, 1, 3), 0);
       copy(logSumExp, stacked.logSumExpStart);
     });
-    const merged = mergeResultParts(stacked, partials.length, shape, 'logSumExp');
+    const merged = mergeResultParts(stacked, partials.length, shape, { statistics: 'logSumExp' });
     const { output, logSumExp } = resultViews(merged, shape, { logSumExp: true, rowMaximum: false });
     return { output, logSumExp: logSumExp as Tensor };
   });

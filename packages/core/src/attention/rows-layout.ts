@@ -92,7 +92,7 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
         .join('\n      ')}
     }
   }`,
-    writesStatistics: 'true',
+    leads: 'true',
   };
 };
 

@@ -1,3 +1,4 @@
+import type { BufferRange } from '../device/bind-groups.ts';
 import type { Gpu, LaunchBinding } from '../device/gpu.ts';
 import { LimitError } from '../errors.ts';
 import type { BindingDeclaration, ParameterList } from '../kernels/kernel.ts';
@@ -9,6 +10,8 @@ export interface SideInput {
   readonly name: string;
   readonly type: 'u32' | 'f32';
   readonly tensor: Tensor;
+  /** Of a strided view: what to bind. Such an input is never packed. */
+  readonly range?: BufferRange | undefined;
 }
 
 /**
@@ -64,14 +67,21 @@ export interface BoundSideInputs extends SideInputVariant {
 
 /**
  * Binds side inputs, packing the smallest where more than `free` bindings would be needed. Call inside `gpu.tidy`.
- * @throws LimitError when one buffer is not enough to hold what must be packed.
+ * @throws LimitError when one buffer cannot hold what must be packed, or too many inputs are strided views.
  */
 export function bindSideInputs(gpu: Gpu, sides: readonly SideInput[], free: number): BoundSideInputs {
   const surplus = sides.length - free;
-  const bySize = surplus > 0 ? [...sides].sort((a, b) => a.tensor.size - b.tensor.size) : [];
+  const bySize = surplus > 0 ? sides.filter(({ range }) => !range).sort((a, b) => a.tensor.size - b.tensor.size) : [];
   const packed = bySize.slice(0, surplus + 1);
+  if (surplus > 0 && packed.length <= surplus) {
+    const { maxStorageBuffers } = gpu.capabilities;
+    const needed = maxStorageBuffers + surplus - packed.length + 1;
+    throw new LimitError('attention: inputs', needed, 'maxStorageBuffersPerShaderStage', maxStorageBuffers);
+  }
   const own = packed.length > 0 ? sides.filter((input) => !packed.includes(input)) : sides;
-  const bindings: LaunchBinding[] = own.map(({ tensor }) => (gpu.bindable(tensor) ? tensor : contiguous(tensor)));
+  const bindings: LaunchBinding[] = own.map(
+    ({ tensor, range }) => range ?? (gpu.bindable(tensor) ? tensor : contiguous(tensor)),
+  );
   const parameters: number[] = [];
   if (packed.length > 0) {
     const words = packed.reduce((sum, { tensor }) => sum + tensor.size, 0);

@@ -1,10 +1,10 @@
 import { type BindingDeclaration, defineKernel, type KernelDefinition, type ParameterList } from '../kernels/kernel.ts';
-import { LOWEST } from '../kernels/wgsl.ts';
 import { numberParameters } from './call-parts.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
-import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryFunctions, entryRange, lengths, rowInterval, storageBase, visible } from './positions.ts';
+import type { LayoutBuilder, TileLoopVariant } from './layout.ts';
+import { epilogue, onlineSoftmax, softmaxState } from './online-softmax.ts';
+import { entryFunctions, entryRange, lengths, rowInterval, storageBase } from './positions.ts';
 import { stagedRows } from './rows-layout.ts';
 import { sideBindings, sideFunctions, sideParameters } from './side-inputs.ts';
 
@@ -12,65 +12,6 @@ import { sideBindings, sideFunctions, sideParameters } from './side-inputs.ts';
 function layoutOf(variant: TileLoopVariant): LayoutBuilder {
   if (variant.layout === 'rows') return stagedRows;
   return variant.access === 'subgroup' ? subgroupFeatures : stagedFeatures;
-}
-
-/** Turns a raw dot product into a score. Score modifiers (bias, soft-cap, ALiBi) extend this expression. */
-function modifiedScore(raw: string): string {
-  return `${raw} * params.scale`;
-}
-
-/**
- * The online softmax over one tile (FlashAttention-2, arXiv 2307.08691, algorithm 1). Maxima start at half the mask
- * sentinel: a masked score minus such a maximum is so low that its weight is exactly zero, without a branch.
- */
-function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
-  const masked = rows.map(({ suffix, slots, query, head }) =>
-    slots
-      .map((slot) => {
-        const seen = visible(variant, slot, { query, head, suffix });
-        return `${slot.score} = select(${LOWEST}, ${modifiedScore(slot.score)}, ${seen});`;
-      })
-      .join('\n    '),
-  );
-  const tileMaxima = rows.map(({ suffix, slots }) => {
-    const most = slots.reduce((expression, { score }) => (expression ? `max(${expression}, ${score})` : score), '');
-    return `var tile_maximum${suffix} = ${most};`;
-  });
-  const weights = rows.map(({ suffix, slots }) =>
-    [
-      `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});`,
-      `let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});`,
-      `maximum${suffix} = new_maximum${suffix};`,
-      ...slots.map(({ score }) => `${score} = exp(${score} - new_maximum${suffix});`),
-      `sum${suffix} = sum${suffix} * correction${suffix} + (${slots.map(({ score }) => score).join(' + ')});`,
-    ].join('\n    '),
-  );
-  return [...masked, ...tileMaxima, reduceMaximum, ...weights].join('\n    ');
-}
-
-/** Normalised output, log-sum-exp and maximum of each row, at its place in part `part` of the result. */
-function epilogue(
-  variant: TileLoopVariant,
-  rows: readonly RowState[],
-  write: string,
-  writesStatistics: string,
-): string {
-  const places = rows.map(
-    ({ suffix, query, head }) => `
-  let row_index${suffix} = ((part * params.batches + batch) * params.queries + ${query}) * params.heads + ${head};
-  let output_row${suffix} = row_index${suffix} * ${variant.headSize}u;
-  let inverse${suffix} = select(0.0, 1.0 / sum${suffix}, sum${suffix} > 0.0);`,
-  );
-  const statistics = rows.map(
-    ({ suffix, query, head, exists }) => `
-  if (${writesStatistics} && ${exists}) {
-    let at = ((part * params.batches + batch) * params.heads + ${head}) * params.queries + ${query};
-    let seen = sum${suffix} > 0.0;
-    output[params.log_sum_exp_start + at] = select(${LOWEST}, maximum${suffix} + log(max(sum${suffix}, 1e-37)), seen);
-    output[params.row_maximum_start + at] = select(${LOWEST}, maximum${suffix}, seen);
-  }`,
-  );
-  return [...places, write, ...(variant.statistics ? statistics : [])].join('');
 }
 
 /** Scalars of every launch. */
@@ -135,20 +76,15 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
   source: (variant, capabilities) => {
     const layout = layoutOf(variant)(variant, capabilities);
     const { rows } = layout;
-    const text = `${variant.functions}${entryFunctions(variant)}`;
     const states = rows.map(
-      ({ suffix, query }) => `${rowInterval(variant, query, suffix)}
-  var maximum${suffix} = 0.5 * ${LOWEST};
-  var sum${suffix} = 0.0;`,
+      (row) => `${rowInterval(variant, row.query, row.suffix)}${softmaxState(variant, row, layout.leads)}`,
     );
     const count = variant.counting
       ? `
     if (lane == 0u) { atomicAdd(&counter[0], min(${layout.tile}u, part_end - tile)); }`
       : '';
-    return {
-      declarations: `${layout.declarations}${sideFunctions(variant, text)}${text}`,
-      subgroups: variant.access === 'subgroup',
-      main: `${layout.place}
+    const functions = `${variant.functions}${entryFunctions(variant)}`;
+    const main = `${layout.place}
 ${lengths(variant)}
 ${storageBase(variant, 'key')}${storageBase(variant, 'value')}
 ${entryRange(variant)}
@@ -164,7 +100,11 @@ ${layout.scores}
 ${layout.accumulate}
   }
 ${layout.reduceSum}
-${epilogue(variant, rows, layout.write, layout.writesStatistics)}`,
+${epilogue(variant, layout)}`;
+    return {
+      declarations: `${layout.declarations}${sideFunctions(variant, functions + main)}${functions}`,
+      subgroups: variant.access === 'subgroup',
+      main,
     };
   },
 });

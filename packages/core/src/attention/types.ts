@@ -1,6 +1,8 @@
 import type { Tensor } from '../tensor/tensor.ts';
 import type { BlockList, TokenList } from './lists.ts';
 import type { Mask } from './mask.ts';
+import type { ScoreModifier } from './score-modifiers.ts';
+import type { KeyMultipliers } from './trust.ts';
 
 /** Options of {@link attention}. */
 export interface AttentionOptions {
@@ -38,6 +40,15 @@ export interface AttentionOptions {
   readonly blocks?: BlockList;
   /** Attend to the keys that this lets see only, of those that the other options do. Positions as for `causal`. */
   readonly mask?: Mask;
+  /** What is done to scaled scores before the softmax, in this order. */
+  readonly scoreModifiers?: readonly ScoreModifier[];
+  /** Factors on the probabilities of stored keys. */
+  readonly keyMultipliers?: KeyMultipliers;
+  /**
+   * f32 [B, H, N]: log-sum-exps that rows are normalised by, in place of their own: output = sum of exp(score - normalizer) v.
+   * Rows where it holds the sentinel of an empty row give zeros. The returned log-sum-exp stays that of the call's own keys.
+   */
+  readonly normalizer?: Tensor;
   readonly returnLogSumExp?: boolean;
   readonly returnRowMaximum?: boolean;
   /**

@@ -1,4 +1,7 @@
+import type { ScoreModifier } from '../../attention/score-modifiers.ts';
+import type { KeyMultipliers } from '../../attention/trust.ts';
 import { type HostMask, maskReference } from './mask.ts';
+import { modifiedScore, sinkOf } from './score-modifiers.ts';
 
 /** Arguments of {@link attentionReference}: row-major host arrays and the same options as `attention`. */
 export interface AttentionReferenceInput {
@@ -28,6 +31,12 @@ export interface AttentionReferenceInput {
   /** Rows of the list of (batch, query head). */
   readonly tokens?: (batch: number, head: number) => readonly number[];
   readonly mask?: HostMask;
+  /** A bias is [B, H, N, P]. */
+  readonly scoreModifiers?: readonly ScoreModifier<ArrayLike<number>>[];
+  /** Factors are [B, H, M]. */
+  readonly keyMultipliers?: KeyMultipliers<ArrayLike<number>>;
+  /** [B, H, N]; -Infinity for rows that see nothing. */
+  readonly normalizer?: ArrayLike<number>;
 }
 
 export interface AttentionReference {
@@ -48,25 +57,49 @@ export function attentionReference(input: AttentionReferenceInput): AttentionRef
     for (let head = 0; head < heads; head++) {
       for (let query = 0; query < queries; query++) {
         const row = (batch * heads + head) * queries + query;
-        const keyRows = visibleRows(input, batch, head, query);
-        if (keyRows.length === 0) continue;
-        const scores = attentionScores(input, batch, head, query, keyRows);
-        const maximum = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
-        const weights = scores.map((score) => Math.exp(score - maximum));
-        const sum = weights.reduce((total, weight) => total + weight, 0);
+        const softmax = referenceRow(input, batch, head, query);
+        logSumExp[row] = softmax.logSumExp;
+        rowMaximum[row] = softmax.maximum;
         const first = firstKeyRow(input, batch, head);
-        keyRows.forEach((keyRow, index) => {
+        softmax.keyRows.forEach((keyRow, index) => {
           for (let d = 0; d < headSize; d++) {
             output[row * headSize + d]! +=
-              ((weights[index] as number) / sum) * (input.v[(first + keyRow) * headSize + d] as number);
+              (softmax.weights[index] as number) * (input.v[(first + keyRow) * headSize + d] as number);
           }
         });
-        logSumExp[row] = maximum + Math.log(sum);
-        rowMaximum[row] = maximum;
       }
     }
   }
   return { output, logSumExp, rowMaximum };
+}
+
+/** The keys that a row sees, the factors of their values, and the row's statistics. */
+function referenceRow(input: AttentionReferenceInput, batch: number, head: number, query: number) {
+  const { heads, queries, keys, keyMultipliers, normalizer } = input;
+  const keyRows = visibleRows(input, batch, head, query);
+  const raw = attentionScores(input, batch, head, query, keyRows);
+  const modifiers = input.scoreModifiers ?? [];
+  const queryPosition = firstPosition(input, batch, head) + query;
+  const scores = keyRows.map((keyRow, index) => {
+    const keyPosition = positionOf(input, batch, head, keyRow);
+    const pair = { batch, head, query, queryPosition, keyPosition };
+    return modifiers.reduce((score, modifier) => modifiedScore(modifier, score, pair, input), raw[index] as number);
+  });
+  const sink = query < lengthOf(input, input.queryLength, input.queries, batch, head) ? sinkOf(modifiers, head) : [];
+  const maximum = [...sink, ...scores].reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
+  const factors = keyRows.map((keyRow) =>
+    keyMultipliers ? (keyMultipliers.factors[(batch * heads + head) * keys + keyRow] as number) : 1,
+  );
+  const within = keyMultipliers?.renormalise ? factors : factors.map(() => 1);
+  const sum =
+    scores.reduce((total, score, index) => total + (within[index] as number) * Math.exp(score - maximum), 0) +
+    sink.reduce((total, logit) => total + Math.exp(logit - maximum), 0);
+  const logSumExp = sum > 0 ? maximum + Math.log(sum) : Number.NEGATIVE_INFINITY;
+  const divisor = normalizer ? (normalizer[(batch * heads + head) * queries + query] as number) : logSumExp;
+  const weights = scores.map((score, index) =>
+    divisor === Number.NEGATIVE_INFINITY ? 0 : (factors[index] as number) * Math.exp(score - divisor),
+  );
+  return { keyRows, weights, logSumExp, maximum: sum > 0 ? maximum : Number.NEGATIVE_INFINITY };
 }
 
 type Sizes = Pick<AttentionReferenceInput, 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize' | 'keyStarts'>;
@@ -101,21 +134,39 @@ export function attentionScores(
   });
 }
 
+/** A length of one number for all, of one per batch entry, or of one per key/value head. */
+function lengthOf(
+  input: AttentionReferenceInput,
+  length: number | readonly number[] | undefined,
+  all: number,
+  batch: number,
+  head: number,
+): number {
+  if (typeof length !== 'object') return length ?? all;
+  return length[length.length === input.batches ? batch : keyHead(input, batch, head)] as number;
+}
+
+/** Position of query 0. */
+function firstPosition(input: AttentionReferenceInput, batch: number, head: number): number {
+  const keyLength = lengthOf(input, input.keyLength, input.keys, batch, head);
+  const queryLength = lengthOf(input, input.queryLength, input.queries, batch, head);
+  return lengthOf(input, input.queryOffset, keyLength - queryLength, batch, head);
+}
+
+function positionOf(input: AttentionReferenceInput, batch: number, head: number, keyRow: number): number {
+  const { keyPositions } = input;
+  return keyPositions ? (keyPositions[firstKeyRow(input, batch, head) + keyRow] as number) : keyRow;
+}
+
+/** The stored rows that a query sees. */
 export function visibleRows(input: AttentionReferenceInput, batch: number, head: number, query: number): number[] {
-  const pick = (length: number | readonly number[] | undefined, all: number) =>
-    typeof length !== 'object'
-      ? (length ?? all)
-      : (length[length.length === input.batches ? batch : keyHead(input, batch, head)] as number);
-  const keyLength = pick(input.keyLength, input.keys);
-  const queryLength = pick(input.queryLength, input.queries);
-  if (query >= queryLength) return [];
-  const own = pick(input.queryOffset, keyLength - queryLength) + query;
-  const positionOf = (keyRow: number) =>
-    input.keyPositions ? (input.keyPositions[firstKeyRow(input, batch, head) + keyRow] as number) : keyRow;
+  const keyLength = lengthOf(input, input.keyLength, input.keys, batch, head);
+  if (query >= lengthOf(input, input.queryLength, input.queries, batch, head)) return [];
+  const own = firstPosition(input, batch, head) + query;
   const candidates = input.tokens?.(batch, head) ?? Array.from({ length: keyLength }, (_, keyRow) => keyRow);
   return candidates.filter((keyRow) => {
     if (keyRow >= keyLength) return false;
-    const keyPosition = positionOf(keyRow);
+    const keyPosition = positionOf(input, batch, head, keyRow);
     if (input.causal && keyPosition > own) return false;
     if (input.slidingWindow !== undefined && keyPosition <= own - input.slidingWindow) return false;
     const pair = { batch, head, query, queryPosition: own, keyPosition };

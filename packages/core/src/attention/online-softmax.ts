@@ -1,0 +1,87 @@
+import { LOWEST } from '../kernels/wgsl.ts';
+import type { Layout, RowState, ScoreSlot, TileLoopVariant } from './layout.ts';
+import { loadRow, pairArguments, type QueryNames, visible } from './positions.ts';
+import { multiplierAt } from './trust.ts';
+
+/** Turns a raw dot product into a score. */
+function modifiedScore(variant: TileLoopVariant, slot: ScoreSlot, own: QueryNames): string {
+  const scaled = `${slot.score} * params.scale`;
+  return variant.scored ? `modified_score(${scaled}, ${pairArguments(slot, own)})` : scaled;
+}
+
+/** Declares maximum and sum of a row: empty, or with its sink, which the first part of the keys takes in. */
+export function softmaxState(variant: TileLoopVariant, { suffix, query, head }: RowState, leads: string): string {
+  if (!variant.sinks) {
+    return `
+  var maximum${suffix} = 0.5 * ${LOWEST};
+  var sum${suffix} = 0.0;`;
+  }
+  return `
+  let has_sink${suffix} = part == 0u && ${query} < query_length;
+  var maximum${suffix} = select(0.5 * ${LOWEST}, load_sinks(${head}), has_sink${suffix});
+  var sum${suffix} = select(0.0, 1.0, has_sink${suffix} && ${leads});`;
+}
+
+/**
+ * The online softmax over one tile (FlashAttention-2, arXiv 2307.08691, algorithm 1). Maxima start at half the mask
+ * sentinel: a masked score minus such a maximum is so low that its weight is exactly zero, without a branch.
+ */
+export function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
+  const masked = rows.map(({ suffix, slots, query, head }) =>
+    slots
+      .map((slot) => {
+        const own = { query, head, suffix };
+        const seen = visible(variant, slot, own);
+        return `${slot.score} = select(${LOWEST}, ${modifiedScore(variant, slot, own)}, ${seen});`;
+      })
+      .join('\n    '),
+  );
+  const tileMaxima = rows.map(({ suffix, slots }) => {
+    const most = slots.reduce((expression, { score }) => (expression ? `max(${expression}, ${score})` : score), '');
+    return `var tile_maximum${suffix} = ${most};`;
+  });
+  const weights = rows.map(({ suffix, head, slots }) => {
+    const multiplied = (when: 'before' | 'after') =>
+      variant.multipliers === when
+        ? slots.map(({ score, row }) => `${score} *= ${multiplierAt(head, loadRow(variant, row))};`)
+        : [];
+    return [
+      `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});`,
+      `let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});`,
+      `maximum${suffix} = new_maximum${suffix};`,
+      ...slots.map(({ score }) => `${score} = exp(${score} - new_maximum${suffix});`),
+      ...multiplied('before'),
+      `sum${suffix} = sum${suffix} * correction${suffix} + (${slots.map(({ score }) => score).join(' + ')});`,
+      ...multiplied('after'),
+    ].join('\n    ');
+  });
+  return [...masked, ...tileMaxima, reduceMaximum, ...weights].join('\n    ');
+}
+
+/** Factor that turns a row's accumulated values into its output. A given normaliser leaves the sum out of it. */
+function inverse({ normalizer }: TileLoopVariant, suffix: string, row: string): string {
+  if (!normalizer) return `select(0.0, 1.0 / sum${suffix}, sum${suffix} > 0.0)`;
+  // Bounded, so that a normaliser far below the scores does not overflow; the sentinel means a row that sees nothing.
+  const factor = `exp(min(maximum${suffix} - load_normalizer(${row}), 88.0))`;
+  return `select(0.0, ${factor}, load_normalizer(${row}) > 0.5 * ${LOWEST})`;
+}
+
+/** Normalised output, log-sum-exp and maximum of each row, at its place in part `part` of the result. */
+export function epilogue(variant: TileLoopVariant, { rows, write, leads }: Layout): string {
+  const places = rows.map(
+    ({ suffix, query, head }) => `
+  let row_index${suffix} = ((part * params.batches + batch) * params.queries + ${query}) * params.heads + ${head};
+  let output_row${suffix} = row_index${suffix} * ${variant.headSize}u;
+  let inverse${suffix} = ${inverse(variant, suffix, `(batch * params.heads + ${head}) * params.queries + ${query}`)};`,
+  );
+  const statistics = rows.map(
+    ({ suffix, query, head, exists }) => `
+  if (${leads} && ${exists}) {
+    let at = ((part * params.batches + batch) * params.heads + ${head}) * params.queries + ${query};
+    let seen = sum${suffix} > 0.0;
+    output[params.log_sum_exp_start + at] = select(${LOWEST}, maximum${suffix} + log(max(sum${suffix}, 1e-37)), seen);
+    output[params.row_maximum_start + at] = select(${LOWEST}, maximum${suffix}, seen);
+  }`,
+  );
+  return [...places, write, ...(variant.statistics ? statistics : [])].join('');
+}
