@@ -72,6 +72,7 @@ describe.concurrent('saccade-bench', () => {
     [['run', 'x/y', '--seed', '-1'], /integer >= 0/],
     [['run', 'x/y', '--repeats', '0'], /integer >= 1/],
     [['run', 'x/y', '--quik'], /Did you mean --quick/],
+    [['peers', '--peer', 'jaxjs'], /no engine 'jaxjs'.*jax-js/],
     [['report', 'good.json'], /--html OUT/],
     [['report', 'bad.json', '--html', 'o.html'], /not a valid saccade-bench\/1/],
     [['report', 'text.json', '--html', 'o.html'], /not JSON/],

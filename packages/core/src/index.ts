@@ -145,6 +145,8 @@ export { decodeBlocks } from './tensor/blocks/decode-blocks.ts';
 export {
   bfloatBitsToFloats,
   type Dtype,
+  decodeElements,
+  encodeElements,
   floatsToHalfBits,
   type HostArray,
   halfBitsToFloats,

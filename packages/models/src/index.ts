@@ -14,12 +14,14 @@ export { type LanguageForwardOptions, LanguageModel } from './language-model/lan
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
 export { HubError, type HubErrorCode } from './resolve/hub/hub-error.ts';
 export type { ModelLicence } from './resolve/licence.ts';
+export { resolveModel } from './resolve/resolve-model.ts';
 export {
   type DownloadProgress,
   type ModelFiles,
   ModelNotFoundError,
   type ModelSourceFailure,
   type ModelSourceName,
+  type ResolveOptions,
 } from './resolve/types.ts';
 export { modelFilesFromUrls } from './resolve/url-files.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';

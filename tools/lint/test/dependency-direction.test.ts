@@ -10,6 +10,7 @@ const packages = {
   'packages/beta/package.json': manifest('beta'),
   'apps/bench/package.json': manifest('bench'),
   'tools/gpu-runner/package.json': manifest('gpu-runner'),
+  'tools/private/package.json': manifest('private', { private: true }),
 };
 
 function findings(files: Readonly<Record<string, string>>): string[] {
@@ -24,6 +25,7 @@ it('accepts imports along the direction', () => {
       'packages/models/src/index.ts': "export { openGpu } from '@saccade/core';",
       'packages/alpha/src/index.ts': "import { attention } from '@saccade/core/attention';",
       'packages/alpha/test/a.test.ts': "import { load } from '@saccade/models';\nimport { beta } from '@saccade/beta';",
+      'packages/core/test/a.test.ts': "import { encode } from '@saccade/private';",
       'packages/alpha/bench/index.ts':
         "import type { Scenario } from '@saccade/core';\nimport { alpha } from '../src/index.ts';",
       'apps/bench/src/main.ts':
@@ -45,6 +47,8 @@ it.each([
     "import {\n  load,\n} from '@saccade/models';",
   ],
   ['bench takes a value', 'packages/alpha/bench/index.ts', "import { openGpu, type Gpu } from '@saccade/core';"],
+  ['core -> private tool', 'packages/core/src/index.ts', "import { encode } from '@saccade/private';"],
+  ['core test -> published tool', 'packages/core/test/a.test.ts', "import { cli } from '@saccade/gpu-runner';"],
   ['tool -> core', 'tools/gpu-runner/src/index.ts', "import { openGpu } from '@saccade/core';"],
   ['out of the package by path', 'packages/alpha/src/index.ts', "import { gpu } from '../../core/src/index.ts';"],
 ])('refuses %s', (_name, file, source) => {

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { Registry } from '../registry.ts';
+import type { PeersFlags } from './commands/peers.ts';
 import type { RunFlags } from './commands/run.ts';
 import { budgetsArgument, callerPath, collect, integerArgument, lengthsArgument } from './values.ts';
 
@@ -68,6 +69,20 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .action(async (flags: { adapter?: string; json?: string }) => {
       const { rooflineCommand } = await import('./commands/roofline.ts');
       done(await rooflineCommand(context, flags));
+    });
+
+  program
+    .command('peers')
+    .description('the same work in other engines on the same adapter, timed alternately')
+    .addOption(adapterOption())
+    .option('--peer <name>', 'only this engine; repeatable', collect, [])
+    .option('--work <text>', 'only works whose name contains this', '')
+    .option('--repeats <n>', 'measured rounds', integerArgument(1), 7)
+    .option('--quick', 'small works only')
+    .option('--json <file>', 'write the result file', callerPath)
+    .action(async (flags: PeersFlags) => {
+      const { peersCommand } = await import('./commands/peers.ts');
+      done(await peersCommand(context, flags));
     });
 
   program

@@ -1,11 +1,12 @@
 import type { Registry } from '../registry.ts';
-import type { ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
+import type { PeerRow, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
 import { type Chart, chartsFor, denseSeries } from './charts.ts';
 import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
 import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
 import { headline } from './headlines.ts';
+import { peerColumns } from './peer-columns.ts';
 import { styleSheet } from './style.ts';
 import { chartSvg, legendSvg, type SeriesStyle, styleSeries } from './svg.ts';
 
@@ -34,6 +35,7 @@ and what it saves in time and memory.</p>
 ${headlines.length === 0 ? '' : `<ul class="headline">${headlines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`}
 ${guide}
 ${groups.map(groupSection).join('\n')}
+${file.peers === undefined || file.peers.length === 0 ? '' : peersSection(file.peers)}
 ${file.roofline === undefined ? '' : rooflineSection(file.roofline)}
 <h2>Where and how this was measured</h2>
 <dl>${environmentFacts(environment)
@@ -116,6 +118,21 @@ function rooflineSection(roofline: Roofline): string {
   return `<h2>Peaks of this adapter</h2>
 <p>The highest rates that kernels of our own reached here. “Share of peak” in the tables is measured against them.</p>
 <div class="table"><table><thead><tr><th>Peak</th><th class="number">Reached</th><th>How</th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table></div>`;
+}
+
+function peersSection(peers: readonly PeerRow[]): string {
+  const head = peerColumns.map(({ header, numeric }) => `<th${numeric ? ' class="number"' : ''}>${header}</th>`);
+  const rows = peers.map((row) => {
+    const cells = peerColumns.map(
+      ({ cell, numeric }) => `<td class="${numeric ? 'number' : 'wide'}">${escapeHtml(cell(row))}</td>`,
+    );
+    return `<tr>${cells.join('')}</tr>`;
+  });
+  return `<h2>Other engines on this adapter</h2>
+<p>The same work, timed alternately in one run; over 1x this project is faster. Errors are against f64.</p>
+<div class="table"><table><thead><tr>${head.join('')}</tr></thead><tbody>
 ${rows.join('\n')}
 </tbody></table></div>`;
 }

@@ -1,9 +1,10 @@
 import type { Registry } from '../registry.ts';
-import type { ResultFile, ResultRow } from '../result-file/types.ts';
+import type { PeerRow, ResultFile, ResultRow } from '../result-file/types.ts';
 import { columnsFor } from './columns.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
+import { peerColumns } from './peer-columns.ts';
 
 /** A result file as Markdown: a table per scenario and model, the peaks of the adapter, the environment. */
 export function markdownReport(file: ResultFile, registry: Registry): string {
@@ -16,9 +17,21 @@ export function markdownReport(file: ResultFile, registry: Registry): string {
     ]);
     parts.push('## Peaks of this adapter', markdownTable(['Peak', 'Reached', 'How'], rows, [false, true, false]));
   }
+  if (file.peers !== undefined && file.peers.length > 0) {
+    parts.push('## Other engines on this adapter', peerTable(file.peers));
+  }
   const facts = environmentFacts(file.environment).map(({ name, value }) => `- ${name}: ${value}`);
   parts.push('## Environment', facts.join('\n'));
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+/** The same work in other engines: over 1 x ours is faster. */
+export function peerTable(rows: readonly PeerRow[]): string {
+  return markdownTable(
+    peerColumns.map(({ header }) => header),
+    rows.map((row) => peerColumns.map(({ cell }) => cell(row))),
+    peerColumns.map(({ numeric }) => numeric),
+  );
 }
 
 /** The tables alone, as `run` prints them. */

@@ -123,11 +123,31 @@ export interface Roofline {
   readonly peaks: readonly RooflinePeak[];
 }
 
+/** The same work in another engine and in this project, on the same adapter in one run. */
+export interface PeerRow {
+  /** Begins with its kind: `attention causal`, `attention other`, `matmul f32`, `matmul quantized` or `model`. */
+  readonly work: string;
+  readonly peer: string;
+  readonly peerMs: TimingSummary;
+  readonly oursMs: TimingSummary;
+  /** peerMs / oursMs, of the medians. */
+  readonly ratio: number;
+  /** Largest absolute difference from the f64 reference over the largest reference value; null for a whole model. */
+  readonly peerError: number | null;
+  readonly oursError: number | null;
+  /** Of whole models: the share of greedy tokens that are the same. */
+  readonly agreement?: number;
+  /** False for an outside reference that does not run on the adapter. */
+  readonly judged: boolean;
+  /** What the peer's times include that ours do not. */
+  readonly remark?: string;
+}
+
 /** A result file, `saccade-bench/1`. */
 export interface ResultFile {
   readonly schema: 'saccade-bench/1';
   readonly environment: Environment;
   readonly results: readonly ResultRow[];
   readonly roofline?: Roofline;
-  readonly peers?: readonly Readonly<Record<string, unknown>>[];
+  readonly peers?: readonly PeerRow[];
 }

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { nearNames, openGpu } from '@saccade/core';
+import { ModelNotFoundError, resolveModel } from '@saccade/models';
+import { compareWork } from '../../peers/compare.ts';
+import { Ours } from '../../peers/ours.ts';
+import { PeerProcess } from '../../peers/peer-process.ts';
+import { type Peer, peers } from '../../peers/peers.ts';
+import { workName } from '../../peers/work.ts';
+import { worksToCompare } from '../../peers/works.ts';
+import { progressStream, startProgress } from '../../progress/progress.ts';
+import { peerTable } from '../../report/markdown.ts';
+import { describeEnvironment } from '../../result-file/environment.ts';
+import { writeResultFile } from '../../result-file/read-write.ts';
+import type { PeerRow } from '../../result-file/types.ts';
+import { UsageError } from '../../usage-error.ts';
+import { onGpu } from '../gpu-stage.ts';
+import type { CliContext, ExitCode } from '../program.ts';
+
+/** Options of `peers` as commander gives them. */
+export interface PeersFlags {
+  readonly adapter?: string;
+  readonly peer: readonly string[];
+  readonly work: string;
+  readonly repeats: number;
+  readonly quick?: boolean;
+  readonly json?: string;
+}
+
+/**
+ * Compares works with other engines on the same adapter and prints a table.
+ *
+ * @returns 1 where no comparison came about, else 0.
+ * @throws UsageError for an unknown engine, before anything runs.
+ */
+export async function peersCommand(context: CliContext, flags: PeersFlags): Promise<ExitCode> {
+  const chosen = choosePeers(flags.peer);
+  return await onGpu(flags.adapter, () => compareAll(context, flags, chosen));
+}
+
+function choosePeers(names: readonly string[]): readonly Peer[] {
+  if (names.length === 0) return peers;
+  const known = peers.map(({ name }) => name);
+  return names.map((name) => {
+    const peer = peers.find((candidate) => candidate.name === name);
+    if (peer) return peer;
+    const near = nearNames(name, known);
+    throw new UsageError(
+      `There is no engine '${name}'. ${near.length > 0 ? `Near: ${near.join(', ')}` : `Known: ${known.join(', ')}`}.`,
+    );
+  });
+}
+
+async function compareAll(context: CliContext, flags: PeersFlags, chosen: readonly Peer[]): Promise<ExitCode> {
+  const gpu = await openGpu();
+  const ours = new Ours(gpu);
+  const log = (line: string) => console.error(line);
+  const works = worksToCompare(flags.quick === true, await modelFile(flags.quick === true, log)).filter((work) =>
+    workName(work).includes(flags.work),
+  );
+  const processes = new Map<Peer, PeerProcess>();
+  const rows: PeerRow[] = [];
+  const progress = startProgress('peers', progressStream());
+  try {
+    for (const peer of chosen) {
+      if (!works.some(peer.does)) continue;
+      try {
+        const started = await PeerProcess.start(peer, log);
+        processes.set(peer, started);
+        log(`${peer.name}: ${started.description}`);
+      } catch (error) {
+        log(`${peer.name} takes no part: ${(error as Error).message}`);
+      }
+    }
+    progress.total(works.length);
+    for (const work of works) {
+      const name = workName(work);
+      const options = {
+        rounds: flags.repeats,
+        signal: context.signal,
+        onRefusal: (peer: string, refused: string, reason: string) => log(`${peer} refuses ${refused}: ${reason}`),
+      };
+      rows.push(...(await compareWork(work, ours, processes, options)));
+      progress.advance(1, name);
+    }
+  } finally {
+    progress.finish();
+    for (const started of processes.values()) started.stop();
+    if (flags.json !== undefined && rows.length > 0) {
+      const run = { commandLine: context.commandLine, quick: flags.quick === true, leftOut: [] };
+      const environment = describeEnvironment(gpu, run);
+      writeResultFile(flags.json, { schema: 'saccade-bench/1', environment, results: [], peers: rows });
+      log(`Wrote ${flags.json}`);
+    }
+  }
+  console.log(peerTable(rows));
+  return rows.length > 0 ? 0 : 1;
+}
+
+/** The GGUF file of the bench's default model, which llama.cpp reads too. */
+async function modelFile(quick: boolean, log: (line: string) => void): Promise<string | undefined> {
+  if (quick) return undefined;
+  try {
+    const { location, names, weights } = await resolveModel('HuggingFaceTB/SmolLM2-135M-Instruct', {
+      sources: ['cache', 'pip'],
+    });
+    const file = names.find((name) => name.endsWith('.gguf'));
+    if (weights?.endsWith('.gguf')) return location;
+    return file === undefined ? undefined : join(location, file);
+  } catch (error) {
+    if (!(error instanceof ModelNotFoundError)) throw error;
+    log(`whole models are left out: ${error.message}`);
+    return undefined;
+  }
+}

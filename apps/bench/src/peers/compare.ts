@@ -1,0 +1,94 @@
+import { interleave } from '../measure/interleave.ts';
+import type { PeerRow } from '../result-file/types.ts';
+import type { Peer } from './peers.ts';
+import { type SampledReference, sampledError, sampledReference } from './reference.ts';
+import type { Implementation, PreparedWork } from './runner.ts';
+import { type Work, workName } from './work.ts';
+
+export interface CompareOptions {
+  readonly rounds: number;
+  readonly signal: AbortSignal;
+  /** Told of a peer that refuses a work or fails at it; the comparison goes on without. */
+  readonly onRefusal: (peer: string, work: string, reason: string) => void;
+  readonly onRun?: () => void;
+}
+
+/** An implementation that takes part, with its work prepared. */
+interface Entrant {
+  readonly name: string;
+  readonly prepared: PreparedWork;
+  readonly peer: Peer | undefined;
+}
+
+/** One work in our implementation and in each peer's, timed alternately: a row per peer. */
+export async function compareWork(
+  work: Work,
+  ours: Implementation,
+  others: ReadonlyMap<Peer, Implementation>,
+  options: CompareOptions,
+): Promise<PeerRow[]> {
+  const name = workName(work);
+  const entrants: Entrant[] = [];
+  const enter = async (peer: Peer | undefined, implementation: Implementation) => {
+    const prepared = await implementation.prepare(work);
+    entrants.push({ name: peer?.name ?? 'ours', prepared, peer });
+    // The first run compiles; it counts nowhere.
+    await prepared.run();
+  };
+  try {
+    await enter(undefined, ours);
+    for (const [peer, implementation] of others) {
+      options.signal.throwIfAborted();
+      if (!peer.does(work)) continue;
+      try {
+        await enter(peer, implementation);
+      } catch (error) {
+        if (entrants.at(-1)?.peer === peer) entrants.pop();
+        options.onRefusal(peer.name, name, (error as Error).message);
+      }
+    }
+    return await measure(work, entrants, options);
+  } finally {
+    for (const { prepared } of entrants) await prepared.dispose();
+  }
+}
+
+async function measure(work: Work, entrants: readonly Entrant[], options: CompareOptions): Promise<PeerRow[]> {
+  const { rounds, signal, onRun } = options;
+  const variants = entrants.map(({ name, prepared }) => ({ name, run: () => prepared.run() }));
+  const times = await interleave(variants, { rounds, warmUp: 1, signal, ...(onRun ? { onRun } : {}) });
+  const outputs = new Map<string, ArrayLike<number>>();
+  for (const { name, prepared } of entrants) outputs.set(name, await prepared.output());
+  const reference = work.kind === 'model' ? undefined : sampledReference(work);
+  const own = times.get('ours');
+  return entrants.flatMap(({ name, peer }) => {
+    const theirs = times.get(name);
+    if (!peer || !own || !theirs) return [];
+    const result = (who: string) => outputs.get(who) ?? [];
+    return [
+      {
+        work: workName(work),
+        peer: peer.name,
+        peerMs: theirs.summary,
+        oursMs: own.summary,
+        ratio: theirs.summary.median / own.summary.median,
+        judged: peer.judged,
+        ...(peer.remark === undefined ? {} : { remark: peer.remark }),
+        ...accuracy(reference, result(name), result('ours')),
+      },
+    ];
+  });
+}
+
+/** Errors against the f64 reference; for whole models the share of greedy tokens that are the same. */
+function accuracy(
+  reference: SampledReference | undefined,
+  theirs: ArrayLike<number>,
+  ours: ArrayLike<number>,
+): Pick<PeerRow, 'peerError' | 'oursError' | 'agreement'> {
+  if (reference) return { peerError: sampledError(theirs, reference), oursError: sampledError(ours, reference) };
+  const count = Math.min(theirs.length, ours.length);
+  let equal = 0;
+  for (let index = 0; index < count; index++) if (theirs[index] === ours[index]) equal++;
+  return { peerError: null, oursError: null, agreement: equal / Math.max(1, count) };
+}

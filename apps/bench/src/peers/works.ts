@@ -1,0 +1,44 @@
+import type { AttentionWork, MatmulWork, QuantizedMatmulWork, TensorWork, Work } from './work.ts';
+
+const matmul = (m: number, k: number, n: number): MatmulWork => ({ kind: 'matmul', m, k, n });
+const quantized = (m: number, k: number, n: number): QuantizedMatmulWork => ({ kind: 'quantized-matmul', m, k, n });
+const attention = (causal: boolean, length: number, kvHeads = 8): AttentionWork => ({
+  kind: 'attention',
+  causal,
+  heads: 8,
+  kvHeads,
+  length,
+  headSize: 64,
+});
+
+/** Work of a quick comparison. */
+const quickWorks: readonly TensorWork[] = [
+  matmul(512, 512, 512),
+  // SmolLM2-135M's gate and up projections over a chunk of the prompt.
+  matmul(512, 576, 3072),
+  quantized(1, 576, 3072),
+  quantized(512, 576, 3072),
+  attention(true, 1024),
+  attention(false, 1024),
+];
+
+const furtherWorks: readonly TensorWork[] = [
+  matmul(1024, 1024, 1024),
+  matmul(2048, 2048, 2048),
+  matmul(4096, 4096, 4096),
+  // ViT-B's first MLP matrix over 197 patches.
+  matmul(197, 768, 3072),
+  quantized(1, 576, 49152),
+  attention(true, 2048, 2),
+  attention(true, 4096),
+  attention(false, 4096),
+];
+
+/** Everything that is compared, smallest first. `modelFile` is a GGUF file, where there is one. */
+export function worksToCompare(quick: boolean, modelFile: string | undefined): Work[] {
+  const models: Work[] =
+    modelFile === undefined || quick
+      ? []
+      : (['prefill', 'decode'] as const).map((phase) => ({ kind: 'model', phase, context: 1024, file: modelFile }));
+  return [...quickWorks, ...(quick ? [] : furtherWorks), ...models];
+}

@@ -1,0 +1,68 @@
+import { matmulReference, sharedGpu } from '@saccade/core/testing';
+import { expect, it } from 'vitest';
+import { compareWork } from '../src/peers/compare.ts';
+import { Ours } from '../src/peers/ours.ts';
+import type { Peer } from '../src/peers/peers.ts';
+import { sampledError, sampledReference } from '../src/peers/reference.ts';
+import { type Implementation, timed } from '../src/peers/runner.ts';
+import { type MatmulWork, matmulInputs, type TensorWork, workName } from '../src/peers/work.ts';
+
+const attention = { kind: 'attention', heads: 4, kvHeads: 2, length: 70, headSize: 16 } as const;
+const matmul: MatmulWork = { kind: 'matmul', m: 33, k: 40, n: 50 };
+const works: readonly TensorWork[] = [
+  matmul,
+  { kind: 'quantized-matmul', m: 5, k: 96, n: 40 },
+  { ...attention, causal: true },
+  { ...attention, causal: false },
+];
+
+it.each(works.map((work) => [workName(work), work] as const))('this project is right about %s', async (_name, work) => {
+  const gpu = await sharedGpu();
+  const before = gpu.stats().liveBytes;
+  const prepared = await new Ours(gpu).prepare(work);
+  expect(await prepared.run()).toBeGreaterThan(0);
+  expect(sampledError(await prepared.output(), sampledReference(work))).toBeLessThan(5e-6);
+  await prepared.dispose();
+  expect(gpu.stats().liveBytes).toBe(before);
+});
+
+/** Plain loops as another engine: right, or off by `offset`. */
+const plainLoops = (offset: number): Implementation => ({
+  description: 'plain loops',
+  prepare: async (work) => {
+    if (work.kind !== 'matmul') throw new Error('has no attention');
+    const { a, b } = matmulInputs(work);
+    const compute = () => matmulReference(a, b, work.m, work.k, work.n).map((value) => value + offset);
+    return { run: () => timed(async () => compute()), output: async () => compute(), dispose: () => undefined };
+  },
+});
+
+const peer = (name: string): Peer => ({ name, worker: 'jax', packages: {}, judged: true, does: () => true });
+
+it('compares with engines that take part and tells of those that refuse', async () => {
+  const gpu = await sharedGpu();
+  const refusals: string[] = [];
+  const options = {
+    rounds: 2,
+    signal: new AbortController().signal,
+    onRefusal: (...what: readonly string[]) => refusals.push(what.join(': ')),
+  };
+  const others = new Map([
+    [peer('right'), plainLoops(0)],
+    [peer('wrong'), plainLoops(0.5)],
+  ]);
+  const rows = await compareWork(matmul, new Ours(gpu), others, options);
+  expect(rows.map((row) => [row.work, row.peer])).toEqual([
+    ['matmul f32 33x40x50', 'right'],
+    ['matmul f32 33x40x50', 'wrong'],
+  ]);
+  const [right, wrong] = rows;
+  expect(right?.peerError).toBeLessThan(1e-12);
+  expect(wrong?.peerError).toBeGreaterThan(0.01);
+  expect(right?.ratio).toBe((right?.peerMs.median ?? 0) / (right?.oursMs.median ?? 1));
+  expect(await compareWork({ ...attention, causal: true }, new Ours(gpu), others, options)).toEqual([]);
+  expect(refusals).toEqual([
+    'right: attention causal N=70, 4/2 heads of 16: has no attention',
+    'wrong: attention causal N=70, 4/2 heads of 16: has no attention',
+  ]);
+});
