@@ -1,5 +1,6 @@
 import type { Gpu } from '../device/gpu.ts';
 import { gpuFromDevice } from '../device/open-gpu.ts';
+import { rememberLaunches } from './launched-kernels.ts';
 import { modestGpu } from './shared-gpu.ts';
 
 const wrapped = new WeakMap<GPUDevice, Gpu>();
@@ -21,7 +22,8 @@ const unknownAdapter: GPUAdapterInfo = {
  */
 export async function hardwareKernelsGpu(): Promise<Gpu> {
   const { device } = await modestGpu();
-  const gpu = wrapped.get(device) ?? gpuFromDevice(device, { adapterInfo: unknownAdapter, poison: true });
+  const gpu =
+    wrapped.get(device) ?? rememberLaunches(gpuFromDevice(device, { adapterInfo: unknownAdapter, poison: true }));
   wrapped.set(device, gpu);
   return gpu;
 }

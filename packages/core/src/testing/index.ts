@@ -2,6 +2,7 @@ export { assertClose, type Tolerance } from './assert-close.ts';
 export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { type InterruptionCount, withInterruption } from './interruptions.ts';
+export { launchedOnDefaults } from './launched-kernels.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
 export {
   type AttentionReference,

@@ -1,17 +1,20 @@
 import type { Gpu } from '../device/gpu.ts';
 import { type OpenGpuOptions, openGpu } from '../device/open-gpu.ts';
+import { rememberLaunches } from './launched-kernels.ts';
 
 // On the global object, so that test files that load this module twice in one worker still share one device.
 const registry = Symbol.for('saccade.testing.gpus');
 type Registry = Map<string, Promise<Gpu>>;
 
-function shared(key: string, options: OpenGpuOptions): Promise<Gpu> {
+const modest: OpenGpuOptions = { poison: true, without: ['shader-f16', 'subgroups', 'limits'] };
+
+function shared(key: string, open: () => Promise<Gpu>): Promise<Gpu> {
   const holder = globalThis as { [registry]?: Registry };
   holder[registry] ??= new Map();
   const gpus = holder[registry];
-  const opened = gpus.get(key) ?? openGpu(options);
+  const opened = gpus.get(key) ?? open();
   // A device that some test lost is replaced rather than handed out again.
-  const usable = opened.then((gpu) => (gpu.alive ? gpu : openGpu(options)));
+  const usable = opened.then((gpu) => (gpu.alive ? gpu : open()));
   gpus.set(key, usable);
   return usable;
 }
@@ -23,10 +26,10 @@ function shared(key: string, options: OpenGpuOptions): Promise<Gpu> {
  * @throws AdapterNotFoundError where there is no WebGPU adapter.
  */
 export function sharedGpu(): Promise<Gpu> {
-  return shared('full', { poison: true });
+  return shared('full', () => openGpu({ poison: true }));
 }
 
 /** As {@link sharedGpu}, with WebGPU's default limits and without f16 and subgroups: the least that every kernel must run on. */
 export function modestGpu(): Promise<Gpu> {
-  return shared('modest', { poison: true, without: ['shader-f16', 'subgroups', 'limits'] });
+  return shared('modest', async () => rememberLaunches(await openGpu(modest)));
 }
