@@ -148,6 +148,18 @@ async function checkRows(cache: KvCache, model: Model): Promise<void> {
 }
 
 describe.each(devices)('eviction with %s', (_, device) => {
+  it('is followed by truncation to a row that was appended behind it', async () => {
+    using cache = KvCache.create(device, { layers: 1, kvHeads, headSize, capacity: 16 });
+    const model = emptyModel(1);
+    await append(device, cache, model, 6);
+    evict(device, cache, choose(model, 3, seededRandom(5)));
+    await append(device, cache, model, 2);
+    cache.truncate(7);
+    for (const rows of model[0] as Row[][]) rows.pop();
+    await append(device, cache, model, 1);
+    await checkRows(cache, model);
+  });
+
   it.each([
     ['f32', 1],
     ['f16', 2],

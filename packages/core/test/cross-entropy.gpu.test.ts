@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { crossEntropy, ShapeError } from '../src/index.ts';
-import { assertClose, crossEntropyReference, randomArray, sharedGpu } from '../src/testing/index.ts';
+import { assertClose, crossEntropyReference, modestGpu, randomArray, sharedGpu } from '../src/testing/index.ts';
 
-describe('crossEntropy', () => {
+describe.each([
+  ['full', sharedGpu],
+  ['modest', modestGpu],
+])('crossEntropy on the %s device', (_, open) => {
   for (const [rows, classes] of [
     [1, 1],
     [3, 7],
@@ -12,7 +15,7 @@ describe('crossEntropy', () => {
   ] as const) {
     for (const scale of [1, 1e4]) {
       it(`equals the f64 reference: [${rows}, ${classes}], logits of size ${scale}`, async () => {
-        const gpu = await sharedGpu();
+        const gpu = await open();
         const logits = randomArray(rows * classes, 7, { scale });
         const targets = Array.from({ length: rows }, (_, row) => (row * 31) % classes);
         const losses = gpu.tidy(() =>
@@ -28,7 +31,7 @@ describe('crossEntropy', () => {
   }
 
   it('refuses shapes that do not fit', async () => {
-    const gpu = await sharedGpu();
+    const gpu = await open();
     const logits = gpu.zeros([2, 3]);
     const targets = gpu.zeros([3], 'u32');
     expect(() => crossEntropy(logits, targets)).toThrow(ShapeError);

@@ -41,5 +41,5 @@ export { logSoftmaxReference, softmaxReference } from './reference/softmax.ts';
 export { argsortReference } from './reference/sort.ts';
 export { broadcastReference, type HostTensor, transposeReference } from './reference/strided.ts';
 export { topKReference } from './reference/top-k.ts';
-export { modestGpu, sharedGpu } from './shared-gpu.ts';
+export { modestGpu, openModestGpu, sharedGpu } from './shared-gpu.ts';
 export { countKeyRows, poisonRows, proveSparse, type SparseProof } from './sparse-proofs.ts';

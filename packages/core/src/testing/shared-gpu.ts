@@ -1,12 +1,10 @@
-import type { Gpu } from '../device/gpu.ts';
-import { type OpenGpuOptions, openGpu } from '../device/open-gpu.ts';
+import type { Gpu, GpuOptions } from '../device/gpu.ts';
+import { openGpu } from '../device/open-gpu.ts';
 import { rememberLaunches } from './launched-kernels.ts';
 
 // On the global object, so that test files that load this module twice in one worker still share one device.
 const registry = Symbol.for('saccade.testing.gpus');
 type Registry = Map<string, Promise<Gpu>>;
-
-const modest: OpenGpuOptions = { poison: true, without: ['shader-f16', 'subgroups', 'limits'] };
 
 function shared(key: string, open: () => Promise<Gpu>): Promise<Gpu> {
   const holder = globalThis as { [registry]?: Registry };
@@ -31,5 +29,10 @@ export function sharedGpu(): Promise<Gpu> {
 
 /** As {@link sharedGpu}, with WebGPU's default limits and without f16 and subgroups: the least that every kernel must run on. */
 export function modestGpu(): Promise<Gpu> {
-  return shared('modest', async () => rememberLaunches(await openGpu(modest)));
+  return shared('modest', () => openModestGpu({ poison: true }));
+}
+
+/** A device of its own like {@link modestGpu}'s, for tests that need further options or lose it. The caller disposes it. */
+export async function openModestGpu(options: GpuOptions = {}): Promise<Gpu> {
+  return rememberLaunches(await openGpu({ ...options, without: ['shader-f16', 'subgroups', 'limits'] }));
 }
