@@ -142,6 +142,7 @@ export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniform
 export * from './statistics/index.ts';
 export { type BlockType, blockSizes, blockTypes, isBlockType } from './tensor/blocks/block-type.ts';
 export { decodeBlocks } from './tensor/blocks/decode-blocks.ts';
+export { recodeBlocks, recodedType } from './tensor/blocks/recode-blocks.ts';
 export {
   bfloatBitsToFloats,
   type Dtype,
@@ -153,6 +154,7 @@ export {
   isQuantized,
   type PlainDtype,
   type QuantizedDtype,
+  quantizedDtypes,
 } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
 export type { Storage } from './tensor/storage.ts';

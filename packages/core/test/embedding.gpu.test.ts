@@ -6,6 +6,7 @@ import {
   dequantize,
   embedding,
   openGpu,
+  quantizedDtypes,
   quantizedTensor,
   ShapeError,
 } from '../src/index.ts';
@@ -18,6 +19,7 @@ import {
   randomIntegers,
   sharedGpu,
 } from '../src/testing/index.ts';
+import { randomGguf } from './quantized-blocks.ts';
 
 describe.each([
   ['full', sharedGpu],
@@ -42,16 +44,11 @@ describe.each([
     expect(gpu.stats().liveBytes).toBe(before);
   });
 
-  it.each(['q4_0', 'q4_1', 'q8_0'] as const)('dequantizes rows of %s', async (dtype) => {
+  it.each(quantizedDtypes)('dequantizes rows of %s', async (dtype) => {
     const gpu = await open();
-    const [vocabulary, columns] = [13, 96];
-    const bytes = Uint8Array.from(randomIntegers((vocabulary * columns * blockSizes[dtype].bytes) / 32, 53, 256));
-    // Scales and minima as half-precision numbers of moderate size.
-    for (let at = 0; at < bytes.length; at += blockSizes[dtype].bytes) {
-      bytes[at + 1] = 0x2c + (at % 3);
-      if (dtype === 'q4_1') bytes[at + 3] = 0xb0;
-    }
-    const weight = quantizedTensor(gpu, dtype, [vocabulary, columns], bytes);
+    const [vocabulary, columns] = [13, blockSizes[dtype].elements === 256 ? 512 : 96];
+    const blocks = (vocabulary * columns) / blockSizes[dtype].elements;
+    const weight = quantizedTensor(gpu, dtype, [vocabulary, columns], randomGguf(dtype, blocks, 53));
     const full = dequantize(weight);
     const list = Uint32Array.of(12, 0, 5, 5, 13, 7);
     const ids = gpu.tensor(list, [6], 'u32');

@@ -1,14 +1,16 @@
 import {
   ArgumentError,
+  blockSizes,
   concatenateRows,
   type Dtype,
   decodeBlocks,
   dequantize,
   Gpu,
+  isQuantized,
   linear,
   type MatmulSchedule,
   type PlainDtype,
-  type QuantizedDtype,
+  quantizedDtypes,
   quantizedTensor,
   ShapeError,
   type Tensor,
@@ -26,7 +28,6 @@ import { goldenTensors } from './golden-tensors.ts';
 import { randomGguf } from './quantized-blocks.ts';
 
 const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile'];
-const quantizedDtypes: readonly QuantizedDtype[] = ['q4_0', 'q4_1', 'q8_0'];
 const close = (k: number) => ({ absolute: 2e-6 * Math.max(k, 4), relative: 1e-5 });
 
 /** A weight in any dtype, and its numbers on the host. */
@@ -37,8 +38,8 @@ async function randomWeight(
   k: number,
   seed: number,
 ): Promise<[Tensor, ArrayLike<number>]> {
-  if (dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0') {
-    const gguf = randomGguf(dtype, (n * k) / 32, seed);
+  if (isQuantized(dtype)) {
+    const gguf = randomGguf(dtype, (n * k) / blockSizes[dtype].elements, seed);
     return [quantizedTensor(gpu, dtype, [n, k], gguf), decodeBlocks(dtype, gguf)];
   }
   const weight = gpu.tensor(randomArray(n * k, seed), [n, k], dtype as PlainDtype);
@@ -89,7 +90,7 @@ describe('linear', () => {
     }
   });
 
-  it.each(quantizedDtypes)('%s weights equal the reference', async (dtype) => {
+  it.each(['q4_0', 'q4_1', 'q8_0'] as const)('%s weights equal the reference', async (dtype) => {
     await compare(await sharedGpu(), dtype, [
       [1, 576, 37],
       [5, 32, 65],
@@ -97,10 +98,18 @@ describe('linear', () => {
     ]);
   });
 
+  it.each(['q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k'] as const)('%s weights equal the reference', async (dtype) => {
+    await compare(await sharedGpu(), dtype, [
+      [1, 512, 37],
+      [5, 256, 66],
+    ]);
+  });
+
   it('runs on WebGPU defaults', async () => {
     const gpu = await modestGpu();
     await compare(gpu, 'q8_0', [[1, 64, 33]]);
     for (const dtype of ['bf16', 'q4_0'] as const) await compare(gpu, dtype, [[1, 64, 33]], ['lanes']);
+    await compare(gpu, 'q6_k', [[3, 256, 34]], ['tile']);
     for (const dtype of ['f16', 'q4_1'] as const) await compare(gpu, dtype, [[5, 96, 34]], ['lanes', 'tile']);
   });
 
@@ -214,6 +223,7 @@ describe('linear', () => {
       expect(() => linear(x, gpu.zeros([4, 64], 'u32'))).toThrow(ArgumentError);
       expect(() => linear(gpu.zeros([]), weight)).toThrow(ShapeError);
       expect(() => quantizedTensor(gpu, 'q4_0', [2, 48], new Uint8Array(54))).toThrow(/multiple of 32/);
+      expect(() => quantizedTensor(gpu, 'q6_k', [2, 64], new Uint8Array(105))).toThrow(/multiple of 256/);
       expect(() => quantizedTensor(gpu, 'q4_0', [2, 64], new Uint8Array(71))).toThrow(/72 bytes/);
     });
     weight.dispose();
@@ -234,11 +244,11 @@ describe('linear', () => {
 });
 
 describe('concatenateRows', () => {
-  it.each(['f32', 'bf16', 'q4_0', 'q4_1', 'q8_0'] as const)(
+  it.each(['f32', 'bf16', 'q4_0', 'q4_1', 'q8_0', 'q5_1', 'q5_k'] as const)(
     '%s: stacks weights, also into and out of split ones',
     async (dtype) => {
-      for (const gpu of [await sharedGpu(), await smallBindings(2048)]) {
-        const k = 64;
+      for (const gpu of [await sharedGpu(), await smallBindings(8192)]) {
+        const k = 256;
         const parts = await Promise.all([3, 40, 2].map((n, index) => randomWeight(gpu, dtype, n, k, index)));
         const whole = concatenateRows(parts.map(([weight]) => weight));
         expect(whole.shape).toEqual([45, k]);
@@ -266,9 +276,9 @@ describe('dequantize', () => {
     const golden = goldenTensors('dequantize');
     const blocks = golden(`${dtype}.blocks`);
     for (const gpu of [await sharedGpu(), await modestGpu()]) {
-      const rows = blocks.shape[0] as number;
-      const out = gpu.tidy(() => dequantize(quantizedTensor(gpu, dtype, [rows, 32], blocks.data as Uint8Array)));
-      expect(out.shape).toEqual([rows, 32]);
+      const shape = [blocks.shape[0] as number, blockSizes[dtype].elements];
+      const out = gpu.tidy(() => dequantize(quantizedTensor(gpu, dtype, shape, blocks.data as Uint8Array)));
+      expect(out.shape).toEqual(shape);
       expect(Array.from(await out.read())).toEqual(Array.from(golden(`${dtype}.values`).data));
       out.dispose();
     }

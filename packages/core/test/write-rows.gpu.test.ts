@@ -1,21 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import { type Dtype, dequantize, Gpu, quantizedTensor, rowBytes, ShapeError, writeRows } from '../src/index.ts';
+import {
+  blockSizes,
+  type Dtype,
+  dequantize,
+  Gpu,
+  quantizedTensor,
+  rowBytes,
+  ShapeError,
+  writeRows,
+} from '../src/index.ts';
 import { randomArray, sharedGpu } from '../src/testing/index.ts';
 import { randomGguf } from './quantized-blocks.ts';
 
 /** The shared device under a small binding limit, so that tensors are split. */
 async function splitting(): Promise<Gpu> {
   const { device, capabilities, adapter } = await sharedGpu();
-  return new Gpu(device, { ...capabilities, maxStorageBinding: 2048 }, adapter, { poison: true });
+  return new Gpu(device, { ...capabilities, maxStorageBinding: 8192 }, adapter, { poison: true });
 }
 
 describe('writeRows', () => {
-  it.each(['f32', 'f16', 'q4_1', 'q8_0'] as const)(
+  it.each(['f32', 'f16', 'q4_1', 'q8_0', 'q6_k'] as const)(
     'fills %s part by part, also over several buffers',
     async (dtype) => {
-      const shape = [37, 64];
+      const shape = [37, 256];
       for (const gpu of [await sharedGpu(), await splitting()]) {
-        const bytes = sourceBytes(dtype, 37 * 64);
+        const bytes = sourceBytes(dtype, 37 * 256);
         const perRow = rowBytes(dtype, shape);
         const part = gpu.empty(shape, dtype);
         for (const [start, end] of [
@@ -47,12 +56,14 @@ describe('writeRows', () => {
   });
 });
 
-function quantized(dtype: Dtype): dtype is 'q4_1' | 'q8_0' {
+type Quantized = 'q4_1' | 'q8_0' | 'q6_k';
+
+function quantized(dtype: Dtype): dtype is Quantized {
   return dtype.startsWith('q');
 }
 
-function sourceBytes(dtype: 'f32' | 'f16' | 'q4_1' | 'q8_0', elements: number): Uint8Array {
-  if (quantized(dtype)) return randomGguf(dtype, elements / 32, 3);
+function sourceBytes(dtype: 'f32' | 'f16' | Quantized, elements: number): Uint8Array {
+  if (quantized(dtype)) return randomGguf(dtype, elements / blockSizes[dtype].elements, 3);
   const bytes = new Uint8Array(randomArray(elements, 4).buffer);
   // Two half-precision numbers per f32; the exponent's lowest bit is cleared, so that none is infinite or NaN.
   return dtype === 'f32'

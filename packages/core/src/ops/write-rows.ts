@@ -1,7 +1,8 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { blockSizes } from '../tensor/blocks/block-type.ts';
 import { bytesPerElement, type Dtype, isQuantized } from '../tensor/dtype.ts';
-import { packQuantized, quantizedLayout } from '../tensor/quantized.ts';
+import { packQuantized } from '../tensor/pack-quantized.ts';
+import { quantizedLayout } from '../tensor/quantized.ts';
 import { elementCount } from '../tensor/shape.ts';
 import type { StoragePiece } from '../tensor/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';

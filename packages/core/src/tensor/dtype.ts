@@ -3,8 +3,19 @@ import { ArgumentError } from '../errors.ts';
 /** Element types of plain tensors. `f16` and `bf16` take two bytes in GPU memory. */
 export type PlainDtype = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32';
 
-/** Block-quantized weights in the sense of GGUF: 32 elements of one row share their scale. */
-export type QuantizedDtype = 'q4_0' | 'q4_1' | 'q8_0';
+/** Block-quantized weights in the sense of GGUF, of those types that kernels read. */
+export type QuantizedDtype = 'q4_0' | 'q4_1' | 'q5_0' | 'q5_1' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k';
+
+export const quantizedDtypes: readonly QuantizedDtype[] = [
+  'q4_0',
+  'q4_1',
+  'q5_0',
+  'q5_1',
+  'q8_0',
+  'q4_k',
+  'q5_k',
+  'q6_k',
+];
 
 export type Dtype = PlainDtype | QuantizedDtype;
 
@@ -16,7 +27,7 @@ export const bytesPerElement: Readonly<Record<PlainDtype, number>> = { f32: 4, f
 
 /** Whether a type is one of the block-quantized ones that kernels read. */
 export function isQuantized(dtype: string): dtype is QuantizedDtype {
-  return dtype === 'q4_0' || dtype === 'q4_1' || dtype === 'q8_0';
+  return (quantizedDtypes as readonly string[]).includes(dtype);
 }
 
 /** Bytes that `elements` elements take in GPU memory, rounded up to whole 32-bit words. */

@@ -16,7 +16,7 @@ export interface LoadLanguageModelOptions extends Omit<ResolveOptions, 'onProgre
   readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
   /**
    * Element types of the weights in GPU memory; default `auto`: as the file has them, but quantized types that no kernel reads
-   * become f16. What that costs is told to `onMessage`, or else to `console.warn`.
+   * are converted (see {@link LoadDtype}). What that costs is told to `onMessage`, or else to `console.warn`.
    */
   readonly dtype?: LoadDtype | undefined;
 }

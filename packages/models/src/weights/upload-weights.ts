@@ -29,8 +29,10 @@ export async function uploadWeights(
   const total = rows.reduce((sum, count) => sum + count, 0);
   const tensor = gpu.empty(columns === undefined ? [total] : [total, columns], dtype);
   try {
-    if (infos.reduce((sum, info) => sum + info.byteLength, 0) <= partBytes) {
+    const bytes = infos.reduce((sum, info) => sum + info.byteLength, 0);
+    if (bytes <= partBytes) {
       writeRows(tensor, 0, concatenateBytes(await Promise.all(names.map((name) => file.read(name)))));
+      if (bytes > partBytes / 8) await settle(gpu);
       return tensor;
     }
     let first = 0;
@@ -55,6 +57,11 @@ export function uploadBytes(gpu: Gpu, info: WeightInfo, bytes: Uint8Array, shape
   return tensor;
 }
 
+/** The queue keeps a copy of what is written until the GPU has taken it: waiting bounds these copies. */
+function settle(gpu: Gpu): Promise<void> {
+  return gpu.synchronize();
+}
+
 /** Writes a tensor of the file into rows of a tensor of the GPU, from row `first` on. */
 async function uploadRows(target: Tensor, first: number, file: WeightFile, info: WeightInfo): Promise<void> {
   const [rows = 1] = info.shape;
@@ -64,8 +71,7 @@ async function uploadRows(target: Tensor, first: number, file: WeightFile, info:
   for (let start = 0; start < rows; start += perPart) {
     const end = Math.min(start + perPart, rows);
     writeRows(target, first + start, await file.read(info.name, { start, end }));
-    // The queue keeps a copy of what is written until it is submitted.
-    target.gpu.flush();
+    await settle(target.gpu);
   }
 }
 

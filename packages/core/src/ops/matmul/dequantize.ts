@@ -1,6 +1,6 @@
 import { ArgumentError } from '../../errors.ts';
 import { defineKernel } from '../../kernels/kernel.ts';
-import { isQuantized, type QuantizedDtype } from '../../tensor/dtype.ts';
+import { isQuantized, type QuantizedDtype, quantizedDtypes } from '../../tensor/dtype.ts';
 import { quantizedLayout } from '../../tensor/quantized.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { pieceBuffer, requireWhole } from './operands.ts';
@@ -42,14 +42,14 @@ const dequantizeKernel = defineKernel<{ readonly dtype: QuantizedDtype }>({
 /**
  * The numbers of a quantized tensor as f32, equal to the last bit to what GGUF defines.
  *
- * @param tensor `q4_0`, `q4_1` or `q8_0` of any shape; also one that is split over several buffers.
+ * @param tensor Of a quantized dtype and any shape; also one that is split over several buffers.
  * @returns f32 in the same shape (split as well where it is over the binding limit).
  * @throws ArgumentError for plain dtypes (see `cast`).
  * @throws ShapeError for a view of part of a quantized tensor.
  */
 export function dequantize(tensor: Tensor): Tensor {
   const { gpu, dtype } = tensor;
-  if (!isQuantized(dtype)) throw new ArgumentError('dequantize: tensor', dtype, 'q4_0, q4_1, q8_0');
+  if (!isQuantized(dtype)) throw new ArgumentError('dequantize: tensor', dtype, quantizedDtypes.join(', '));
   requireWhole('dequantize', tensor);
   const rows = tensor.shape[0] as number;
   const { pieces } = tensor.storage;

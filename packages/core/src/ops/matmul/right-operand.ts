@@ -1,7 +1,9 @@
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { BindingDeclaration } from '../../kernels/kernel.ts';
 import { elementAccess } from '../../kernels/wgsl.ts';
-import type { PlainDtype, QuantizedDtype } from '../../tensor/dtype.ts';
+import { blockFactors, quantValue } from '../../kernels/wgsl-quantized.ts';
+import { isQuantized, type PlainDtype, type QuantizedDtype } from '../../tensor/dtype.ts';
+import { quantWords } from '../../tensor/quantized.ts';
 
 /**
  * How the right operand stands in memory: single elements, pairs of half-precision elements along the inner axis
@@ -38,21 +40,21 @@ const elementNumbers = [0, 1, 2, 3, 4, 5, 6, 7];
 /** The reader of a format. Positions past the inner size are clamped: the left operand is zero there. */
 export function rightOperand(format: RightFormat, capabilities: Capabilities): RightOperand {
   switch (format) {
-    case 'q4_0':
-    case 'q4_1':
-    case 'q8_0':
-      return quantizedOperand(format);
     case 'f16Pairs':
     case 'bf16Pairs':
       return pairedOperand(format);
-    default:
+    case 'f32':
+    case 'f16':
+    case 'bf16':
       return plainOperand(format, capabilities);
+    default:
+      return quantizedOperand(format);
   }
 }
 
 /** Whether a format holds quantized blocks. */
 export function isQuantizedFormat(format: RightFormat): format is QuantizedDtype {
-  return format === 'q4_0' || format === 'q4_1' || format === 'q8_0';
+  return isQuantized(format);
 }
 
 /** The format of a plain right operand with these strides, in elements. */
@@ -117,17 +119,27 @@ function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
 }
 
 /**
- * 32 elements share a scale. Words of q4 hold element `4 word + byte` in the low and `16 + 4 word + byte` in the high
- * half of each byte. Values equal GGUF's to the last bit: a product of at most 8 by 11 bits is exact, so that
- * `quant * scale + minimum` rounds once, fused or not.
+ * Blocks of 32 elements (layout in `tensor/quantized.ts`). An octet of an eight-bit type is eight neighbours, of the others four neighbours of
+ * the first half of the block and the four that stand 16 behind them.
  */
 function quantizedOperand(dtype: QuantizedDtype): RightOperand {
   const eightBit = dtype === 'q8_0';
   const wordsPerOctet = eightBit ? 2 : 1;
-  const wordsPerBlock = 4 * wordsPerOctet;
-  const openScale = (name: string, block: string) => {
-    const load = `unpack2x16float(scales[${name}_base + ${block}])`;
-    return `let ${name}_scale = ${load}${dtype === 'q4_1' ? '' : '.x'};`;
+  const wordsPerBlock = quantWords[dtype];
+  const highWords = eightBit ? 0 : wordsPerBlock - 4;
+  const openHighBits = (name: string, block: string, octet: string) =>
+    Array.from({ length: highWords }, (_, word) => {
+      const at = `(${name}_base + ${block}) * ${wordsPerBlock}u + ${4 + word}u`;
+      return `let ${name}_high${word} = bitcast<i32>(quants[${at}] >> (${octet} * ${4 * highWords}u));`;
+    });
+  const quant = (name: string, element: number) => {
+    if (eightBit) return `extractBits(${name}_${element >> 2}, ${8 * (element & 3)}u, 8u)`;
+    const upper = element >= 4;
+    const column = element & 3;
+    const low = `((${name}_0 >> ${8 * column + (upper ? 4 : 0)}u) & 15)`;
+    if (highWords === 0) return low;
+    if (highWords === 1) return `(${low} | (((${name}_high0 >> ${column + (upper ? 16 : 0)}u) & 1) << 4u))`;
+    return `(${low} | (((${name}_high${upper ? 1 : 0} >> ${2 * column}u) & 3) << 4u))`;
   };
   return {
     octetsPerBlock: 4,
@@ -139,21 +151,15 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
       { name: 'scales', type: 'array<u32>', access: 'read' },
     ],
     openColumn: (name, column) => `let ${name}_base = ${column} * (params.inner >> 5u);`,
-    openBlock: openScale,
+    openBlock: (name, block) => `let ${name}_factors = ${blockFactors(dtype, 'scales', `${name}_base + ${block}`)};`,
     openOctet: (name, block, octet) =>
-      Array.from({ length: wordsPerOctet }, (_, word) => {
-        const at = `(${name}_base + ${block}) * ${wordsPerBlock}u + ${octet} * ${wordsPerOctet}u + ${word}u`;
-        return `let ${name}_${word} = bitcast<i32>(quants[${at}]);`;
-      }).join('\n'),
-    value: (name, element) => {
-      if (eightBit) {
-        return `f32(extractBits(${name}_${element >> 2}, ${8 * (element & 3)}u, 8u)) * ${name}_scale`;
-      }
-      const shift = element < 4 ? 8 * element : 8 * (element - 4) + 4;
-      const quant = `((${name}_0 >> ${shift}u) & 15)`;
-      return dtype === 'q4_1'
-        ? `fma(f32(${quant}), ${name}_scale.x, ${name}_scale.y)`
-        : `f32(${quant} - 8) * ${name}_scale`;
-    },
+      [
+        ...Array.from({ length: wordsPerOctet }, (_, word) => {
+          const at = `(${name}_base + ${block}) * ${wordsPerBlock}u + ${octet} * ${wordsPerOctet}u + ${word}u`;
+          return `let ${name}_${word} = bitcast<i32>(quants[${at}]);`;
+        }),
+        ...openHighBits(name, block, octet),
+      ].join('\n'),
+    value: (name, element) => quantValue(dtype, quant(name, element), `${name}_factors`, element >= 4),
   };
 }

@@ -30,20 +30,25 @@ export const decodeQ2K: BlockDecoder = (bytes, at, out, to) => {
 export const decodeQ3K: BlockDecoder = (bytes, at, out, to) => {
   const d = halfAt(bytes, at + 108);
   for (let sub = 0; sub < 16; sub++) {
-    const low = ((bytes[at + 96 + (sub & 7)] as number) >> (sub < 8 ? 0 : 4)) & 15;
-    const high = ((bytes[at + 104 + (sub & 3)] as number) >> ((sub >> 2) * 2)) & 3;
-    const scale = d * ((low | (high << 4)) - 32);
-    const quants = at + 32 + (sub >> 3) * 32 + (sub & 1) * 16;
-    const thirds = at + (sub & 1) * 16;
-    const shift = sub & 6;
-    const thirdShift = sub >> 1;
-    for (let i = 0; i < 16; i++) {
-      const third = ((bytes[thirds + i] as number) >> thirdShift) & 1;
-      // A set bit means that nothing is subtracted.
-      out[to + sub * 16 + i] = scale * ((((bytes[quants + i] as number) >> shift) & 3) - (third ? 0 : 4));
-    }
+    const scale = d * q3Scale(bytes, at, sub);
+    for (let i = sub * 16; i < sub * 16 + 16; i++) out[to + i] = scale * q3Level(bytes, at, i);
   }
 };
+
+/** Scale, -32 to 31, of sub-block 0..15 of the Q3_K block at `at`. */
+export function q3Scale(bytes: Uint8Array, at: number, sub: number): number {
+  const low = ((bytes[at + 96 + (sub & 7)] as number) >> (sub < 8 ? 0 : 4)) & 15;
+  const high = ((bytes[at + 104 + (sub & 3)] as number) >> ((sub >> 2) * 2)) & 3;
+  return (low | (high << 4)) - 32;
+}
+
+/** Quant, -4 to 3, of element 0..255 of the Q3_K block at `at`. */
+export function q3Level(bytes: Uint8Array, at: number, element: number): number {
+  const low = ((bytes[at + 32 + (element >> 7) * 32 + (element & 31)] as number) >> ((element >> 4) & 6)) & 3;
+  const third = ((bytes[at + (element & 31)] as number) >> (element >> 5)) & 1;
+  // A set bit means that nothing is subtracted.
+  return low - (third ? 0 : 4);
+}
 
 /** d, dmin, 12 bytes of scales and minimums with six bits each, then 128 bytes of quants. */
 export const decodeQ4K: BlockDecoder = (bytes, at, out, to) => {
