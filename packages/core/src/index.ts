@@ -135,6 +135,7 @@ export * from './protocol/option-schema.ts';
 export type { PassSequence, RowPositions } from './protocol/pass.ts';
 export type { ModelFeature, Requirements } from './protocol/requirements.ts';
 export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
+export { type ScoredRows, type ScorerOptions, type ScorerState, scorer } from './protocol/scorer.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';

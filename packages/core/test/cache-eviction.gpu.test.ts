@@ -1,5 +1,13 @@
 import { attention, type CacheDtype, type Gpu, KvCache, RefusedError, type Tensor } from '@saccade/core';
-import { assertClose, modestGpu, randomArray, randomIntegers, seededRandom, sharedGpu } from '@saccade/core/testing';
+import {
+  assertClose,
+  modestGpu,
+  poisonRows,
+  randomArray,
+  randomIntegers,
+  seededRandom,
+  sharedGpu,
+} from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 
 const gpu = await sharedGpu();
@@ -214,6 +222,37 @@ describe('an evicted layer', () => {
     expect(gpu.stats().peakBytes - live).toBeLessThan(full + kept + 8 * 1024);
     cache.dispose();
     expect(gpu.stats().liveBytes).toBe(live);
+  });
+
+  it('never reads an evicted row: with NaN in all of them the output is the same to the bit', async () => {
+    const kept = [1, 4, 5];
+    const outputs = await Promise.all(
+      [false, true].map(async (poisoned) => {
+        using cache = KvCache.create(gpu, { layers: 1, kvHeads, headSize, capacity: 8 });
+        const shape = [1, kvHeads, 7, headSize];
+        const data = randomArray(kvHeads * 7 * headSize, 1);
+        if (poisoned) {
+          data.set(poisonRows(data, shape, (_, position) => kept.includes(position)));
+          expect(data.some(Number.isNaN)).toBe(true);
+        }
+        const output = gpu.tidy(() => {
+          const k = gpu.tensor(data, shape);
+          cache.layer(0).append(k, k);
+          cache.advance();
+          const indices = gpu.tensor([...kept, ...kept], [1, kvHeads, 3], 'u32');
+          cache.layer(0).evict({ indices });
+          const next = gpu.tensor(randomArray(kvHeads * headSize, 2), [1, kvHeads, 1, headSize]);
+          const { keys, values, options } = cache.layer(0).append(next, next);
+          const q = gpu.tensor(randomArray(heads * headSize, 3), [1, heads, 1, headSize]);
+          return attention(q, keys, values, { causal: true, ...options }).output;
+        });
+        const result = await output.read();
+        output.dispose();
+        return [...result];
+      }),
+    );
+    expect(outputs[0]?.every(Number.isFinite)).toBe(true);
+    expect(outputs[1]).toEqual(outputs[0]);
   });
 
   it('holds at most its total, whatever the counts on the device say', async () => {

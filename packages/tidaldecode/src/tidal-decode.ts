@@ -17,7 +17,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
     name: 'tidaldecode',
     options: resolved,
     phases: ['decode'],
-    requires: { direction: 'causal', globalLayers: 1 },
+    requires: { direction: 'causal', globalLayers: 1, wholeCache: true },
 
     createState(model) {
       const globalLayers = model.facts.layerKinds.filter((kind) => kind === 'global').length;

@@ -1,4 +1,4 @@
-import { attention, type Method, MethodRun, type PromptCache } from '@saccade/core';
+import { attention, type Method, MethodRun, type PromptCache, scorer, square, sum } from '@saccade/core';
 import { assertClose, sharedGpu } from '@saccade/core/testing';
 import type { LanguageModel } from '@saccade/models';
 import { randomLlama } from '@saccade/models/testing';
@@ -239,6 +239,25 @@ describe('tidalDecode', () => {
     }
     expect(taken).toHaveLength(8);
     expect(model.gpu.stats().liveBytes).toBe(before);
+  });
+});
+
+describe('a cache that lost tokens', () => {
+  const evicting = scorer({
+    name: 'key-norm',
+    budget: 20,
+    sinks: 2,
+    recent: 4,
+    score: (_, { keys }) => sum(square(keys), { axis: 3 }),
+  });
+
+  it('is refused, by the names of both methods or of the layer', async () => {
+    await expect(MethodRun.start(model, [evicting, tidalDecode()])).rejects.toThrow(
+      /tidaldecode and key-norm cannot run/,
+    );
+    const evicted = await model.prefill(promptIds, { method: evicting });
+    await expect(decodeLogits(tidalDecode(), [5], evicted)).rejects.toThrow(/layer 0 has lost tokens/);
+    evicted.dispose();
   });
 });
 

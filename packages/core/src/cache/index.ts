@@ -1,3 +1,11 @@
+export {
+  budgetOf,
+  chooseRows,
+  type EvictionBudget,
+  type EvictionPolicy,
+  type ResolvedEvictionPolicy,
+  resolveEvictionPolicy,
+} from './eviction-policy.ts';
 export { KvCache } from './kv-cache.ts';
 export type { RowChoice } from './ragged-layout.ts';
 export type { SequencePass } from './sequence-pass.ts';

@@ -273,7 +273,7 @@ export class KvCache {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const { content } of this.#slots) content.dispose();
+    for (const { stored } of this.#slots) stored.dispose();
     this.#numbers.dispose();
     this.#slots = [];
   }
@@ -312,7 +312,7 @@ export class KvCache {
     return (
       this.gpu === other.gpu &&
       this.layers === other.layers &&
-      this.#slots.every(({ content }, index) => content.signature === other.#slots[index]?.content.signature)
+      this.#slots.every(({ stored }, index) => stored.signature === other.#slots[index]?.stored.signature)
     );
   }
 
@@ -350,8 +350,7 @@ export class KvCache {
   }
 
   #capacityOf(sequence: number): number {
-    const length = this.#lengths[sequence] as number;
-    return Math.min(...this.#slots.map(({ content }) => content.capacityOf(sequence, length)));
+    return Math.min(...this.#slots.map((slot) => slot.capacityOf(sequence)));
   }
 
   #assertRoom(counts: readonly number[]): void {

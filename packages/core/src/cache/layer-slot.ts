@@ -43,6 +43,8 @@ export class LayerSlot implements LayerCache {
   /** The pass in which it has appended, until that ends. */
   #appended: SequencePass | undefined;
   #evicted = false;
+  /** Rows per sequence when a pass was finished without this layer: from then on rows are fewer than tokens. */
+  #beforeGap: readonly number[] | undefined;
 
   constructor(owner: SlotOwner, index: number, layer: CacheLayer) {
     this.#owner = owner;
@@ -50,8 +52,14 @@ export class LayerSlot implements LayerCache {
     this.#layer = layer;
   }
 
-  /** What stands here now. */
+  /** What stands here, for sizes only. */
+  get stored(): CacheLayer {
+    return this.#layer;
+  }
+
+  /** What stands here, all its rows where it says. */
   get content(): CacheLayer {
+    this.#closeGap();
     return this.#layer;
   }
 
@@ -82,6 +90,14 @@ export class LayerSlot implements LayerCache {
   /** Whether rows are gone that the open pass, were it given up, would need. */
   get hasEvicted(): boolean {
     return this.#evicted;
+  }
+
+  /** Tokens of a sequence that fit. */
+  capacityOf(sequence: number): number {
+    const { lengths, pass } = this.#owner;
+    // The room of a layer that was laid out inside the pass is behind the pass.
+    const length = (this.#evicted && pass ? pass.ends : lengths)[sequence] as number;
+    return this.#layer.capacityOf(sequence, length);
   }
 
   append(k: Tensor, v: Tensor, positions?: Tensor): CacheView {
@@ -133,9 +149,11 @@ export class LayerSlot implements LayerCache {
     this.#evicted ||= this.#owner.pass !== undefined;
   }
 
-  /** The open pass counts. A layer that has cached less than the pass holds becomes ragged, since its rows have gaps now. */
+  /** The open pass counts. A layer that has cached none of its tokens has a gap now. */
   finish(pass: SequencePass, othersAppended: boolean): void {
-    if (!this.#appended && othersAppended && pass.rows > 0) this.#loosen();
+    if (!this.#appended && othersAppended && pass.rows > 0 && this.#standsAtPositions()) {
+      this.#beforeGap ??= this.#owner.lengths;
+    }
     this.#layer.settle(this.#appended);
     this.#close();
   }
@@ -157,27 +175,41 @@ export class LayerSlot implements LayerCache {
     const count = checkRows(this.#rows().shape, k, v);
     if (batch > 1) throw new RefusedError(`LayerCache.append: positions are for one sequence, not ${batch}.`);
     checkDeviceNumbers('LayerCache.append: positions', positions, [count]);
-    this.#loosen(count);
+    this.#loosen();
     const pass = this.#owner.otherPass([count], `some-${count}-`);
     const view = this.#rows().append(pass, k, v, positions);
     this.#appended = pass;
     return view;
   }
 
-  /** Makes the layer ragged, so that it may lack tokens that the sequence has; `some` of the open pass follow. */
-  #loosen(some = 0): void {
-    if (this.kind === 'contiguous' || this.kind === 'window') this.#layOut(undefined, some);
+  #standsAtPositions(): boolean {
+    return this.#layer.kind === 'contiguous' || this.#layer.kind === 'window';
+  }
+
+  /** Makes the layer ragged, so that it may lack tokens that the sequence has. */
+  #loosen(): void {
+    this.#closeGap();
+    if (this.#standsAtPositions()) this.#layOut();
+  }
+
+  /** Only when the layer is used again does a gap cost anything. */
+  #closeGap(): void {
+    if (!this.#beforeGap) return;
+    const lengths = this.#beforeGap;
+    this.#beforeGap = undefined;
+    this.#layOut(undefined, lengths);
   }
 
   /** Moves the rows, or those to keep, into ragged storage of their own. */
-  #layOut(kept?: KeptRows, some = 0): void {
+  #layOut(kept?: KeptRows, held = this.#counted()): void {
     const { gpu, lengths, pass, nominalCapacity } = this.#owner;
     const layer = this.#rows();
-    const seen = pass?.ends ?? lengths;
-    const sequences = this.#bounds().map((bounds, sequence) => {
-      const capacity = layer.capacityOf(sequence, lengths[sequence] as number);
+    const seen = (this.#appended && pass?.ends) ?? lengths;
+    const sequences = held.map((length, sequence) => {
+      const bounds = layer.bounds(sequence, length);
+      const capacity = this.capacityOf(sequence);
       const tokens = Number.isFinite(capacity) ? capacity : nominalCapacity;
-      const room = Math.max(tokens - (seen[sequence] as number), 0) + some;
+      const room = Math.max(tokens - (seen[sequence] as number), 0);
       if (!kept) return { ...bounds, room };
       const listed = kept.indices.shape[2] as number;
       return {
@@ -189,7 +221,7 @@ export class LayerSlot implements LayerCache {
       };
     });
     const { window } = layer;
-    this.#layer = RaggedLayer.create(gpu, { source: layer.source(this.#counted()), keep: kept, sequences, window });
+    this.#layer = RaggedLayer.create(gpu, { source: layer.source(held), keep: kept, sequences, window });
     layer.dispose();
   }
 
@@ -204,6 +236,7 @@ export class LayerSlot implements LayerCache {
   }
 
   #rows(): RowLayer {
+    this.#closeGap();
     if (this.#layer instanceof StateLayer) {
       throw new ArgumentError(
         'KvCache.layer: index',

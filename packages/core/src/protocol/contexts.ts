@@ -30,6 +30,10 @@ export interface LayerContext<State extends MethodState = MethodState> {
   readonly keyLength: number;
   /** Position in the text of the first token that this pass began with. */
   readonly start: number;
+  /** Tokens of the text up to the end of this pass. */
+  readonly seen: number;
+  /** Whether no further tokens of the prompt follow this pass; a long prompt takes several. */
+  readonly endsPrompt: boolean;
   /** Positions of the N tokens, u32 [N], once tokens were selected; undefined while they are `start`, `start + 1`, ... */
   readonly positions: Tensor | undefined;
   /** Lists that layers hand on; those of a pass are forgotten before the next. */

@@ -15,7 +15,7 @@ import type { Method, RunSettings, StepContext } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
 import { checkOwners, disposeOwner, noSeams, type Owner, type Seams, SequenceIndices, seamsIn } from './owners.ts';
 import { Pass, type PassSequence, type RowPositions, type SequenceRows } from './pass.ts';
-import { checkRequirements } from './requirements.ts';
+import { checkEviction, checkRequirements, checkWholeCache } from './requirements.ts';
 import type { DenoisingSchedule } from './schedule.ts';
 
 /** How a run starts, beside its methods. */
@@ -40,6 +40,8 @@ const none: GatheredStatistics = new Map();
 export class MethodRun {
   readonly methods: readonly Method[];
   readonly seed: number;
+  /** Whether a prefill pass holds the last tokens of the prompt; set by models that run prompts in parts. */
+  endsPrompt = true;
   readonly #gpu: Gpu;
   readonly #facts: ModelFacts;
   readonly #owners: readonly Owner[];
@@ -385,6 +387,7 @@ export class MethodRun {
   #attendCall(layer: number, sequence: number, call: AttentionCall, cache: LayerCache | undefined): Attended {
     const rows = this.#rows(sequence);
     const seams = rows.withMethods ? this.#seams : noSeams;
+    if (cache?.kind === 'ragged' && rows.withMethods) checkWholeCache(this.methods, layer);
     const watched = sequence === 0 && this.watches(layer, 'attention.pattern');
     if (!seams.attends && !watched) {
       return {
@@ -431,7 +434,7 @@ export class MethodRun {
   }
 
   #context(owner: Owner, layer: number, sequence: number, { options }: Partial<AttentionCall> = {}): LayerContext {
-    const { start, count, positions } = this.#rows(sequence);
+    const { start, seen, count, positions } = this.#rows(sequence);
     const { keyLength, keyBound = start + count } = options ?? {};
     return {
       gpu: this.#gpu,
@@ -444,6 +447,8 @@ export class MethodRun {
       queryLength: count,
       keyLength: typeof keyLength === 'number' ? keyLength : keyBound,
       start,
+      seen,
+      endsPrompt: this.endsPrompt,
       positions,
       indices: owner.indices.of(sequence),
       seed: this.seed,
@@ -487,6 +492,7 @@ export function globalLayerIndices(facts: ModelFacts): number[] {
 function accepted(model: ModelHandle, method: Method | readonly Method[] | undefined): readonly Method[] {
   const methods = method === undefined ? [] : [method].flat();
   checkOwners(methods);
+  checkEviction(methods);
   for (const each of methods) checkRequirements(each, model.facts);
   return methods;
 }

@@ -70,6 +70,8 @@ export interface Method<State extends MethodState = any> {
   /** Phases in which its seams are called. A prefill may be shared with the dense run when `prefill` is not among them. */
   readonly phases: readonly Phase[];
   readonly requires?: Requirements;
+  /** Whether it removes rows from caches, which some methods cannot bear (`requires.wholeCache`). */
+  readonly evicts?: boolean;
   /** State of one run. Here a method may calibrate by running the model; such a nested run has its own state. */
   createState?(model: ModelHandle, settings: RunSettings): State | Promise<State>;
   /** Sequences that run with this one, layer by layer. Asked once, before the prompt runs. */

@@ -23,6 +23,8 @@ export interface SequenceRows {
   readonly cache: KvCache | undefined;
   /** Position of its first token in this pass. */
   readonly start: number;
+  /** Tokens up to the end of this pass. */
+  readonly seen: number;
   /** Rows of x, N. */
   readonly count: number;
   /** Positions of the rows, u32 [N], where they do not follow `start` one by one. */
@@ -46,9 +48,10 @@ export class Pass {
   constructor(gpu: Gpu, sequences: readonly PassSequence[]) {
     this.#gpu = gpu;
     this.#given = sequences;
-    this.#sequences = sequences.map(({ cache, count, start, withMethods }, sequence) => ({
+    this.#sequences = sequences.map(({ cache, count, start = cache?.length ?? 0, withMethods }, sequence) => ({
       cache,
-      start: start ?? cache?.length ?? 0,
+      start,
+      seen: start + count / (cache?.batch ?? 1),
       count,
       positions: cache && cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined,
       selected: false,
@@ -71,7 +74,7 @@ export class Pass {
 
   /** Number of positions that a table must have for this pass. */
   get positionBound(): number {
-    return Math.max(...this.#sequences.map(({ cache, start, count }) => start + count / (cache?.batch ?? 1)));
+    return Math.max(...this.#sequences.map(({ seen }) => seen));
   }
 
   get positions(): RowPositions {

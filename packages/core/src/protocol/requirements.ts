@@ -21,6 +21,8 @@ export interface Requirements {
   /** At least this many denoising steps. */
   readonly denoisingSteps?: number;
   readonly features?: readonly ModelFeature[];
+  /** Cached rows stand at their positions: no method evicts, and none has left tokens out before. */
+  readonly wholeCache?: boolean;
   /** Any further condition: a reason to refuse, or undefined. */
   readonly check?: (facts: ModelFacts) => string | undefined;
 }
@@ -54,4 +56,29 @@ export function checkRequirements(
   const reason = requires.check?.(facts);
   if (reason) reasons.push(reason);
   if (reasons.length > 0) throw new RefusedError(`${method.name} cannot run on ${facts.name}: ${reasons.join('; ')}.`);
+}
+
+interface CacheUser {
+  readonly name: string;
+  readonly requires?: Requirements;
+  readonly evicts?: boolean;
+}
+
+/** @throws RefusedError that names a method which evicts and one which needs what that evicts */
+export function checkEviction(methods: readonly CacheUser[]): void {
+  const evicting = methods.find(({ evicts }) => evicts);
+  const whole = methods.find(({ requires }) => requires?.wholeCache);
+  if (!evicting || !whole) return;
+  throw new RefusedError(
+    `${whole.name} and ${evicting.name} cannot run together: ${whole.name} looks rows of the cache up by position, and ${evicting.name} evicts rows.`,
+  );
+}
+
+/** @throws RefusedError that names a method which needs rows that a layer lacks */
+export function checkWholeCache(methods: readonly CacheUser[], layer: number): void {
+  const whole = methods.find(({ requires }) => requires?.wholeCache);
+  if (!whole) return;
+  throw new RefusedError(
+    `${whole.name} cannot run on this cache: it looks rows up by position, and layer ${layer} has lost tokens to an eviction or a selection. Prefill without that method.`,
+  );
 }

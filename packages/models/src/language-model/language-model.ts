@@ -157,6 +157,7 @@ export class LanguageModel implements ModelHandle {
   /** Records one pass of a prefill; logits of its last token where it is the last one. The caller disposes them. */
   appendPass(run: MethodRun, cache: KvCache, pass: PrefillPass, last: boolean): Tensor | undefined {
     const { ids, companions } = pass;
+    run.endsPrompt = last;
     const { hidden, logits } = this.forward(ids, { cache, run, companions, logits: last ? 'last' : 'none' });
     hidden.dispose();
     return logits && this.gpu.keep(logits);
