@@ -175,7 +175,7 @@ export class LayerSlot implements LayerCache {
     const count = checkRows(this.#rows().shape, k, v);
     if (batch > 1) throw new RefusedError(`LayerCache.append: positions are for one sequence, not ${batch}.`);
     checkDeviceNumbers('LayerCache.append: positions', positions, [count]);
-    this.#loosen();
+    this.#loosen(count);
     const pass = this.#owner.otherPass([count], `some-${count}-`);
     const view = this.#rows().append(pass, k, v, positions);
     this.#appended = pass;
@@ -186,10 +186,16 @@ export class LayerSlot implements LayerCache {
     return this.#layer.kind === 'contiguous' || this.#layer.kind === 'window';
   }
 
-  /** Makes the layer ragged, so that it may lack tokens that the sequence has. */
-  #loosen(): void {
+  /** Makes the layer ragged, so that it may lack tokens that the sequence has; `some` of the open pass follow. */
+  #loosen(some: number): void {
     this.#closeGap();
-    if (this.#standsAtPositions()) this.#layOut();
+    const { pass, lengths } = this.#owner;
+    if (this.#standsAtPositions())
+      this.#layOut(
+        undefined,
+        lengths,
+        pass?.ends.map((end) => end - some),
+      );
   }
 
   /** Only when the layer is used again does a gap cost anything. */
@@ -200,11 +206,10 @@ export class LayerSlot implements LayerCache {
     this.#layOut(undefined, lengths);
   }
 
-  /** Moves the rows, or those to keep, into ragged storage of their own. */
-  #layOut(kept?: KeptRows, held = this.#counted()): void {
-    const { gpu, lengths, pass, nominalCapacity } = this.#owner;
+  /** Moves the rows that the layer holds, or those to keep, into ragged storage with room behind the tokens `seen`. */
+  #layOut(kept?: KeptRows, held = this.#counted(), seen = this.#seen()): void {
+    const { gpu, nominalCapacity } = this.#owner;
     const layer = this.#rows();
-    const seen = (this.#appended && pass?.ends) ?? lengths;
     const sequences = held.map((length, sequence) => {
       const bounds = layer.bounds(sequence, length);
       const capacity = this.capacityOf(sequence);
@@ -228,6 +233,12 @@ export class LayerSlot implements LayerCache {
   /** Tokens of each sequence, those of the open pass included once they were appended here. */
   #counted(): readonly number[] {
     return this.#appended?.ends ?? this.#owner.lengths;
+  }
+
+  /** Tokens of each sequence behind which a new layout has room. */
+  #seen(): readonly number[] {
+    const { lengths, pass } = this.#owner;
+    return (this.#appended && pass?.ends) ?? lengths;
   }
 
   #bounds(): RowBounds[] {
