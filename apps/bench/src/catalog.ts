@@ -1,4 +1,4 @@
-import { layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
+import { accumulatedMass, lastWindow, layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
 import { methods } from './methods.ts';
 import { modelFromPath } from './models/model-from-path.ts';
 import { smollm2 } from './models/smollm2.ts';
@@ -14,7 +14,7 @@ import {
 /** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
 export const catalog = new Registry({
   scenarios: [languagePerplexity, languageNeedle, languageDecode, attentionDecode, tidalDecodeReselection],
-  methods: [...methods, randomTokens, sinksRecent, layerTopK],
+  methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],
   models: [smollm2],
   modelFromPath,
 });

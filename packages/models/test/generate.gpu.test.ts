@@ -1,4 +1,11 @@
-import { ArgumentError, DisposedError, type GeneratedPiece, type GenerateOptions, type Prompt } from '@saccade/core';
+import {
+  ArgumentError,
+  DisposedError,
+  type GeneratedPiece,
+  type GenerateOptions,
+  type Method,
+  type Prompt,
+} from '@saccade/core';
 import { assertClose, sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LanguageModel, perplexity, scoreContinuation } from '../src/index.ts';
@@ -170,5 +177,21 @@ describe('scoring', () => {
     const stepwise = await scoreContinuation(model, cache, ids.slice(prompt.length));
     assertClose(stepwise.losses, losses.slice(prompt.length - 1), { absolute: 1e-4 });
     cache.dispose();
+    const phases: string[] = [];
+    const watcher: Method = {
+      name: 'watcher',
+      options: {},
+      phases: ['prefill', 'decode'],
+      needs: ({ layer, phase }) => {
+        if (layer === 0) phases.push(phase);
+        return { keyMass: {}, entropy: true };
+      },
+    };
+    const before = model.gpu.stats();
+    const fromIds = await scoreContinuation(model, prompt, ids.slice(prompt.length), { method: watcher });
+    assertClose(fromIds.losses, stepwise.losses, { absolute: 1e-5 });
+    expect(phases).toEqual(['prefill', 'decode', 'decode', 'decode']);
+    expect(model.gpu.stats().readbacks - before.readbacks).toBe(1);
+    expect(model.gpu.stats().liveBytes).toBe(before.liveBytes);
   });
 });

@@ -3,7 +3,7 @@ import {
   crossEntropy,
   type HostArray,
   MethodRun,
-  type PromptCache,
+  PromptCache,
   type RunOptions,
   sampleToken,
   type Tensor,
@@ -67,38 +67,46 @@ export interface ContinuationScore extends Score {
 
 /**
  * Scores a given continuation of a prompt one decode step at a time, so that methods which act on decoding are in force.
- * The prompt's cache is forked and stays as it is. One readback at the end.
+ * A prompt that was run before is forked and stays as it is; token ids are run first, so that methods which act on prompts
+ * are in force too. One readback at the end.
  *
  * @param onLogits Called with each step's logits, f32 [1, vocabularySize], before the next step; for divergences.
  */
 export async function scoreContinuation(
   model: LanguageModel,
-  prompt: PromptCache,
+  prompt: PromptCache | readonly number[],
   continuation: readonly number[],
   options: RunOptions & { readonly onLogits?: (logits: Tensor, step: number) => void } = {},
 ): Promise<ContinuationScore> {
   if (continuation.length === 0) throw new ArgumentError('continuation', continuation, 'at least one token id');
   const { gpu } = model;
   const run = await MethodRun.start(model, options.method, options);
-  const fork = prompt.fork();
   const losses: Tensor[] = [];
   const tops: Tensor[] = [];
-  let logits = gpu.keep(prompt.nextLogits.alias());
+  let fork: PromptCache | undefined;
+  let logits: Tensor | undefined;
   try {
-    if (fork.kv.capacity < prompt.length + continuation.length) fork.kv.grow(prompt.length + continuation.length);
-    const ids = [...prompt.ids];
+    const reserve = continuation.length;
+    fork =
+      prompt instanceof PromptCache
+        ? prompt.fork()
+        : await model.prefillWith(run, prompt, { reserve, signal: options.signal });
+    if (fork.kv.capacity < fork.length + reserve) fork.kv.grow(fork.length + reserve);
+    logits = gpu.keep(fork.nextLogits.alias());
+    const ids = [...fork.ids];
     run.phase = 'decode';
     for (const [step, id] of continuation.entries()) {
       options.signal?.throwIfAborted();
-      options.onLogits?.(logits, step);
-      losses.push(gpu.keep(gpu.tidy(() => crossEntropy(logits, gpu.tensor([id], [1], 'u32')))));
-      tops.push(gpu.keep(sampleToken(logits, { temperature: 0 })));
+      const current = logits;
+      options.onLogits?.(current, step);
+      losses.push(gpu.keep(gpu.tidy(() => crossEntropy(current, gpu.tensor([id], [1], 'u32')))));
+      tops.push(gpu.keep(sampleToken(current, { temperature: 0 })));
       options.onProgress?.((step + 1) / continuation.length);
       if (step === continuation.length - 1) break;
       if (step > 0) await run.step({ gpu, model, cache: fork.kv, ids, decoded: step });
       const next = model.forward([id], { cache: fork.kv, run });
       next.hidden.dispose();
-      logits.dispose();
+      current.dispose();
       logits = gpu.keep(next.logits as Tensor);
       ids.push(id);
       if (step % 8 === 7) await gpu.synchronize();
@@ -107,9 +115,9 @@ export async function scoreContinuation(
     const greedy = Uint32Array.from(values.slice(losses.length), ([id]) => id as number);
     return { ...score(values.slice(0, losses.length)), greedy };
   } finally {
-    logits.dispose();
+    logits?.dispose();
     for (const tensor of [...losses, ...tops]) tensor.dispose();
-    fork.dispose();
+    fork?.dispose();
     run.dispose();
   }
 }

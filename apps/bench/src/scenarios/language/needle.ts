@@ -1,6 +1,7 @@
 import { type Method, MethodRun, type PromptCache, sampleToken, type Tensor, wilsonInterval } from '@saccade/core';
 import type { LanguageModel } from '@saccade/models';
 import { DensityMeter } from '../../measure/density.ts';
+import { actsOnPrompt, goOnFrom } from '../../measure/prompt-methods.ts';
 import type { ResultRow } from '../../result-file/types.ts';
 import type { Measured, Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { languageModel } from './language-model.ts';
@@ -17,8 +18,8 @@ export const languageNeedle: Scenario = {
   name: 'language/needle',
   title: 'Needles in a haystack',
   description:
-    'Ten sentences that give a city a number are hidden at even depths of a novel. The haystack and the question run densely once; each ' +
-    'method decodes the question’s last token and the answer. Where the dense model finds fewer than 8 of 10, rows say so.',
+    'Ten sentences that give a city a number are hidden at even depths of a novel. The haystack and the question run densely once (by ' +
+    'methods that act on them, with them); each method decodes the question’s last token and the answer. Where the dense model finds fewer than 8 of 10, rows say so.',
   needs: 'language',
   phases: ['decode'],
   lengths: { full: [512, 1024, 2048, 4096], quick: [512] },
@@ -30,11 +31,20 @@ export const languageNeedle: Scenario = {
   },
 };
 
-/** One question with everything before its last token in the cache. */
+/** A question about a haystack. */
 interface Asked {
+  /** Everything before the question's last token, run densely. */
   readonly prompt: PromptCache;
+  /** The question, its last token apart. */
+  readonly question: readonly number[];
   readonly lastToken: number;
   readonly answer: string;
+}
+
+/** A haystack with its questions. */
+interface Haystack {
+  readonly ids: readonly number[];
+  readonly asked: readonly Asked[];
 }
 
 async function* measureLength(
@@ -44,17 +54,17 @@ async function* measureLength(
 ): AsyncGenerator<ResultRow> {
   const variants = context.variants(length);
   context.progress.total(context.repeats + variants.length);
-  const asked: Asked[] = [];
+  const haystacks: Haystack[] = [];
   try {
     for (let repeat = 0; repeat < context.repeats; repeat++) {
       context.progress.advance(1, `haystack ${repeat + 1} of ${context.repeats}, ${length} tokens`);
-      asked.push(...(await ask(model, needleTask(model, length, context.seed + repeat), context.signal)));
+      haystacks.push(await ask(model, needleTask(model, length, context.seed + repeat), context.signal));
     }
     let denseFails = false;
     for (const variant of variants) {
       context.progress.advance(1, `${variant.entry.name}, ${length} tokens`);
       const row = await context.measure(variant, { contextLength: length }, async () => {
-        const measured = await answerAll(context, model, asked, variant);
+        const measured = await answerAll(context, model, haystacks, variant);
         if (variant.entry.name === 'dense') denseFails = accuracyOf(measured) < leastDenseAccuracy;
         return denseFails
           ? { ...measured, status: 'dense fails' as const, message: 'the dense model finds fewer than 8 of 10' }
@@ -63,22 +73,22 @@ async function* measureLength(
       yield row;
     }
   } finally {
-    for (const { prompt } of asked) prompt.dispose();
+    for (const { prompt } of haystacks.flatMap(({ asked }) => asked)) prompt.dispose();
   }
 }
 
 /** Runs the haystack once and every question but its last token behind a fork of it, densely. */
-async function ask(model: LanguageModel, task: NeedleTask, signal: AbortSignal): Promise<Asked[]> {
+async function ask(model: LanguageModel, task: NeedleTask, signal: AbortSignal): Promise<Haystack> {
   const haystack = await model.prefill(task.ids, { reserve: 64, signal });
   try {
     const asked: Asked[] = [];
     for (const needle of task.needles) {
       signal.throwIfAborted();
       const ids = model.tokenizer.encode(question(needle));
-      const lastToken = ids.at(-1) as number;
-      asked.push({ prompt: await model.extend(haystack, ids.slice(0, -1)), lastToken, answer: needle.answer });
+      const [tokens, lastToken] = [ids.slice(0, -1), ids.at(-1) as number];
+      asked.push({ prompt: await model.extend(haystack, tokens), question: tokens, lastToken, answer: needle.answer });
     }
-    return asked;
+    return { ids: task.ids, asked };
   } finally {
     haystack.dispose();
   }
@@ -87,33 +97,78 @@ async function ask(model: LanguageModel, task: NeedleTask, signal: AbortSignal):
 async function answerAll(
   context: ScenarioContext,
   model: LanguageModel,
-  asked: readonly Asked[],
+  haystacks: readonly Haystack[],
   variant: Variant,
 ): Promise<Measured> {
   const meter = new DensityMeter();
+  const all = haystacks.flatMap(({ asked }) => asked);
   let found = 0;
-  for (const item of asked) {
-    context.signal.throwIfAborted();
-    const text = await answer(model, item, meter.behind(variant.create()));
-    if (text.includes(item.answer)) found++;
+  for (const haystack of haystacks) {
+    const texts = await answersFor(model, haystack, variant.create(), meter, context.signal);
+    found += haystack.asked.filter((item, index) => texts[index]?.includes(item.answer)).length;
   }
   return {
-    samples: asked.length,
+    samples: all.length,
     density: meter.density,
-    quality: { accuracy: wilsonInterval(found, asked.length) },
+    quality: { accuracy: wilsonInterval(found, all.length) },
     speed: {},
-    memory: { cacheBytes: asked[0]?.prompt.kv.bytes ?? 0 },
+    memory: { cacheBytes: all[0]?.prompt.kv.bytes ?? 0 },
   };
 }
 
-/** Greedy answer, decoded with the method from the question's last token on; tokens stay on the GPU until the end. */
-async function answer(model: LanguageModel, { prompt, lastToken }: Asked, method: readonly Method[]): Promise<string> {
+/** The answers to all questions about one haystack. */
+async function answersFor(
+  model: LanguageModel,
+  { ids, asked }: Haystack,
+  method: Method | undefined,
+  meter: DensityMeter,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const texts: string[] = [];
+  if (!method || !actsOnPrompt(method)) {
+    for (const item of asked) {
+      signal.throwIfAborted();
+      texts.push(await answer(model, item.prompt, [], item.lastToken, meter.behind(method)));
+    }
+    return texts;
+  }
+  const run = await MethodRun.start(model, method, { signal });
+  let read: PromptCache | undefined;
+  try {
+    read = await model.prefillWith(run, ids, { reserve: 64, signal });
+    const follower = goOnFrom(method, run.stateOf(method));
+    for (const item of asked) {
+      signal.throwIfAborted();
+      texts.push(await answer(model, read, item.question, item.lastToken, meter.behind(follower)));
+    }
+    return texts;
+  } finally {
+    read?.dispose();
+    run.dispose();
+  }
+}
+
+/**
+ * Greedy answer behind a prompt: the rest of the question runs first, as a part of the prompt, then its last token and the
+ * answer are decoded with the methods. Tokens stay on the GPU until the end.
+ */
+async function answer(
+  model: LanguageModel,
+  prompt: PromptCache,
+  question: readonly number[],
+  lastToken: number,
+  methods: readonly Method[],
+): Promise<string> {
   const { gpu } = model;
-  const run = await MethodRun.start(model, method);
-  run.phase = 'decode';
+  const run = await MethodRun.start(model, methods);
   const fork = prompt.fork();
   const tokens: Tensor[] = [];
   try {
+    if (question.length > 0) {
+      run.phase = 'prefill';
+      model.forward(question, { cache: fork.kv, run, logits: 'none' }).hidden.dispose();
+    }
+    run.phase = 'decode';
     let next: Tensor = gpu.tensor([lastToken], [1], 'u32');
     tokens.push(next);
     for (let step = 0; step < answerTokens; step++) {

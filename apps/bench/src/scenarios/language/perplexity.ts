@@ -12,7 +12,8 @@ export const languagePerplexity: Scenario = {
   name: 'language/perplexity',
   title: 'Perplexity of a novel, decoded token by token',
   description:
-    'Passages of Persuasion (Jane Austen): the context is run densely once, then each method decodes the passage’s next tokens, ' +
+    'Passages of Persuasion (Jane Austen): the context is run densely once (by methods that act on it, with them), then each method ' +
+    'decodes the passage’s next tokens, ' +
     'teacher-forced. Perplexity, agreement with the dense run’s greedy tokens and KL divergence to it; a repeat is a passage.',
   needs: 'language',
   phases: ['decode'],

@@ -1,6 +1,7 @@
 import { agreement, bootstrapMean, klDivergence, type Method, type Tensor } from '@saccade/core';
 import { type LanguageModel, scoreContinuation } from '@saccade/models';
 import { DensityMeter } from '../../measure/density.ts';
+import { actsOnPrompt } from '../../measure/prompt-methods.ts';
 import type { Measured } from '../../scenario.ts';
 import type { Passage } from './passages.ts';
 
@@ -34,7 +35,7 @@ export class PassageScorer {
       const steps = await this.#decode(passage, meter.behind(method()), signal, losses);
       if (isDense) this.#dense.push(steps);
       const dense = this.#dense[index] as DenseSteps;
-      // The first row comes from the dense context in every variant.
+      // The first row comes from the context alone, which most methods share.
       divergences.push(
         ...steps.logits.slice(1).map((row, step) => klDivergence(dense.logits[step + 1] as Float32Array, row)),
       );
@@ -67,7 +68,9 @@ export class PassageScorer {
     const { gpu } = this.#model;
     const rows: Tensor[] = [];
     try {
-      const score = await scoreContinuation(this.#model, passage.prompt, passage.continuation, {
+      // Methods that act on prompts run theirs; the others share the dense one.
+      const prompt = method.some(actsOnPrompt) ? passage.prompt.ids : passage.prompt;
+      const score = await scoreContinuation(this.#model, prompt, passage.continuation, {
         method,
         signal,
         onLogits: (logits) => rows.push(gpu.keep(logits.alias())),
