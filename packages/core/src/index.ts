@@ -85,6 +85,7 @@ export type {
   AttentionNeeds,
   AttentionOutcome,
   AttentionRestriction,
+  HeadSelection,
   LayerContext,
   MethodState,
   Phase,

@@ -102,6 +102,17 @@ describe('restrict', () => {
     expect(restrict({ slidingWindow: 3 }, { slidingWindow: 8 }, 'a').slidingWindow).toBe(3);
     expect(restrict({ causal: true }, { slidingWindow: 8 }, 'a')).toEqual({ causal: true, slidingWindow: 8 });
   });
+
+  it('adds a mask to the one in force, and refuses a second list', () => {
+    const own = { kind: 'causal' } as const;
+    const further = { kind: 'prefix', length: 4 } as const;
+    expect(restrict({}, { mask: further }, 'a').mask).toEqual(further);
+    expect(restrict({ mask: own }, { mask: further }, 'a').mask).toEqual({ kind: 'allOf', parts: [own, further] });
+    const tokens = { indices: 'ids' as unknown as Tensor, per: 'kvHead' } as const;
+    const blocks = { ...tokens, queryBlock: 8, keyBlock: 8 };
+    for (const options of [{ tokens }, { blocks }])
+      expect(() => restrict(options, { blocks }, 'late')).toThrow(/^late restricts.*in force already/);
+  });
 });
 
 describe('index store', () => {
@@ -122,6 +133,16 @@ describe('index store', () => {
     expect([lists.has(2, 0), lists.has(2, 1)]).toEqual([true, false]);
     expect(lists.get(2, 0).indices).toBe('of 0');
     expect(() => lists.get(2, 1)).toThrow(/Layer 2.*layer 1 stored none/);
+  });
+
+  it('tells lists of tokens from lists of blocks', () => {
+    const lists = store();
+    lists.set(0, { ...list('blocks of 0'), queryBlock: 16, keyBlock: 32 });
+    expect(lists.blocks(2).indices).toBe('blocks of 0');
+    expect(() => lists.get(2)).toThrow(NoSelectionError);
+    lists.set(2, { ...list('per query block'), queryBlock: 16 });
+    expect(lists.get(2).queryBlock).toBe(16);
+    expect(() => lists.blocks(2)).toThrow(NoSelectionError);
   });
 
   it('forgets a pass, and keeps what lasts until the run ends', () => {

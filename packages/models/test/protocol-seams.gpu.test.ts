@@ -10,6 +10,7 @@ import {
   readLogSumExp,
   scale,
   type Tensor,
+  topKeys,
 } from '@saccade/core';
 import { assertClose, sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -143,10 +144,39 @@ describe('mask and attend', () => {
     expect(order).toEqual(['a sees undefined', 'b sees 3', 'b returns', 'a returns']);
   });
 
+  it('takes any mask of the engine, and intersects several', async () => {
+    const first = toy({ mask: () => ({ mask: { kind: 'prefix', length: 1 } }) });
+    const own = toy({ attend: (_, __, next) => next({ mask: { kind: 'slidingWindow', before: 0, after: 0 } }) });
+    // Only the first token sees the first one and itself alone; the others see nothing, and get zeros.
+    const outputs: Tensor[] = [];
+    const watching = toy({ afterAttention: (_, { output }) => void outputs.push(gpu.keep(contiguous(output))) });
+    await logitsWith(first, own, watching);
+    const [values] = (await gpu.read(outputs)) as [Float32Array];
+    for (const tensor of outputs) tensor.dispose();
+    const rows = Array.from({ length: 20 }, (_, row) => values.subarray(16 * row, 16 * row + 16).some(Boolean));
+    expect(rows).toEqual(Array.from({ length: 20 }, (_, row) => row % 5 === 0));
+  });
+
+  it('hands lists per query block from one layer to the next', async () => {
+    const handing = (k: number): Method =>
+      toy({
+        attend: ({ layer, indices, keyLength }, call, next) => {
+          if (layer > 0) return next({ tokens: indices.get(layer) });
+          indices.set(
+            layer,
+            topKeys(call.q, call.keys, { ...call.options, keyLength, k, per: 'kvHead', queryBlock: 2 }),
+          );
+          return next();
+        },
+      });
+    assertClose(await logitsWith(handing(5)), dense, { absolute: 1e-4 });
+    expect(await logitsWith(handing(2))).not.toEqual(dense);
+  });
+
   it('refuses two token lists', async () => {
     const list = () => ({ tokens: { indices: gpu.tensor([0, 0], [1, 2, 1], 'u32'), per: 'kvHead' as const } });
     const both = [toy({ mask: list }, 'a'), toy({ attend: (_, __, next) => next(list()) }, 'b')];
-    await expect(logitsWith(...both)).rejects.toThrow(/^b restricts.*token list/);
+    await expect(logitsWith(...both)).rejects.toThrow(/^b restricts.*list of keys/);
   });
 });
 
@@ -222,16 +252,11 @@ describe('selectHeads', () => {
     for (const tensor of outputs) tensor.dispose();
   });
 
-  it('takes the work of attention in proportion', async () => {
-    const flops = async (kvHeads: readonly number[]) => {
-      const run = await MethodRun.start(model, toy({ selectHeads: () => kvHeads }));
-      const profile = await gpu.profile(() => model.forward(ids, { run, logits: 'none' }).hidden.dispose());
-      run.dispose();
-      return profile.entries.reduce((sum, entry) => sum + entry.flops, 0);
-    };
-    const [none, one, both] = [await flops([]), await flops([1]), await flops([0, 1])];
-    expect(one).toBeGreaterThan(none);
-    expect(both - one).toBe(one - none);
+  it('chosen on the device: flags as u32', async () => {
+    const flags = toy({ selectHeads: () => gpu.tensor([0, 1], [2], 'u32') });
+    expect(await logitsWith(flags)).toEqual(await logitsWith(toy({ selectHeads: () => [1] })));
+    const floats = toy({ selectHeads: () => gpu.tensor([0, 1]) });
+    await expect(logitsWith(floats)).rejects.toThrow(/selectHeads.*f32\[2\].*u32\[2\]/);
   });
 
   it('refuses heads that are not there', async () => {

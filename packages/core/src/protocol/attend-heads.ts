@@ -1,74 +1,57 @@
 import { attention } from '../attention/attention.ts';
-import type { TokenList } from '../attention/lists.ts';
-import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
-import { ArgumentError } from '../errors.ts';
-import { concatenate, contiguous } from '../ops/copy.ts';
+import type { AttentionResult } from '../attention/types.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
+import { multiply } from '../ops/elementwise.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import type { AttentionCall } from './contexts.ts';
+import type { AttentionCall, HeadSelection } from './contexts.ts';
 
 /**
- * Attention with some key/value heads and the query heads that read them. The others load no key and give zeros and an
- * empty log-sum-exp.
+ * Attention with some key/value heads and the query heads that read them. The others have no keys: they load none, and give
+ * zeros and an empty log-sum-exp.
  *
- * @throws ArgumentError unless `kvHeads` are ascending heads of the call.
+ * @throws ArgumentError unless `selection` names ascending heads of the call; ShapeError for flags of another shape
  */
-export function attendHeads(call: AttentionCall, kvHeads: readonly number[]): AttentionResult {
-  const count = call.keys.shape[1] as number;
-  const share = (call.q.shape[1] as number) / count;
-  const valid = kvHeads.every((head, at) => Number.isInteger(head) && head > (kvHeads[at - 1] ?? -1) && head < count);
-  if (!valid) throw new ArgumentError('selectHeads', kvHeads, `ascending key/value heads below ${count}`);
-  const parts = headRuns(kvHeads, count).map(({ from, to, selected }) =>
-    attention(
-      call.q.slice(1, from * share, to * share),
-      call.keys.slice(1, from, to),
-      call.values.slice(1, from, to),
-      selected ? headOptions(call.options, from, to, share) : emptyOptions(call.options),
-    ),
+export function attendHeads(call: AttentionCall, selection: HeadSelection): AttentionResult {
+  const { q, keys, values, options } = call;
+  const { gpu } = q;
+  const batch = q.shape[0] as number;
+  const lengths = options.keyLength ?? (keys.shape[2] as number);
+  const heads = headCount(call);
+  const keyBound = options.keyBound ?? (typeof lengths === 'number' ? lengths : undefined);
+  const keyLength =
+    typeof lengths === 'number' && !(selection instanceof Tensor)
+      ? gpu.tensor(repeat(hostFlags(selection, heads), batch, lengths), [batch, heads], 'u32')
+      : multiply(deviceLengths(lengths, batch, heads, gpu), deviceFlags(selection, heads, gpu));
+  return attention(q, keys, values, { ...options, keyLength, ...(keyBound === undefined ? {} : { keyBound }) });
+}
+
+function headCount({ keys, options }: AttentionCall): number {
+  return options.keyStarts ? (options.keyStarts.shape[1] as number) : (keys.shape[1] as number);
+}
+
+function hostFlags(selection: readonly number[], heads: number): number[] {
+  const valid = selection.every(
+    (head, at) => Number.isInteger(head) && head > (selection[at - 1] ?? -1) && head < heads,
   );
-  if (parts.length === 1) return parts[0] as AttentionResult;
-  const join = (pick: (part: AttentionResult) => Tensor | undefined) => {
-    const tensors = parts.map(pick).filter((tensor) => tensor !== undefined);
-    return tensors.length > 0 ? concatenate(tensors, 1) : undefined;
-  };
-  const [logSumExp, rowMaximum] = [join((part) => part.logSumExp), join((part) => part.rowMaximum)];
-  return {
-    output: join((part) => part.output) as Tensor,
-    ...(logSumExp ? { logSumExp } : {}),
-    ...(rowMaximum ? { rowMaximum } : {}),
-  };
+  if (!valid) throw new ArgumentError('selectHeads', selection, `ascending key/value heads below ${heads}`);
+  return Array.from({ length: heads }, (_, head) => (selection.includes(head) ? 1 : 0));
 }
 
-/** Neighbouring heads that are all selected, or all not. */
-function headRuns(kvHeads: readonly number[], count: number): { from: number; to: number; selected: boolean }[] {
-  const runs: { from: number; to: number; selected: boolean }[] = [];
-  for (let head = 0; head < count; head++) {
-    const selected = kvHeads.includes(head);
-    const last = runs.at(-1);
-    if (last?.selected === selected) last.to = head + 1;
-    else runs.push({ from: head, to: head + 1, selected });
+function repeat(flags: readonly number[], batch: number, factor: number): number[] {
+  return Array.from({ length: batch }, () => flags.map((flag) => flag * factor)).flat();
+}
+
+/** u32 [Hkv] */
+function deviceFlags(selection: HeadSelection, heads: number, gpu: AttentionCall['q']['gpu']): Tensor {
+  if (!(selection instanceof Tensor)) return gpu.tensor(hostFlags(selection, heads), [heads], 'u32');
+  if (selection.dtype !== 'u32' || selection.rank !== 1 || selection.shape[0] !== heads) {
+    throw new ShapeError('selectHeads', `flags are ${selection.dtype}[${selection.shape}]; it takes u32[${heads}].`);
   }
-  return runs;
+  return selection;
 }
 
-function headOptions(options: AttentionOptions, from: number, to: number, share: number): AttentionOptions {
-  const { tokens } = options;
-  if (!tokens) return options;
-  const [first, last] = tokens.per === 'kvHead' ? [from, to] : [from * share, to * share];
-  const counts = tokens.counts;
-  const list: TokenList = {
-    ...tokens,
-    indices: contiguous(tokens.indices.slice(1, first, last)),
-    ...(counts === undefined
-      ? {}
-      : { counts: counts instanceof Tensor ? contiguous(counts.slice(1, first, last)) : counts }),
-  };
-  return { ...options, tokens: list };
-}
-
-function emptyOptions({ returnLogSumExp, returnRowMaximum }: AttentionOptions): AttentionOptions {
-  return {
-    keyLength: 0,
-    ...(returnLogSumExp ? { returnLogSumExp } : {}),
-    ...(returnRowMaximum ? { returnRowMaximum } : {}),
-  };
+/** u32, broadcast to [B, Hkv] */
+function deviceLengths(lengths: number | Tensor, batch: number, heads: number, gpu: AttentionCall['q']['gpu']): Tensor {
+  if (typeof lengths === 'number') return gpu.tensor(new Array(batch * heads).fill(lengths), [batch, heads], 'u32');
+  return lengths.rank === 1 ? lengths.reshape([batch, 1]).broadcastTo([batch, heads]) : lengths;
 }

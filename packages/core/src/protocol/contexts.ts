@@ -68,6 +68,9 @@ export interface QkvTransform<State extends MethodState = MethodState> {
   readonly afterRope?: QkvChange<State>;
 }
 
+/** Key/value heads by their ascending numbers, or as flags on the device: u32 [Hkv], 1 for those that are selected. */
+export type HeadSelection = readonly number[] | Tensor;
+
 /** The tensors and the model's own mask of one attention call. */
 export interface AttentionCall {
   /** [B, H, N, D], position embedding applied. */
@@ -79,8 +82,8 @@ export interface AttentionCall {
   readonly options: AttentionOptions;
 }
 
-/** Restrictions that a method adds to the model's own mask. */
-export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'slidingWindow'>;
+/** Restrictions that a method adds to the model's own mask: a narrower window, a mask besides, one list of tokens or of blocks. */
+export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'blocks' | 'slidingWindow' | 'mask'>;
 
 /**
  * Statistics of a layer's attention. The log-sum-exp and the row maximum fall off on the way; each of the others takes a

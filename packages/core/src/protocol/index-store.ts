@@ -1,4 +1,4 @@
-import type { TokenList } from '../attention/lists.ts';
+import type { BlockList, TokenList } from '../attention/lists.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { SaccadeError } from '../errors.ts';
 import { tensorsIn } from '../tensor/scope.ts';
@@ -14,18 +14,18 @@ export class NoSelectionError extends SaccadeError {
   constructor(layer: number, from?: number) {
     const source = from === undefined ? 'no earlier layer that hands lists on to it' : `layer ${from}`;
     const which = from === undefined ? `${source} stored one` : `${source} stored none`;
-    super('no-selection', `Layer ${layer} asks for a token list, but ${which}.`);
+    super('no-selection', `Layer ${layer} asks for a list, but ${which}.`);
   }
 }
 
 interface Entry {
-  readonly list: TokenList;
+  readonly list: TokenList | BlockList;
   readonly lasting: boolean;
 }
 
 /**
- * Lists by layer, which layers of one pass hand on. Global layers hand on to global layers; a layer of another kind has
- * its own lists only. Owns the tensors: `set` keeps them, and the next `set` of that layer or `clear` frees them.
+ * Lists of tokens or blocks by layer (per query head or key/value head, for all queries or per query block), which layers of
+ * one pass hand on. Global layers hand on to global layers; a layer of another kind has its own lists only. Owns the tensors: `set` keeps them, and the next `set` of that layer or `clear` frees them.
  */
 export class IndexStore {
   /** Number of `set` calls since the store was made; for tests and reports. */
@@ -49,7 +49,7 @@ export class IndexStore {
    * Keeps a list as that of `layer`.
    * @param options `lasting`: kept over the passes of the run (a pattern of a denoising run), until replaced.
    */
-  set(layer: number, list: TokenList, options: { readonly lasting?: boolean } = {}): void {
+  set(layer: number, list: TokenList | BlockList, options: { readonly lasting?: boolean } = {}): void {
     for (const tensor of tensorsIn(list)) this.#gpu.keep(tensor);
     const old = this.#entries.get(layer);
     if (old && old.list !== list) free(old.list);
@@ -58,19 +58,26 @@ export class IndexStore {
     this.selections++;
   }
 
-  /** Whether `get` would find a list. */
+  /** Whether `get` or `blocks` would find a list. */
   has(layer: number, from?: number): boolean {
     return this.#find(layer, from) !== undefined;
   }
 
   /**
-   * The list of the layer itself or of the nearest layer before it that hands on to it, or that of layer `from`.
+   * The token list of the layer itself or of the nearest layer before it that hands on to it, or that of layer `from`.
    * @throws NoSelectionError when there is none.
    */
   get(layer: number, from?: number): TokenList {
-    const entry = this.#find(layer, from);
-    if (!entry) throw new NoSelectionError(layer, from);
-    return entry.list;
+    const list = this.#find(layer, from)?.list;
+    if (!list || isBlocks(list)) throw new NoSelectionError(layer, from);
+    return list;
+  }
+
+  /** As {@link get}, for a list of blocks. @throws NoSelectionError */
+  blocks(layer: number, from?: number): BlockList {
+    const list = this.#find(layer, from)?.list;
+    if (!list || !isBlocks(list)) throw new NoSelectionError(layer, from);
+    return list;
   }
 
   /** Frees the lists of the last pass; `everything` also those that last. */
@@ -97,6 +104,10 @@ export class IndexStore {
   }
 }
 
-function free(list: TokenList): void {
+function isBlocks(list: TokenList | BlockList): list is BlockList {
+  return 'keyBlock' in list;
+}
+
+function free(list: TokenList | BlockList): void {
   for (const tensor of tensorsIn(list)) tensor.dispose();
 }

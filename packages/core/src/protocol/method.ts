@@ -10,6 +10,7 @@ import type {
   AttentionNeeds,
   AttentionOutcome,
   AttentionRestriction,
+  HeadSelection,
   LayerContext,
   MethodState,
   Phase,
@@ -93,8 +94,8 @@ export interface Method<State extends MethodState = any> {
     companions: readonly AttentionOutcome[],
     // biome-ignore lint/suspicious/noConfusingVoidType: one that records returns nothing
   ): Tensor | undefined | void;
-  /** Key/value heads, ascending, that this layer attends with, together with the query heads that read them; the others give zeros. */
-  selectHeads?(context: AttentionContext<State>): readonly number[] | undefined;
+  /** Key/value heads that this layer attends with, together with the query heads that read them; the others load no key and give zeros. */
+  selectHeads?(context: AttentionContext<State>): HeadSelection | undefined;
   /** After a layer, given its output: the tokens that the following layers still process. Must hold the newest. */
   selectTokens?(context: LayerContext<State>, x: Tensor): TokenSelection | undefined;
   /** Between two tokens of a generation. */

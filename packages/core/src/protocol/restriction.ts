@@ -1,3 +1,4 @@
+import type { Mask } from '../attention/mask.ts';
 import type { AttentionOptions } from '../attention/types.ts';
 import { RefusedError } from '../errors.ts';
 import type { AttentionRestriction } from './contexts.ts';
@@ -5,18 +6,25 @@ import type { AttentionRestriction } from './contexts.ts';
 /**
  * A mask narrowed by a restriction, never widened.
  *
- * @throws RefusedError when both are token lists: two lists cannot be intersected without a pass of their own.
+ * @param who Whose restriction it is, for the error.
+ * @throws RefusedError for a second list of tokens or blocks: the engine follows one.
  */
 export function restrict(options: AttentionOptions, restriction: AttentionRestriction, who: string): AttentionOptions {
-  const { tokens, slidingWindow } = restriction;
-  if (tokens && options.tokens) {
-    throw new RefusedError(`${who} restricts attention to a token list where one is in force already.`);
+  const { tokens, blocks, slidingWindow, mask } = restriction;
+  if ((tokens || blocks) && (options.tokens || options.blocks)) {
+    throw new RefusedError(`${who} restricts attention to a list of keys where one is in force already.`);
   }
   return {
     ...options,
     ...(tokens ? { tokens } : {}),
+    ...(blocks ? { blocks } : {}),
+    ...(mask ? { mask: both(options.mask, mask) } : {}),
     ...(slidingWindow === undefined
       ? {}
       : { slidingWindow: Math.min(slidingWindow, options.slidingWindow ?? slidingWindow) }),
   };
+}
+
+function both(own: Mask | undefined, further: Mask): Mask {
+  return own ? { kind: 'allOf', parts: [own, further] } : further;
 }
