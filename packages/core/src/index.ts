@@ -102,6 +102,7 @@ export {
   resolveLayers,
 } from './protocol/layer-choice.ts';
 export type {
+  CacheContext,
   LayerNext,
   LogitsContext,
   Method,

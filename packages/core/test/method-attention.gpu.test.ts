@@ -91,6 +91,23 @@ describe('attention without a model', () => {
     expect(() => attention(gpu, q, k, v, { method: running })).toThrow(/asks for a pass.*without a model/);
   });
 
+  it('counts: heads that a method leaves out load no rows, those of lists load their entries', async () => {
+    const rows = async (method: Partial<Method>) => {
+      const keyRowCounter = gpu.zeros([1], 'u32');
+      const toy: Method = { name: 'toy', options: {}, phases: ['decode'], ...method };
+      await values(attention(gpu, q, k, v, { method: toy, keyRowCounter, plan: { parts: 1 } }));
+      const [count] = (await keyRowCounter.read()) as Uint32Array;
+      keyRowCounter.dispose();
+      return count as number;
+    };
+    const all = await rows({});
+    expect(await rows({ selectHeads: () => [1] })).toBe(all / 2);
+    expect(await rows({ selectHeads: () => [] })).toBe(0);
+    const five = { indices: gpu.tensor([0, 3, 4, 8, 19, 1, 2, 3, 4, 5], [1, 2, 5], 'u32'), per: 'kvHead' as const };
+    expect(await rows({ mask: () => ({ tokens: five }) })).toBe(all / 4);
+    five.indices.dispose();
+  });
+
   it('leaves nothing behind', async () => {
     const before = gpu.stats().liveBytes;
     await values(attention(gpu, q, k, v, { method: { ...handOn(3), requires: {} } }));

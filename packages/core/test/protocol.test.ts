@@ -76,6 +76,7 @@ describe('exclusive seams', () => {
   });
 
   it.each<Partial<Method>>([
+    { createCache: () => undefined },
     { mask: () => undefined },
     { selectTokens: () => undefined },
     { selectHeads: () => undefined },

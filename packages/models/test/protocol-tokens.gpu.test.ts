@@ -36,20 +36,21 @@ const keep = (rows: readonly number[]): Method =>
 /** Logits of the prompt's last token and of two tokens decoded behind it, [3, 64]. */
 async function logitsWith(method?: Method | readonly Method[]): Promise<Float32Array> {
   const run = await MethodRun.start(model, method);
-  const cache = model.createCache(8);
+  const cache = model.createCache(8, run);
   const taken: Tensor[] = [];
-  for (const tokens of [ids, [7], [33]]) {
-    const { hidden, logits } = model.forward(tokens, { cache, run });
-    hidden.dispose();
-    taken.push(logits as Tensor);
-    run.phase = 'decode';
+  try {
+    for (const tokens of [ids, [7], [33]]) {
+      const { hidden, logits } = model.forward(tokens, { cache, run });
+      hidden.dispose();
+      taken.push(logits as Tensor);
+      run.phase = 'decode';
+    }
+    const all = concatenate(taken);
+    taken.push(all);
+    return (await all.read()) as Float32Array;
+  } finally {
+    for (const each of [...taken, cache, run]) each.dispose();
   }
-  const all = concatenate(taken);
-  const values = (await all.read()) as Float32Array;
-  for (const tensor of [all, ...taken]) tensor.dispose();
-  cache.dispose();
-  run.dispose();
-  return values;
 }
 
 /** The same as a mask: in later layers, prompt tokens that were left out are seen by nobody. */
@@ -198,6 +199,24 @@ describe('layer for some tokens', () => {
   it('a layer that the prompt skips still works in the steps behind it', async () => {
     const skip = toy({ layer: ({ layer }, x, next) => (layer === 1 ? x : next(x)) });
     expect((await logitsWith(skip)).every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('createCache', () => {
+  it('a ring in one layer is a window in its mask, and takes the memory of the ring', async () => {
+    const phases = ['prefill', 'decode'] as const;
+    const ring = toy({
+      phases,
+      createCache: ({ globalLayer }) => (globalLayer === 1 ? { kind: 'window', window: 3 } : undefined),
+    });
+    const window = toy({ phases, mask: ({ layer }) => (layer === 1 ? { slidingWindow: 3 } : undefined) });
+    const values = await logitsWith(ring);
+    assertClose(values, await logitsWith(window), { absolute: 1e-4 });
+    expect(values).not.toEqual(await logitsWith());
+    const run = await MethodRun.start(model, ring);
+    const [own, ringed] = [model.createCache(30), model.createCache(30, run)];
+    expect(ringed.layer(1).bytes).toBe(own.layer(1).bytes / 10);
+    for (const each of [own, ringed, run]) each.dispose();
   });
 });
 

@@ -1,7 +1,7 @@
 import { attention } from '../attention/attention.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
-import type { LayerCache } from '../cache/types.ts';
+import type { LayerCache, LayerCacheSpec } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, RefusedError, ShapeError } from '../errors.ts';
 import { concatenate, contiguous } from '../ops/copy.ts';
@@ -253,6 +253,16 @@ export class MethodRun {
 
   // --- between passes: called by models ---
 
+  /** What each layer's cache keeps: as the model has it, or as a method wants it. */
+  layerCaches(specs: readonly LayerCacheSpec[]): readonly LayerCacheSpec[] {
+    const owner = this.#owners.find(({ method }) => method.createCache);
+    if (!owner) return specs;
+    return specs.map((spec, layer) => {
+      const context = { model: this.#facts, layer, ...this.#placeOf(layer), spec, state: owner.state };
+      return owner.method.createCache?.(context) ?? spec;
+    });
+  }
+
   /** Companions of the prompt, once they were started; undefined where a method wants some and they were not. */
   get companions(): readonly CompanionSequence[] | undefined {
     return this.#companions ?? (this.#owners.some(({ method }) => method.companions) ? undefined : []);
@@ -440,8 +450,7 @@ export class MethodRun {
       gpu: this.#gpu,
       model: this.#facts,
       layer,
-      kind: this.#facts.layerKinds[layer] ?? 'global',
-      globalLayer: this.#globalLayers[layer] ?? -1,
+      ...this.#placeOf(layer),
       phase: this.#phase,
       sequence,
       queryLength: count,
@@ -454,6 +463,10 @@ export class MethodRun {
       seed: this.seed,
       state: owner.state,
     };
+  }
+
+  #placeOf(layer: number): Pick<LayerContext, 'kind' | 'globalLayer'> {
+    return { kind: this.#facts.layerKinds[layer] ?? 'global', globalLayer: this.#globalLayers[layer] ?? -1 };
   }
 
   #rows(sequence: number): SequenceRows {

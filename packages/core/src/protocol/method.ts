@@ -1,5 +1,6 @@
 import type { AttentionResult } from '../attention/types.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
+import type { LayerCacheSpec } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Companion, CompanionContext } from './companions.ts';
@@ -16,9 +17,21 @@ import type {
   Phase,
   QkvTransform,
 } from './contexts.ts';
-import type { ModelFacts, ModelHandle } from './model-handle.ts';
+import type { LayerKind, ModelFacts, ModelHandle } from './model-handle.ts';
 import type { Requirements } from './requirements.ts';
 import type { DenoisingSchedule } from './schedule.ts';
+
+/** The layer whose cache is made. */
+export interface CacheContext<State extends MethodState = MethodState> {
+  readonly model: ModelFacts;
+  readonly layer: number;
+  readonly kind: LayerKind;
+  /** 0-based among the global layers, or -1. */
+  readonly globalLayer: number;
+  /** What the model itself keeps. */
+  readonly spec: LayerCacheSpec;
+  readonly state: State;
+}
 
 /** What a run was started with; for calibration in `createState`. */
 export interface RunSettings {
@@ -60,7 +73,7 @@ export type LayerNext = (x: Tensor, rows?: TokenSelection) => Tensor;
  * model's. The same value may serve many runs: what changes during a run lives in its state.
  *
  * Several methods compose from left to right: the first is the outermost of the wrapping seams (`layer`, `attend`) and
- * acts first in the others. `companions`, `mask`, `selectTokens`, `selectHeads` and `schedule` take one owner per run.
+ * acts first in the others. `createCache`, `companions`, `mask`, `selectTokens`, `selectHeads` and `schedule` take one owner per run.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a list of methods holds methods with different states
 export interface Method<State extends MethodState = any> {
@@ -75,6 +88,8 @@ export interface Method<State extends MethodState = any> {
   readonly evicts?: boolean;
   /** State of one run. Here a method may calibrate by running the model; such a nested run has its own state. */
   createState?(model: ModelHandle, settings: RunSettings): State | Promise<State>;
+  /** What a layer keeps of the tokens, in place of what the model keeps. Asked when a cache is made for the run. */
+  createCache?(context: CacheContext<State>): LayerCacheSpec | undefined;
   /** Sequences that run with this one, layer by layer. Asked once, before the prompt runs. */
   companions?(context: CompanionContext<State>): readonly Companion[];
   /** Wraps one layer: `next(x)` runs it, at most once. x is f32 [N, hiddenSize], rows of companions behind the own ones; so is what it returns. */

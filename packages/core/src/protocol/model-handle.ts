@@ -154,7 +154,8 @@ export interface ModelHandle {
   readonly tokenizer: TokenizerHandle;
   /** Token ids of a prompt, chat template applied. */
   encodePrompt(prompt: string | readonly ChatMessage[] | readonly number[]): number[];
-  createCache(capacity: number): KvCache;
+  /** A cache without tokens. With a run, its methods may change what layers keep. */
+  createCache(capacity: number, run?: import('./method-run.ts').MethodRun): KvCache;
   /** One pass over consecutive tokens. Records only: nothing is awaited. The caller disposes the result. */
   forward(tokens: TokenInput, options?: ForwardOptions): ForwardResult;
   /** Logits of rows of the residual stream, f32 [N, hiddenSize]: final norm and head. f32 [N, vocabularySize]. */

@@ -18,7 +18,8 @@ export interface Architecture {
   readonly residentBytes: number;
   /** Makes its tables cover so many positions. */
   reserve(positions: number): void;
-  createCache(capacity: number): KvCache;
+  /** A cache without tokens. With a run, its methods may change what layers keep. */
+  createCache(capacity: number, run?: MethodRun): KvCache;
   /**
    * Runs layers over the tokens of the run's pass; attention goes through the run, which appends keys and values to the
    * caches of the pass.

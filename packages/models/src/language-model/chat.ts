@@ -96,7 +96,7 @@ export class Chat {
     try {
       // Companions run beside the whole prompt.
       if (!run.companions) this.dispose();
-      const kv = this.#rewind(ids, settings.maxTokens);
+      const kv = this.#rewind(ids, settings.maxTokens, run);
       const logits = await model.appendWith(run, kv, ids.slice(kv.length), options);
       try {
         continuation = new Continuation(model, ids, settings);
@@ -113,11 +113,11 @@ export class Chat {
   }
 
   /** The cache, back at the tokens that it has in common with a prompt (all but its last at most), with room for what comes. */
-  #rewind(ids: readonly number[], maxTokens: number): KvCache {
+  #rewind(ids: readonly number[], maxTokens: number, run: MethodRun): KvCache {
     const differs = ids.findIndex((id, position) => id !== this.#ids[position]);
     const common = Math.min(differs < 0 ? ids.length : differs, this.#ids.length, ids.length - 1);
     if (this.#kv && !goesBack(this.#kv, common)) this.dispose();
-    this.#kv ??= this.#model.createCache(ids.length + maxTokens);
+    this.#kv ??= this.#model.createCache(ids.length + maxTokens, run);
     this.#reused = this.#kv.length;
     if (this.#kv.capacity < ids.length + maxTokens) this.#kv.grow(ids.length + maxTokens);
     return this.#kv;

@@ -103,7 +103,7 @@ class DryGeneration {
   }
 
   #prefill(prompt: readonly number[], room: number): void {
-    const cache = this.#model.createCache(prompt.length + room);
+    const cache = this.#model.createCache(prompt.length + room, this.#run);
     this.#caches.push(cache);
     this.#run.phase = 'prefill';
     const passes = prefillPasses(this.#model, this.#run, 0, prompt, room);

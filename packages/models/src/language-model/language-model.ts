@@ -69,10 +69,10 @@ export class LanguageModel implements ModelHandle {
     return this.tokenizer.encode(text, { addSpecialTokens: false });
   }
 
-  createCache(capacity: number): KvCache {
+  createCache(capacity: number, run?: MethodRun): KvCache {
     this.#assertUsable();
     this.#assertCausal();
-    return this.#network.createCache(capacity);
+    return this.#network.createCache(capacity, run);
   }
 
   forward(tokens: TokenInput, options: LanguageForwardOptions = {}): ForwardResult {
@@ -86,8 +86,8 @@ export class LanguageModel implements ModelHandle {
         each instanceof Tensor ? each : this.#uploadIds(each),
       );
       const [ids, ...others] = inputs as [Tensor, ...Tensor[]];
-      const cache = facts.causal ? (options.cache ?? this.createCache(ids.size)) : undefined;
       const run = options.run ?? MethodRun.dense(this, options);
+      const cache = facts.causal ? (options.cache ?? this.createCache(ids.size, run)) : undefined;
       try {
         const sequences = [
           { cache, count: ids.size },
@@ -126,7 +126,7 @@ export class LanguageModel implements ModelHandle {
   /** Prefill inside a run that goes on afterwards. */
   async prefillWith(run: MethodRun, ids: readonly number[], options: PrefillOptions): Promise<PromptCache> {
     this.#assertUsable();
-    const cache = this.createCache(ids.length + (options.reserve ?? defaultReserve));
+    const cache = this.createCache(ids.length + (options.reserve ?? defaultReserve), run);
     try {
       return new PromptCache([...ids], cache, await this.appendWith(run, cache, ids, options));
     } catch (error) {

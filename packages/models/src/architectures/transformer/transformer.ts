@@ -102,12 +102,13 @@ export class Transformer implements Architecture {
     this.#rotary?.cover(positions);
   }
 
-  createCache(capacity: number): KvCache {
+  createCache(capacity: number, run?: MethodRun): KvCache {
     const { layerKinds, slidingWindow, kvHeads, headSize } = this.#config;
     // Layers with a window keep a ring of it.
-    const layers = layerKinds.map((kind) =>
+    const own = layerKinds.map((kind) =>
       kind === 'window' ? ({ kind, window: slidingWindow as number } as const) : ({ kind: 'contiguous' } as const),
     );
+    const layers = run?.layerCaches(own) ?? own;
     return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity });
   }
 
