@@ -4,8 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel } from '../src/index.ts';
 import { perplexity } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
+import { continueAll } from './guides/batch.ts';
+import { interview } from './guides/chat.ts';
 import { headAblation } from './guides/head-ablation.ts';
 import { logitLens } from './guides/logit-lens.ts';
+import { doubts } from './guides/logprobs.ts';
+import { largestBatch } from './guides/memory.ts';
 
 let model: LanguageModel;
 
@@ -14,6 +18,37 @@ beforeAll(async () => {
 });
 
 afterAll(() => model.dispose());
+
+describe('the README', () => {
+  it('shows the code that runs here', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    for (const example of ['batch', 'chat', 'logprobs', 'memory'])
+      expect(readme).toContain(readFileSync(new URL(`./guides/${example}.ts`, import.meta.url), 'utf8'));
+  });
+
+  it('texts together are continued as each alone', async () => {
+    const prompts = ['sky', 'the birds'];
+    const [sky] = await continueAll(model, ['sky']);
+    const both = await continueAll(model, prompts);
+    expect(both[0]).toBe(sky);
+    expect(both[1]?.startsWith('the birds')).toBe(true);
+  });
+
+  it('a chat answers each question', async () => {
+    expect(await interview(model, ['Why?', 'And how?'])).toHaveLength(2);
+  });
+
+  it('a random model doubts every token', async () => {
+    const found = await doubts(model, 'sky', 1);
+    expect(found.length).toBeGreaterThan(0);
+    for (const line of found) expect(line.match(/\d\.\d\d/g)).toHaveLength(3);
+  });
+
+  it('the largest batch fits, and the next does not', async () => {
+    const budget = (await model.estimateMemory({ context: 300, batch: 3 })).total;
+    expect(await largestBatch(model, 300, budget)).toBe(3);
+  });
+});
 
 describe('named activations', () => {
   it('the guide shows the code that runs here', () => {
