@@ -96,7 +96,7 @@ export function deviceMask(gpu: Gpu, mask: HostMask, sizes: Sizes, lists = new M
 }
 
 /** The modifier with its arrays on the device. */
-function deviceModifier(
+export function deviceModifier(
   gpu: Gpu,
   modifier: ScoreModifier<ArrayLike<number>>,
   { batches, heads, queries }: Sizes,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   ArgumentError,
+  add,
   attention,
   attentionStatistics,
   attentionStatisticsCost,
@@ -27,11 +28,12 @@ import {
   randomArray,
   sharedGpu,
 } from '../src/testing/index.ts';
+import { deviceModifier } from './attention-case.ts';
 
 /** Shapes and mask of one case. */
 interface Case
   extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'>,
-    Pick<AttentionReferenceInput, 'scale' | 'causal' | 'slidingWindow'> {
+    Pick<AttentionReferenceInput, 'scale' | 'causal' | 'slidingWindow' | 'scoreModifiers' | 'keyMultipliers'> {
   readonly queryOffset?: number;
   /** Valid keys of each batch entry or of each key/value head, and valid queries, handed over on the device. */
   readonly keyLengths?: readonly number[];
@@ -136,6 +138,15 @@ function run<Want extends StatisticsRequest>(gpu: Gpu, c: Case, want: Want): Rec
     ...(c.keyLengths ? { keyLength: gpu.tensor(c.keyLengths, keyLengthShape, 'u32') } : {}),
     ...(c.queryLengths ? { queryLength: gpu.tensor(c.queryLengths, [c.batches], 'u32') } : {}),
     ...(c.mask ? { mask: c.mask as Mask } : {}),
+    ...(c.scoreModifiers ? { scoreModifiers: c.scoreModifiers.map((each) => deviceModifier(gpu, each, c)) } : {}),
+    ...(c.keyMultipliers
+      ? {
+          keyMultipliers: {
+            ...c.keyMultipliers,
+            factors: gpu.tensor(c.keyMultipliers.factors, [c.batches, c.heads, c.keys]),
+          },
+        }
+      : {}),
     ...(c.shuffled ? { keyPositions: gpu.tensor(positionsOf(c), shape.slice(0, 3), 'u32') } : {}),
     ...(listed
       ? {
@@ -272,6 +283,21 @@ describe('attentionStatistics', () => {
     ['a mask that differs between heads', { causal: false, mask: headwiseMask }],
     ['one token under such a mask', { queries: 1, mask: headwiseMask }],
     ['a mask over token lists', { listed: 30, mask: headwiseMask }],
+    [
+      'score modifiers, a sink, and factors on keys',
+      {
+        scoreModifiers: [
+          { kind: 'softCap', cap: 2 },
+          { kind: 'alibi', slopes: [0.5, 0.25, 0.1, 0.05, 0.02, 0.01] },
+          { kind: 'sinks', logits: [1, 2, -1, 0, 3, 1] },
+        ],
+        keyMultipliers: { factors: randomArray(6 * 70, 12).map(Math.abs), renormalise: true },
+      },
+    ],
+    [
+      'factors after the normalisation',
+      { keyMultipliers: { factors: randomArray(6 * 70, 12).map(Math.abs), renormalise: false }, queries: 1 },
+    ],
     ['token lists per key/value head', { listed: 19 }],
     ['token lists per query head, ragged', { listed: 19, per: 'queryHead', batches: 2, keyLengths: [70, 41] }],
   ];
@@ -391,6 +417,32 @@ describe('attentionStatistics', () => {
       expect(launched).toBeLessThan(1.2 * flops);
     }
     for (const tensor of [q, k, logSumExp, sets]) tensor.dispose();
+  });
+
+  it('normalises by what the first pass normalised by', async () => {
+    const gpu = await sharedGpu();
+    const { probabilities, halves } = await readAll(
+      gpu.tidy(() => {
+        const q = gpu.tensor(randomArray(2 * 3 * 8, 1), [1, 2, 3, 8]);
+        const k = gpu.tensor(randomArray(2 * 9 * 8, 2), [1, 2, 9, 8]);
+        const { logSumExp } = attention(q, k, k, { returnLogSumExp: true });
+        const rows = (options: object) =>
+          attentionStatistics(q, k, {
+            ...options,
+            logSumExp: logSumExp as Tensor,
+            want: { probabilityRows: { queries: [0, 1, 2] } },
+          }).probabilityRows;
+        return {
+          probabilities: rows({}),
+          halves: rows({ normalizer: add(logSumExp as Tensor, gpu.tensor([Math.LN2], [1, 1, 1])) }),
+        };
+      }),
+    );
+    assertClose(
+      halves,
+      probabilities.map((value) => value / 2),
+      { absolute: 1e-6 },
+    );
   });
 
   it('never holds a matrix of queries by keys', async () => {

@@ -3,8 +3,8 @@ import type { Layout, RowState, ScoreSlot, TileLoopVariant } from './layout.ts';
 import { loadRow, pairArguments, type QueryNames, visible } from './positions.ts';
 import { multiplierAt } from './trust.ts';
 
-/** Turns a raw dot product into a score. */
-function modifiedScore(variant: TileLoopVariant, slot: ScoreSlot, own: QueryNames): string {
+/** Turns a raw dot product, `slot.score`, into a score. */
+export function modifiedScore(variant: Pick<TileLoopVariant, 'scored'>, slot: ScoreSlot, own: QueryNames): string {
   const scaled = `${slot.score} * params.scale`;
   return variant.scored ? `modified_score(${scaled}, ${pairArguments(slot, own)})` : scaled;
 }

@@ -74,6 +74,9 @@ export type WhereToLook = Pick<
   | 'tokens'
   | 'blocks'
   | 'mask'
+  | 'scoreModifiers'
+  | 'keyMultipliers'
+  | 'normalizer'
 >;
 
 /** What {@link attention} returns. */

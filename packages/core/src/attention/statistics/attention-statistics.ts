@@ -42,7 +42,7 @@ export function attentionStatistics<const Want extends StatisticsRequest>(
   const want: StatisticsRequest = options.want;
   return gpu.tidy(() => {
     const pass = secondPass('attentionStatistics', q, k, shape, options);
-    const logSumExp = contiguous(options.logSumExp);
+    const logSumExp = contiguous(options.normalizer ?? options.logSumExp);
     const result: Partial<Record<keyof StatisticsRequest, Tensor>> = {};
     if (want.keyMass) result.keyMass = massOfKeys(pass, logSumExp, want.keyMass);
     if (want.keySetMass || want.expectation || want.entropy) {

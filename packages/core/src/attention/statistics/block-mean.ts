@@ -1,7 +1,7 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import { workgroupReduction } from '../../kernels/wgsl-reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { entryRange, keyPosition, lengths, rowInterval, storageBase, visible } from '../positions.ts';
+import { entryRange, keyPosition, lengths, rowInterval, storageBase } from '../positions.ts';
 import { range } from '../text.ts';
 import { secondPassCost } from './cost.ts';
 import {
@@ -16,8 +16,9 @@ import {
   type SecondPass,
   type SecondPassVariant,
   secondPassBindings,
-  secondPassDeclarations,
   secondPassParameters,
+  secondPassSource,
+  seen,
 } from './second-pass.ts';
 import type { BlockMeanRequest } from './types.ts';
 
@@ -41,9 +42,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
     const queries = range(tileQueries);
-    return {
-      declarations: `${secondPassDeclarations(variant)}${workgroupReduction('join', lanes, 'a + b', capabilities)}`,
-      main: `
+    const main = `
   let key_tile = group % params.key_blocks;
   let query_tile = group / params.key_blocks % params.query_blocks;
   let head = group / (params.key_blocks * params.query_blocks) % params.heads;
@@ -73,9 +72,14 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
       )}
       ${queries
         .map((query) => {
-          const seen = `walk + ${query}u < queries_end && ${visible(variant, { entry: 'row', row: 'row', position: 'position' }, { query: `query_${query}`, head: 'head', suffix: `_${query}` })}`;
+          const pair = {
+            raw: `score_${query}`,
+            key: { entry: 'row', row: 'row', position: 'position' },
+            own: { query: `query_${query}`, head: 'head', suffix: `_${query}` },
+          };
+          const sees = `walk + ${query}u < queries_end && ${seen(variant, pair)}`;
           return `let log_sum_exp_${query} = ${logSumExpAt(variant, rowAt('head', `query_${query}`))};
-      total += ${probability(`score_${query}`, `log_sum_exp_${query}`, seen)};`;
+      total += ${probability(variant, pair, `log_sum_exp_${query}`, sees)};`;
         })
         .join('\n      ')}
     }
@@ -84,8 +88,8 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   if (lane == 0u) {
     let pairs = f32(max(queries_end, first_query) - first_query) * f32(max(keys_end, first_key) - first_key);
     result[group] = select(0.0, mass / pairs, pairs > 0.0);
-  }`,
-    };
+  }`;
+    return secondPassSource(variant, main, workgroupReduction('join', lanes, 'a + b', capabilities));
   },
 });
 

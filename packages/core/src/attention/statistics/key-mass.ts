@@ -2,16 +2,7 @@ import { defineKernel } from '../../kernels/kernel.ts';
 import { LOWEST } from '../../kernels/wgsl.ts';
 import { sum } from '../../ops/reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import {
-  entryRange,
-  entryRow,
-  keyPosition,
-  lengths,
-  loadRow,
-  rowInterval,
-  storageBase,
-  visible,
-} from '../positions.ts';
+import { entryRange, entryRow, keyPosition, lengths, loadRow, rowInterval, storageBase } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
 import { secondPassCost } from './cost.ts';
@@ -22,15 +13,17 @@ import {
   listedColumn,
   logSumExpAt,
   logSumExps,
+  type Pair,
   probability,
   queryAt,
   rowAt,
   type SecondPass,
   type SecondPassVariant,
-  scaledScore,
+  score,
   secondPassBindings,
-  secondPassDeclarations,
   secondPassParameters,
+  secondPassSource,
+  seen,
   wantedWorkgroups,
 } from './second-pass.ts';
 
@@ -75,16 +68,19 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     const { measure, tileHeads, tileQueries, joined } = variant;
     const heads = range(tileHeads);
     const queries = range(tileQueries);
-    const own = { entry: 'entry', row: 'row', position: 'position' };
     const sums = range(joined ? 1 : tileHeads);
     const sumOf = (head: number) => `sum_${joined ? 0 : head}`;
-    const pair = (head: number, query: number) => `score_${head * tileQueries + query}`;
+    const pair = (head: number, query: number): Pair => ({
+      raw: `score_${head * tileQueries + query}`,
+      key: { entry: 'entry', row: 'row', position: 'position' },
+      own: { query: `query_${query}`, head: `(head + ${head}u)`, suffix: `_${query}` },
+    });
     const gather = (head: number, query: number) => {
       const row = `row_${head} + query_${query}`;
       const weight = variant.weighted ? ` * ${sideLoad(variant, 'query_weights', row, 'f32')}` : '';
       if (measure === 'score')
-        return `${sumOf(head)} += select(0.0, ${scaledScore(pair(head, query))}${weight}, seen_${query});`;
-      const own = probability(pair(head, query), `log_sum_exp_${head}_${query}`, `seen_${query}`);
+        return `${sumOf(head)} += select(0.0, ${score(variant, pair(head, query))}${weight}, seen_${query});`;
+      const own = probability(variant, pair(head, query), `log_sum_exp_${head}_${query}`, `seen_${query}`);
       return `let log_sum_exp_${head}_${query} = ${logSumExpAt(variant, row)};
       ${sumOf(head)} += ${own}${weight};`;
     };
@@ -97,9 +93,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
       const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
       return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = select(${value(index)}, 3e38, newest);`;
     };
-    return {
-      declarations: secondPassDeclarations(variant),
-      main: `
+    const main = `
   let tile = group % params.tiles;
   let part = group / params.tiles % params.parts;
   let head_group = group / (params.tiles * params.parts) % params.head_groups;
@@ -136,15 +130,15 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
         heads.flatMap((head) => queries.map((query) => queryAt(`head + ${head}u`, `query_${query}`))),
         ['key_at'],
       )}
-      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${visible(variant, own, { query: `query_${query}`, head: 'head', suffix: `_${query}` })};`).join('\n      ')}
+      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${seen(variant, pair(0, query))};`).join('\n      ')}
       ${measure === 'score' ? queries.map((query) => `count += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query});`).join(' ') : ''}
       ${heads.flatMap((head) => queries.map((query) => gather(head, query))).join('\n      ')}
     }
   }
   if (place < params.write_bound) {
     ${sums.map(store).join('\n    ')}
-  }`,
-    };
+  }`;
+    return secondPassSource(variant, main);
   },
 });
 

@@ -1,15 +1,6 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import {
-  entryRange,
-  entryRow,
-  keyPosition,
-  lengths,
-  loadRow,
-  rowInterval,
-  storageBase,
-  visible,
-} from '../positions.ts';
+import { entryRange, entryRow, keyPosition, lengths, loadRow, rowInterval, storageBase } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
 import { secondPassCost } from './cost.ts';
@@ -20,14 +11,16 @@ import {
   listedColumn,
   logSumExpAt,
   logSumExps,
+  type Pair,
   probability,
   queryAt,
   rowAt,
   type SecondPass,
   type SecondPassVariant,
   secondPassBindings,
-  secondPassDeclarations,
   secondPassParameters,
+  secondPassSource,
+  seen,
 } from './second-pass.ts';
 
 const tileRows = 4;
@@ -47,9 +40,12 @@ const probabilityRowsKernel = defineKernel<SecondPassVariant>({
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
     const rows = range(tileRows);
-    return {
-      declarations: secondPassDeclarations(variant),
-      main: `
+    const pair = (row: number): Pair => ({
+      raw: `score_${row}`,
+      key: { entry: 'entry', row: 'row', position: 'position' },
+      own: { query: `query_${row}`, head: 'head', suffix: `_${row}` },
+    });
+    const main = `
   let tile = group % params.tiles;
   let row_tile = group / params.tiles % params.row_tiles;
   let named_head = group / (params.tiles * params.row_tiles) % params.named_heads;
@@ -86,14 +82,14 @@ const probabilityRowsKernel = defineKernel<SecondPassVariant>({
     ${rows
       .map(
         (row) => `let log_sum_exp_${row} = ${logSumExpAt(variant, rowAt('head', `query_${row}`))};
-    weight_${row} = ${probability(`score_${row}`, `log_sum_exp_${row}`, visible(variant, { entry: 'entry', row: 'row', position: 'position' }, { query: `query_${row}`, head: 'head', suffix: `_${row}` }))};`,
+    weight_${row} = ${probability(variant, pair(row), `log_sum_exp_${row}`, seen(variant, pair(row)))};`,
       )
       .join('\n    ')}
   }
   let columns = params.keys_end - params.keys_begin;
   let base = (batch * params.named_heads + named_head) * params.rows;
-  ${rows.map((row) => `if (row_${row} < params.rows) { result[(base + row_${row}) * columns + place - params.keys_begin] = weight_${row}; }`).join('\n  ')}`,
-    };
+  ${rows.map((row) => `if (row_${row} < params.rows) { result[(base + row_${row}) * columns + place - params.keys_begin] = weight_${row}; }`).join('\n  ')}`;
+    return secondPassSource(variant, main);
   },
 });
 

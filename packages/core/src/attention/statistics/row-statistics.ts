@@ -2,16 +2,7 @@ import { defineKernel } from '../../kernels/kernel.ts';
 import { sum } from '../../ops/reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { AttentionShape } from '../check-inputs.ts';
-import {
-  entryRange,
-  entryRow,
-  keyPosition,
-  lengths,
-  loadRow,
-  rowInterval,
-  storageBase,
-  visible,
-} from '../positions.ts';
+import { entryRange, entryRow, keyPosition, lengths, loadRow, rowInterval, storageBase } from '../positions.ts';
 import { sideLoad } from '../side-inputs.ts';
 import { range } from '../text.ts';
 import { secondPassCost } from './cost.ts';
@@ -21,15 +12,16 @@ import {
   launchSecondPass,
   logSumExpAt,
   logSumExps,
+  type Pair,
   probability,
   queryAt,
   rowAt,
   type SecondPass,
   type SecondPassVariant,
-  scaledScore,
   secondPassBindings,
-  secondPassDeclarations,
   secondPassParameters,
+  secondPassSource,
+  seen,
   wantedWorkgroups,
 } from './second-pass.ts';
 
@@ -74,8 +66,13 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
       ...(expectation ? ['expectation'] : []),
       ...(entropy ? ['entropy'] : []),
     ];
+    const pair = (slot: number): Pair => ({
+      raw: `score_${slot}`,
+      key: { entry: `(walk + ${slot}u)`, row: `row_${slot}`, position: `position_${slot}` },
+      own: { query: 'own_query', head: 'head', suffix: '_row' },
+    });
     const gather = (slot: number) => `
-      let weight_${slot} = ${probability(`score_${slot}`, 'log_sum_exp', visible(variant, { entry: `(walk + ${slot}u)`, row: `row_${slot}`, position: `position_${slot}` }, { query: 'own_query', head: 'head', suffix: '_row' }))};
+      let weight_${slot} = ${probability(variant, pair(slot), 'log_sum_exp', seen(variant, pair(slot)))};
       ${
         sets > 0
           ? `let set_${slot} = ${sideLoad(variant, 'key_sets', `sets_at + key_${slot}`)};
@@ -85,10 +82,8 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
           : ''
       }
       ${expectation ? `expectation += weight_${slot} * ${sideLoad(variant, 'key_weights', `weights_at + key_${slot}`, 'f32')};` : ''}
-      ${entropy ? `entropy += select(0.0, weight_${slot} * (log_sum_exp - ${scaledScore(`score_${slot}`)}), weight_${slot} > 0.0);` : ''}`;
-    return {
-      declarations: secondPassDeclarations(variant),
-      main: `
+      ${entropy ? `entropy -= weight_${slot} * log(max(weight_${slot}, 1e-37));` : ''}`;
+    const main = `
   let part_group = group % params.part_groups;
   let row_tile = group / params.part_groups % params.row_tiles;
   let head = group / (params.part_groups * params.row_tiles) % params.heads;
@@ -126,8 +121,8 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
   }
   let row = ${rowAt('head', 'own_query')};
   let rows = params.batches * params.heads * params.queries;
-  ${channels.map((name, channel) => `result[(part * ${channels.length}u + ${channel}u) * rows + row] = ${name};`).join('\n  ')}`,
-    };
+  ${channels.map((name, channel) => `result[(part * ${channels.length}u + ${channel}u) * rows + row] = ${name};`).join('\n  ')}`;
+    return secondPassSource(variant, main);
   },
 });
 

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu, LaunchBinding } from '../../device/gpu.ts';
 import { ArgumentError } from '../../errors.ts';
-import type { BindingDeclaration, KernelDefinition, ParameterList } from '../../kernels/kernel.ts';
+import type { BindingDeclaration, KernelDefinition, KernelSource, ParameterList } from '../../kernels/kernel.ts';
 import { LOWEST } from '../../kernels/wgsl.ts';
 import type { KernelTiming } from '../../profiling/profiler.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -9,8 +9,17 @@ import { CallParts, numberParameters } from '../call-parts.ts';
 import { type AttentionShape, checkLists } from '../check-inputs.ts';
 import { type AttentionDtype, inputAccess, quadOfRow } from '../elements.ts';
 import type { MaskSources } from '../mask-sources.ts';
+import { modifiedScore } from '../online-softmax.ts';
 import { callBounds } from '../plan-call.ts';
-import { entryFunctions, type PositionVariant } from '../positions.ts';
+import {
+  type EntryNames,
+  entryFunctions,
+  loadRow,
+  type PositionVariant,
+  type QueryNames,
+  visible,
+} from '../positions.ts';
+import { scoreText } from '../score-modifiers.ts';
 import {
   bindSideInputs,
   type SideInput,
@@ -21,6 +30,7 @@ import {
   sideParameters,
 } from '../side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
+import { multiplierAt, trustText } from '../trust.ts';
 import type { WhereToLook } from '../types.ts';
 import { callSources, listEntries, listPlaces, whereToLook } from '../where-to-look.ts';
 
@@ -35,7 +45,11 @@ export interface SecondPassVariant extends PositionVariant {
   readonly keyDtype: AttentionDtype;
   readonly queryVector: boolean;
   readonly keyVector: boolean;
-  /** WGSL functions of the mask, and the scalars that they take. */
+  /** Scores pass through `modified_score`. */
+  readonly scored: boolean;
+  /** Probabilities have factors per key. */
+  readonly multiplied: boolean;
+  /** WGSL functions of mask and score modifiers, and the scalars that they take. */
   readonly functions: string;
   readonly numbers: string;
   readonly [field: string]: string | number | boolean;
@@ -120,6 +134,14 @@ export function secondPass(
   const { keyBound, queryBound } = callBounds(shape, options);
   const parts = new CallParts();
   const where = whereToLook(shape, options, sources, parts);
+  // A sink takes part in the log-sum-exp, which is given.
+  const modifiers = options.scoreModifiers?.filter(({ kind }) => kind !== 'sinks');
+  const { scored } = scoreText(modifiers, shape, parts);
+  const { multipliers } = trustText(
+    options.keyMultipliers ? { keyMultipliers: options.keyMultipliers } : {},
+    shape,
+    parts,
+  );
   const list = tokens ? listEntries(tokens) : { length: 0, count: 0 };
   const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
   const listShare = tokens ? listPlaces(tokens, shape).share : 1;
@@ -130,6 +152,8 @@ export function secondPass(
     shape,
     variant: {
       ...where,
+      scored,
+      multiplied: multipliers !== 'none',
       functions: parts.functions,
       numbers: parts.numbers,
       raggedHeadSize: quads ? 0 : headSize,
@@ -191,10 +215,10 @@ export function checkSources(operation: string, shape: AttentionShape, options: 
   return sources;
 }
 
-/** Module-scope text of every second pass: the predicate of the mask. */
-export function secondPassDeclarations(variant: SecondPassVariant): string {
-  const text = `${variant.functions}${entryFunctions(variant)}`;
-  return `${sideFunctions(variant, text)}${text}`;
+/** WGSL of a second pass with the functions that its `main` uses: predicates, modifiers, loads. */
+export function secondPassSource(variant: SecondPassVariant, main: string, declarations = ''): KernelSource {
+  const functions = `${variant.functions}${entryFunctions(variant)}`;
+  return { declarations: `${declarations}${sideFunctions(variant, functions + main)}${functions}`, main };
 }
 
 /** Keys of a result: the rows of a head, in ragged storage the most that a head has. */
@@ -284,15 +308,29 @@ export function dotProducts(
       }`;
 }
 
-/** What turns a raw dot product into a score, as in the tile loop. */
-export function scaledScore(raw: string): string {
-  return `${raw} * params.scale`;
+/** A query and a key of a tile: the name of their raw dot product, and where they stand. */
+export interface Pair {
+  readonly raw: string;
+  readonly key: EntryNames;
+  readonly own: QueryNames;
+}
+
+/** Whether the query sees the key. */
+export function seen(variant: SecondPassVariant, { key, own }: Pair): string {
+  return visible(variant, key, own);
+}
+
+/** The pair's score, as in the tile loop. */
+export function score(variant: SecondPassVariant, { raw, key, own }: Pair): string {
+  return modifiedScore(variant, { ...key, score: raw }, own);
 }
 
 /**
- * A probability from a raw dot product: exp(score - log-sum-exp) where the pair is seen, else 0. Rows that saw no key hold
- * a sentinel as log-sum-exp; no weight may come of it.
+ * The pair's probability: exp(score - log-sum-exp) where `sees` holds, else 0; times the key's factor, where there are
+ * factors. Rows that saw no key hold a sentinel as log-sum-exp; no weight may come of it.
  */
-export function probability(raw: string, logSumExp: string, seen: string): string {
-  return `exp(select(${LOWEST}, ${scaledScore(raw)} - ${logSumExp}, (${seen}) && ${logSumExp} > 0.5 * ${LOWEST}))`;
+export function probability(variant: SecondPassVariant, pair: Pair, logSumExp: string, sees: string): string {
+  const exponent = `${score(variant, pair)} - ${logSumExp}`;
+  const weight = `exp(select(${LOWEST}, ${exponent}, (${sees}) && ${logSumExp} > 0.5 * ${LOWEST}))`;
+  return variant.multiplied ? `${weight} * ${multiplierAt(pair.own.head, loadRow(variant, pair.key.row))}` : weight;
 }

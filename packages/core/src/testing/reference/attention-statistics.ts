@@ -1,17 +1,16 @@
-import { type AttentionReferenceInput, attentionReference, attentionScores, visibleRows } from './attention.ts';
+import { type AttentionReferenceInput, attentionRow } from './attention.ts';
 
 /** The probability matrix by definition, f64 [B, H, N, M]: what the kernels never store. */
 export function attentionProbabilities(input: AttentionReferenceInput): Float64Array {
   const { batches, heads, queries, keys } = input;
-  const { logSumExp } = attentionReference(input);
   const probabilities = new Float64Array(batches * heads * queries * keys);
   for (let row = 0; row < batches * heads * queries; row++) {
     const batch = Math.floor(row / (heads * queries));
     const head = Math.floor(row / queries) % heads;
     const query = row % queries;
-    const positions = visibleRows(input, batch, head, query);
-    attentionScores(input, batch, head, query, positions).forEach((score, index) => {
-      probabilities[row * keys + (positions[index] as number)] = Math.exp(score - (logSumExp[row] as number));
+    const { keyRows, weights } = attentionRow(input, batch, head, query);
+    keyRows.forEach((keyRow, index) => {
+      probabilities[row * keys + keyRow] = weights[index] as number;
     });
   }
   return probabilities;

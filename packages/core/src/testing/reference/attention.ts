@@ -57,7 +57,7 @@ export function attentionReference(input: AttentionReferenceInput): AttentionRef
     for (let head = 0; head < heads; head++) {
       for (let query = 0; query < queries; query++) {
         const row = (batch * heads + head) * queries + query;
-        const softmax = referenceRow(input, batch, head, query);
+        const softmax = attentionRow(input, batch, head, query);
         logSumExp[row] = softmax.logSumExp;
         rowMaximum[row] = softmax.maximum;
         const first = firstKeyRow(input, batch, head);
@@ -74,7 +74,7 @@ export function attentionReference(input: AttentionReferenceInput): AttentionRef
 }
 
 /** The keys that a row sees, the factors of their values, and the row's statistics. */
-function referenceRow(input: AttentionReferenceInput, batch: number, head: number, query: number) {
+export function attentionRow(input: AttentionReferenceInput, batch: number, head: number, query: number) {
   const { heads, queries, keys, keyMultipliers, normalizer } = input;
   const keyRows = visibleRows(input, batch, head, query);
   const raw = attentionScores(input, batch, head, query, keyRows);
