@@ -1,10 +1,12 @@
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -284,6 +286,15 @@ describe('a refusal', () => {
     expect(error.code).toBe('unreachable');
     expect(error.message).toMatch(/check the network, the proxy and HF_ENDPOINT/);
   });
+});
+
+// The partial file of an abandoned download is /dev/full, which takes no byte.
+it.skipIf(!existsSync('/dev/full'))('a full disk is an error that says what to do', async () => {
+  mkdirSync(join(entry(), 'blobs'), { recursive: true });
+  symlinkSync('/dev/full', join(entry(), 'blobs', `${sha256(weights)}.saccade-x.incomplete`));
+  const error = await failure();
+  expect(error.code).toBe('no-space');
+  expect(error.message).toMatch(/no space left: free some, or set HF_HOME to another disk/);
 });
 
 describe('a token', () => {
