@@ -170,11 +170,43 @@ describe('a GGUF file whose tokenizer cannot be used', () => {
     );
   });
 
+  it('is refused where tokenizer.json is of a kind whose ids are not known to be right', () => {
+    const parts = { specialTexts: {}, endOfTextIds: [], chatTemplate: undefined };
+    const unigram = { model: { type: 'Unigram', unk_id: 0, vocab: [['<unk>', 0]] } };
+    expect(() => new HuggingFaceTokenizer({ ...parts, tokenizer: unigram })).toThrow(
+      expect.objectContaining({
+        code: 'unsupported',
+        message: expect.stringContaining('"Unigram"; supported: BPE, WordPiece.'),
+      }),
+    );
+  });
+
   it('is refused where tokenizer.json is not one', () => {
     const parts = { specialTexts: {}, endOfTextIds: [], chatTemplate: undefined };
     for (const tokenizer of [null, {}, { model: { type: 'nothing' } }]) {
       expect(() => new HuggingFaceTokenizer({ ...parts, tokenizer })).toThrow(TokenizerError);
     }
+  });
+});
+
+describe('what a GGUF file leaves to the kind of tokenizer', () => {
+  const common = { token_type: [3, 3, 1, 1], tokens: ['<s>', '</s>', 'a', 'b'], bos_token_id: 0, eos_token_id: 1 };
+  const byteLevel = (values: Readonly<Record<string, MetadataValue>>) =>
+    ggufTokenizer(metadataFile({ ...common, model: 'gpt2', merges: [], ...values }), [1]);
+
+  it('is whether texts begin and end with a token, unless it says so', () => {
+    expect(byteLevel({ pre: 'gpt-2' }).encode('ab')).toEqual([2, 3]);
+    expect(byteLevel({ pre: 'gpt-2', add_bos_token: true, add_eos_token: true }).encode('ab')).toEqual([0, 2, 3, 1]);
+    expect(byteLevel({ pre: 'llama-bpe' }).encode('ab')).toEqual([0, 2, 3]);
+    expect(byteLevel({ pre: 'llama-bpe', add_bos_token: false }).encode('ab')).toEqual([2, 3]);
+    expect(byteLevel({ pre: 'llama-bpe' }).encode('ab', { addSpecialTokens: false })).toEqual([2, 3]);
+    const pieces = metadataFile({ ...common, model: 'llama', scores: [0, 0, 0, 0], add_space_prefix: false });
+    expect(ggufTokenizer(pieces, []).encode('ab')).toEqual([0, 2, 3]);
+  });
+
+  it('names tokens that end a turn, which end an answer like those that end a text', () => {
+    expect(byteLevel({ pre: 'gpt-2' }).endOfTextIds).toEqual([1]);
+    expect(byteLevel({ pre: 'gpt-2', eot_token_id: 3, eom_token_id: 1 }).endOfTextIds).toEqual([1, 3]);
   });
 });
 
