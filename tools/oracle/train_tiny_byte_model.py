@@ -155,6 +155,9 @@ def export(state: dict[str, object]) -> None:
     model = new_model().eval()
     model.load_state_dict(state["best"]["model"])
     model.to(torch.float16).save_pretrained(FOLDER)
+    # No id ends a text, and nothing else is to be said about generation.
+    (FOLDER / "generation_config.json").unlink()
+    (FOLDER / "model.safetensors").chmod(0o644)
     (FOLDER / "tokenizer.json").write_text(json.dumps(byte_tokenizer(), ensure_ascii=False) + "\n")
 
     # What is measured is the stored checkpoint, rounded weights and all, computed in f32.

@@ -1,6 +1,7 @@
 import { accumulatedMass, lastWindow, layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
 import { methods } from './methods.ts';
 import { modelFromPath } from './models/model-from-path.ts';
+import { persuasionBytes } from './models/persuasion-bytes.ts';
 import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
 import {
@@ -15,6 +16,6 @@ import {
 export const catalog = new Registry({
   scenarios: [languagePerplexity, languageNeedle, languageDecode, attentionDecode, tidalDecodeReselection],
   methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],
-  models: [smollm2],
+  models: [smollm2, persuasionBytes],
   modelFromPath,
 });

@@ -15,6 +15,14 @@ const page = pageOf(sampleFile());
 
 const texts = (selector: string) => [...page.querySelectorAll(selector)].map((node) => node.textContent ?? '');
 
+it('says first what a reader must know, in both forms', () => {
+  const file = sampleFile();
+  const noticed = { ...file, environment: { ...file.environment, notice: 'Another <model> ran.' } };
+  expect(pageOf(noticed).querySelector('h1 ~ p.notice')?.textContent).toBe('Another <model> ran.');
+  expect(markdownReport(noticed, registry)).toMatch(/^# [^\n]+\n\n> \*\*Another <model> ran\.\*\*\n/);
+  expect(page.querySelector('.notice')).toBeNull();
+});
+
 describe('htmlReport', () => {
   it('has a section per scenario and model, with title and description where the bench knows it', () => {
     expect(texts('section h2')).toEqual([

@@ -29,6 +29,7 @@ export function htmlReport(file: ResultFile, registry: Registry): string {
 <p>A transformer spends much of its time on attention: every new token looks at all earlier ones. The methods here make it
 look only where the information is. This page compares them with the full, “dense” computation: what it costs in quality
 and what it saves in time and memory.</p>
+${environment.notice === undefined ? '' : `<p class="notice" role="note">${escapeHtml(environment.notice)}</p>`}
 <p class="soft">Measured ${escapeHtml(environment.date.slice(0, 16).replace('T', ' '))} UTC${escapeHtml(where)}.${
     environment.quick ? ' A quick run: shorter and with fewer repeats, so less certain than a full one.' : ''
   }</p>

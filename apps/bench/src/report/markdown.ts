@@ -8,7 +8,12 @@ import { peerColumns } from './peer-columns.ts';
 
 /** A result file as Markdown: a table per scenario and model, the peaks of the adapter, the environment. */
 export function markdownReport(file: ResultFile, registry: Registry): string {
-  const parts = ['# Saccade benchmark results', groupTables(groupRows(file.results, registry))];
+  const { notice } = file.environment;
+  const parts = [
+    '# Saccade benchmark results',
+    notice === undefined ? '' : `> **${notice}**`,
+    groupTables(groupRows(file.results, registry)),
+  ];
   if (file.roofline !== undefined) {
     const rows = file.roofline.peaks.map((peak) => [
       formatPeakName(peak),

@@ -41,6 +41,7 @@ tr.dense td { background: var(--panel); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; font-size: .9rem; margin: .8rem 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 details { margin: 1rem 0; } summary { cursor: pointer; font-weight: 600; }
+.notice { border-left: .3rem solid var(--warn); background: var(--panel); padding: .6rem .9rem; margin: 1rem 0; font-weight: 600; }
 .headline { font-size: 1.05rem; }
 .headline li { margin: .25rem 0; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } }

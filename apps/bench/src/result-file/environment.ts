@@ -12,13 +12,14 @@ const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 /** Facts about this machine, its adapter and this run. `gpu` is undefined where none was opened. */
 export function describeEnvironment(
   gpu: Gpu | undefined,
-  run: Pick<Environment, 'commandLine' | 'quick' | 'leftOut'>,
+  run: Pick<Environment, 'commandLine' | 'quick' | 'leftOut' | 'notice'>,
 ): Environment {
   return {
     date: new Date().toISOString(),
     commandLine: run.commandLine,
     quick: run.quick,
     leftOut: run.leftOut,
+    ...(run.notice === undefined ? {} : { notice: run.notice }),
     adapter: gpu === undefined ? null : describeAdapter(gpu),
     node: process.version,
     operatingSystem: `${systemName()} ${release()} ${process.arch}`,

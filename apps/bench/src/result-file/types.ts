@@ -78,6 +78,8 @@ export interface Environment {
   readonly quick: boolean;
   /** One line per thing that `--quick` left out. */
   readonly leftOut: readonly string[];
+  /** What a reader must know before the numbers, such as that another model than the usual one was run. */
+  readonly notice?: string;
   /** Null where no GPU was opened. */
   readonly adapter: {
     readonly vendor: string;

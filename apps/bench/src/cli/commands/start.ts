@@ -1,115 +1,101 @@
 import { fileURLToPath } from 'node:url';
 import { type Gpu, openGpu } from '@saccade/core';
-import type { LanguageModel } from '@saccade/models';
-import { tidalDecode } from '@saccade/tidaldecode';
-import { evaluationText } from '../../data/text.ts';
-import { executeOnModel, loadModel } from '../../execute-plan.ts';
-import { planRun } from '../../plan.ts';
+import { LanguageModel, ModelNotFoundError } from '@saccade/models';
+import { type ExecuteOptions, executeOnModel, loadModel } from '../../execute-plan.ts';
+import { planRun, type RunPlan } from '../../plan.ts';
 import { progressStream, startProgress } from '../../progress/progress.ts';
+import type { Registry } from '../../registry.ts';
 import { htmlReport } from '../../report/html.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile, writeTextFile } from '../../result-file/read-write.ts';
 import type { ResultRow, Roofline } from '../../result-file/types.ts';
 import { measureRoofline } from '../../roofline/measure-roofline.ts';
 import { shortSweep } from '../../roofline/sweep.ts';
+import { demonstrate } from '../../start/demonstration.ts';
+import { fallbackJob, type MainJob, mainJob } from '../../start/jobs.ts';
 import { onGpu } from '../gpu-stage.ts';
 import type { CliContext, ExitCode } from '../program.ts';
 
 const results = fileURLToPath(new URL('../../../../../results/', import.meta.url));
 
-/** Tokens each head of a sparse layer reads in the demonstration; the passage is several times as long. */
-const demonstrationTopK = 128;
-
 /**
  * The main job: a real model, dense beside TidalDecode, first as streamed answers, then as a quick comparison with a
- * report.
+ * report. Where the model cannot be had, the same on a tiny one, and every output says so.
  *
- * @returns 1 if the weights cannot be had or a row failed, else 0.
+ * @returns 1 if a row failed, else 0.
  */
 export async function startCommand(context: CliContext, flags: { readonly adapter?: string }): Promise<ExitCode> {
-  const plan = planRun(context.registry, {
-    scenarios: ['language/perplexity', 'language/needle', 'language/decode', 'attention/decode'],
-    models: [],
-    methods: [],
-    seed: 0,
-    quick: true,
-  });
   return await onGpu(flags.adapter, async () => {
     const gpu = await openGpu();
-    const stream = progressStream();
-    const execution = { gpu, signal: context.signal, stream };
     console.log(`GPU: ${gpu.adapter.description}`);
-    const entry = context.registry.models[0];
-    if (!entry) throw new Error('The catalog has no model.');
-    const model = await loadModel(entry, execution);
-    const rows: ResultRow[] = [];
-    try {
-      await demonstrate(model as LanguageModel, context.signal);
-      console.log('\nNow a quick comparison. It takes some minutes without a GPU.');
-      const roofline = await roof(gpu, context.signal);
-      try {
-        for await (const row of executeOnModel(plan, model, execution)) rows.push(row);
-      } finally {
-        // What was measured before a stop is worth keeping.
-        if (rows.length > 0) report(context, gpu, rows, roofline, plan.leftOut);
-      }
-    } finally {
-      model.dispose();
-    }
-    for (const row of rows)
-      if (row.status === 'failed') console.error(`${row.scenario}, ${row.method}: ${row.message ?? 'failed'}`);
-    return rows.some((row) => row.status === 'failed') ? 1 : 0;
+    return await runJob(context, gpu, { job: mainJob, fallback: fallbackJob, folder: results });
   });
 }
 
-/** What is asked about the page; the page says it once. */
-const question = "What is the name of Sir Walter's wife? Answer in one sentence.";
+/** Which job to run, which one if its model cannot be had, and where results go (a folder with `/` at its end). */
+export interface JobChoice {
+  readonly job: MainJob;
+  readonly fallback: MainJob;
+  readonly folder: string;
+}
 
-/** Streams an answer about a passage twice from one prefill: dense, then with TidalDecode. */
-async function demonstrate(model: LanguageModel, signal: AbortSignal): Promise<void> {
-  const passage = evaluationText().slice(0, 1600);
-  const progress = startProgress('Reading a page', progressStream());
-  progress.total(100);
-  let done = 0;
-  const prompt = await model.prefill(
-    [
-      {
-        role: 'user',
-        content: `${passage}\n\n${question}`,
-      },
-    ],
-    {
-      signal,
-      onProgress: (share) => {
-        progress.advance(Math.round(share * 100) - done);
-        done = Math.round(share * 100);
-      },
-    },
-  );
-  progress.finish();
-  console.log(`\nA page of Jane Austen (${prompt.length} tokens) and the question: ${question}`);
+/** Runs a job on a GPU that is open; see {@link startCommand}. */
+export async function runJob(context: CliContext, gpu: Gpu, choice: JobChoice): Promise<ExitCode> {
+  const execution = { gpu, signal: context.signal, stream: progressStream() };
+  const { job, model } = await loadJob(choice, execution);
+  const plan = planJob(context.registry, job);
+  const rows: ResultRow[] = [];
   try {
-    for (const [title, method] of [
-      ['dense: every head reads all tokens', undefined],
-      [
-        `tidaldecode: heads of sparse layers read ${demonstrationTopK} tokens`,
-        tidalDecode({ topK: demonstrationTopK }),
-      ],
-    ] as const) {
-      // The first tokens compile kernels; they do not count.
-      for await (const _ of model.generate(prompt, { method, maxTokens: 3, signal }));
-      console.log(`\n--- ${title}`);
-      const start = performance.now();
-      let tokens = 0;
-      for await (const piece of model.generate(prompt, { method, maxTokens: 48, signal })) {
-        process.stdout.write(piece.text);
-        tokens += piece.ids.length;
-      }
-      console.log(`\n(${tokens} tokens, ${(tokens / ((performance.now() - start) / 1000)).toFixed(1)} per second)`);
+    await demonstrate(model, job.demonstration(), context.signal);
+    console.log('\nNow a quick comparison. It takes some minutes without a GPU.');
+    const roofline = await roof(gpu, context.signal);
+    try {
+      for await (const row of executeOnModel(plan, model, execution)) rows.push(row);
+    } finally {
+      // What was measured before a stop is worth keeping.
+      if (rows.length > 0) report(context, gpu, { rows, roofline, plan, job, folder: choice.folder });
     }
   } finally {
-    prompt.dispose();
+    model.dispose();
   }
+  for (const row of rows)
+    if (row.status === 'failed') console.error(`${row.scenario}, ${row.method}: ${row.message ?? 'failed'}`);
+  return rows.some((row) => row.status === 'failed') ? 1 : 0;
+}
+
+/** Loads the job's model, or the fallback's where it is nowhere to be had, which is said. */
+async function loadJob(
+  { job, fallback }: JobChoice,
+  execution: ExecuteOptions,
+): Promise<{ job: MainJob; model: LanguageModel }> {
+  try {
+    return { job, model: await load(job, execution) };
+  } catch (error) {
+    if (!ModelNotFoundError.isInstance(error)) throw error;
+    console.log(`\n${error.message}\nAny one of these will do; then run this again.`);
+    console.log(`\n*** ${fallback.notice ?? fallback.model.description} ***\n`);
+    return { job: fallback, model: await load(fallback, execution) };
+  }
+}
+
+async function load({ model: entry }: MainJob, execution: ExecuteOptions): Promise<LanguageModel> {
+  const model = await loadModel(entry, execution);
+  if (model instanceof LanguageModel) return model;
+  model.dispose();
+  throw new Error(`${entry.name} is no language model.`);
+}
+
+/** The job's scenarios with every method that fits, its own options in the place of defaults. */
+function planJob(registry: Registry, { model, scenarios, methods }: MainJob): RunPlan {
+  const fitting = scenarios.flatMap((name) => registry.methodsFor(registry.scenario(name)).map((entry) => entry.name));
+  const adapted = new Map(methods.map((text) => [text.split(':', 1)[0], text]));
+  return planRun(registry, {
+    scenarios,
+    models: [model.name],
+    methods: [...new Set(fitting)].map((name) => adapted.get(name) ?? name),
+    seed: 0,
+    quick: true,
+  });
 }
 
 async function roof(gpu: Gpu, signal: AbortSignal): Promise<Roofline> {
@@ -123,16 +109,26 @@ async function roof(gpu: Gpu, signal: AbortSignal): Promise<Roofline> {
   }
 }
 
-function report(
-  context: CliContext,
-  gpu: Gpu,
-  rows: readonly ResultRow[],
-  roofline: Roofline,
-  leftOut: readonly string[],
-): void {
-  const environment = describeEnvironment(gpu, { commandLine: context.commandLine, quick: true, leftOut });
+/** What a report is made of. */
+interface JobResults {
+  readonly rows: readonly ResultRow[];
+  readonly roofline: Roofline;
+  readonly plan: RunPlan;
+  readonly job: MainJob;
+  readonly folder: string;
+}
+
+function report(context: CliContext, gpu: Gpu, { rows, roofline, plan, job, folder }: JobResults): void {
+  const { notice } = job;
+  const environment = describeEnvironment(gpu, {
+    commandLine: context.commandLine,
+    quick: true,
+    leftOut: plan.leftOut,
+    ...(notice === undefined ? {} : { notice }),
+  });
   const file = { schema: 'saccade-bench/1', environment, results: rows, roofline } as const;
-  writeResultFile(`${results}start.json`, file);
-  writeTextFile(`${results}start.html`, htmlReport(file, context.registry));
-  console.log(`\nResults: ${results}start.json\nReport:  ${results}start.html (open it in a browser)`);
+  writeResultFile(`${folder}start.json`, file);
+  writeTextFile(`${folder}start.html`, htmlReport(file, context.registry));
+  if (notice !== undefined) console.log(`\n*** ${notice} ***`);
+  console.log(`\nResults: ${folder}start.json\nReport:  ${folder}start.html (open it in a browser)`);
 }
