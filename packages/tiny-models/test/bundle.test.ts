@@ -20,7 +20,8 @@ it('bundles for browsers with the weights as an asset', async () => {
   })) as Rolldown.RolldownOutput;
   const assets = bundle.output.filter((file) => file.type === 'asset');
   const weights = assets.find(({ fileName }) => fileName.endsWith('.safetensors'));
-  expect(weights?.source).toEqual(new Uint8Array(readFileSync(persuasionBytes.files['model.safetensors'] as URL)));
+  const stored = readFileSync(persuasionBytes.files['model.safetensors'] as URL);
+  expect(stored.equals(weights?.source as Uint8Array)).toBe(true);
   const code = bundle.output.map((file) => (file.type === 'chunk' ? file.code : '')).join('\n');
   expect(code).not.toMatch(/from ["']node:|__vite-browser-external/);
 });
