@@ -1,6 +1,15 @@
 export { attention } from './attention.ts';
+export { attentionByKeySet, type KeySetPartials } from './attention-by-key-set.ts';
+export {
+  type CombinedKeySets,
+  type CombineKeySetsOptions,
+  combineKeySets,
+  type SetWeightNames,
+} from './combine-key-sets.ts';
 export { attentionKeyRows } from './cost.ts';
 export type { CustomNames, CustomText } from './custom-text.ts';
+export type { GivenProbabilities } from './given-probabilities.ts';
+export { type KeySets, keySets } from './key-sets.ts';
 export type { BlockList, HeadGrouping, TokenList } from './lists.ts';
 export type {
   AllOfMask,

@@ -39,6 +39,10 @@ export interface PositionVariant extends SideInputVariant {
   readonly listSees: string;
   readonly blocksSees: string;
   readonly rangeSees: string;
+  /** Parts of the keys are key sets: ranges of a sorted order of all rows, or entries of lists that are compared. */
+  readonly keySets: 'none' | 'sorted' | 'compared';
+  /** Sets differ between key/value heads. */
+  readonly keySetsPerHead: boolean;
   /** Bounds on positions of the range, as WGSL; empty where nothing is known. */
   readonly rangeBegin: string;
   readonly rangeEnd: string;
@@ -63,6 +67,8 @@ export const everyKey = {
   listSees: '',
   blocksSees: '',
   rangeSees: '',
+  keySets: 'none',
+  keySetsPerHead: false,
   rangeBegin: '',
   rangeEnd: '',
 } as const satisfies Omit<PositionVariant, keyof SideInputVariant>;
@@ -84,7 +90,7 @@ function united({ list, blocks, range }: PositionVariant): boolean {
 export function lengths(variant: PositionVariant): string {
   const { keyLengths, queryLengths, queryOffsets, keyPositions, ragged } = variant;
   const lines: string[] = [];
-  if (keyLengths === 'kvHead' || keyPositions || ragged) {
+  if (keyLengths === 'kvHead' || keyPositions || ragged || variant.keySetsPerHead) {
     lines.push('let kv_row = batch * (params.heads / params.heads_per_kv) + kv_head;');
   }
   const lengthIndex = keyLengths === 'batch' ? 'batch' : 'kv_row';
@@ -163,8 +169,47 @@ function rangeBounds(variant: PositionVariant): { place: string; begin: string; 
   };
 }
 
+/**
+ * Declares the entries of set `part`: of the rows in the order of their sets, those with its id, and of them those that the
+ * workgroup's queries may see.
+ */
+function setRange(variant: PositionVariant): string {
+  const { place, begin, end } = rangeBounds(variant);
+  return `${place}
+  let list_base = ${setPlace(variant)};
+  let set_begin = set_bound(list_base, part);
+  let set_end = set_bound(list_base, part + 1u);
+  let begin = row_bound(list_base, set_begin, set_end, ${begin});
+  let end = max(row_bound(list_base, set_begin, set_end, ${end}), begin);`;
+}
+
+/** Where the rows of the workgroup's sets begin. */
+function setPlace({ keySetsPerHead }: PositionVariant): string {
+  return `${keySetsPerHead ? 'kv_row' : 'batch'} * params.sets_keys`;
+}
+
+/** Declares the searches of {@link setRange}. */
+function setFunctions(variant: PositionVariant): string {
+  const search = (value: string, end: string) => `
+  while (first < last) {
+    let middle = (first + last) / 2u;
+    if (${value} < ${end}) { first = middle + 1u; } else { last = middle; }
+  }
+  return first;`;
+  return `
+fn set_bound(base: u32, id: u32) -> u32 {
+  var first = 0u;
+  var last = params.sets_keys;${search('load_set_ids(base + middle)', 'id')}
+}
+fn row_bound(base: u32, begin: u32, end: u32, row: u32) -> u32 {
+  var first = begin;
+  var last = end;${search(sideLoad(variant, 'list', 'base + middle'), 'row')}
+}`;
+}
+
 /** Declares `begin` and `end`: the entries that the workgroup goes over. */
 export function entryRange(variant: PositionVariant): string {
+  if (variant.keySets === 'sorted') return setRange(variant);
   const lists = `${variant.list ? listPlace(variant) : ''}${variant.blocks ? blocksPlace(variant) : ''}`;
   const listed = variant.blocks ? 'blocks_end' : 'list_end';
   const whole = (end: string) => `
@@ -247,10 +292,14 @@ export function pairArguments({ position }: EntryNames, { head, query }: QueryNa
 }
 
 /**
- * Declares the predicate of a call that has one. In a union a key counts in one source only: in the range if its
+ * Declares the predicate of a call that has one, and what key sets need. In a union a key counts in one source only: in the range if its
  * predicate holds, else in a block that holds it, else in the token list.
  */
 export function entryFunctions(variant: PositionVariant): string {
+  return `${variant.keySets === 'sorted' ? setFunctions(variant) : ''}${predicateFunctions(variant)}`;
+}
+
+function predicateFunctions(variant: PositionVariant): string {
   const { list, blocks, range, listSees, blocksSees, rangeSees } = variant;
   const or = (sees: string) => sees || 'true';
   if (!united(variant)) {
@@ -293,6 +342,9 @@ export function visible(variant: PositionVariant, names: EntryNames, own: QueryN
   } else if (gathered(variant) || variant.causal || variant.queryLengths) terms.push(`${position} < upper${suffix}`);
   else terms.push(`upper${suffix} > 0u`);
   if (variant.window) terms.push(`${position} >= lower${suffix}`);
+  if (variant.keySets === 'compared') {
+    terms.push(`load_set_ids(${setPlace(variant)} + ${loadRow(variant, row)}) == part`);
+  }
   if (united(variant)) {
     const listed = variant.blocks ? `select(2u, 1u, ${entry} < blocks_end)` : '2u';
     const source = variant.list ? `select(${listed}, 0u, ${entry} < list_end)` : listed;

@@ -165,9 +165,9 @@ function biasText(bias: Tensor, { batches, heads, queries }: AttentionShape, par
   }
   const view = bias.broadcastTo([batches, heads, queries, bias.shape.at(-1) ?? 1]);
   const id = parts.id('bias');
-  // A broadcast last axis is not dense: it has one element, and the stride 0.
   const strides = view.shape[3] === 1 ? [...view.strides.slice(0, 3), 0] : view.strides;
-  const { range, start } = stridedInput(view.gpu, 'attention', 'bias', view);
+  // One element of the last axis says where it starts; the strides lead to the others.
+  const { range, start } = stridedInput(view.gpu, 'attention', 'bias', view.slice(3, 0, 1));
   const load = parts.input(id, view, range);
   const terms = ['batch', 'head', 'query', 'u32(key_position)'].map(
     (index, axis) => `${index} * ${parts.number(`${id}_stride${axis}`, 'u32', strides[axis] as number)}`,

@@ -14,6 +14,18 @@ function layoutOf(variant: TileLoopVariant): LayoutBuilder {
   return variant.access === 'subgroup' ? subgroupFeatures : stagedFeatures;
 }
 
+/** Declares the entries [part_begin, part_end) of part `part`: a piece of all, or all where parts are key sets. */
+function partRange(variant: TileLoopVariant, tile: number): string {
+  if (variant.keySets !== 'none') {
+    return `  let part_begin = begin;
+  let part_end = select(begin, end, first_query < query_length);`;
+  }
+  return `  let chunk = (max(end, begin) - begin + params.parts - 1u) / params.parts;
+  let part_size = (chunk + ${tile - 1}u) / ${tile}u * ${tile}u;
+  let part_begin = begin + part * part_size;
+  let part_end = select(begin, min(end, part_begin + part_size), first_query < query_length);`;
+}
+
 /** Scalars of every launch. */
 const parameters: ParameterList = [
   ['batches', 'u32'],
@@ -88,10 +100,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
 ${lengths(variant)}
 ${storageBase(variant, 'key')}${storageBase(variant, 'value')}
 ${entryRange(variant)}
-  let chunk = (max(end, begin) - begin + params.parts - 1u) / params.parts;
-  let part_size = (chunk + ${layout.tile - 1}u) / ${layout.tile}u * ${layout.tile}u;
-  let part_begin = begin + part * part_size;
-  let part_end = select(begin, min(end, part_begin + part_size), first_query < query_length);
+${partRange(variant, layout.tile)}
 ${states.join('')}
 ${layout.prepare}
   for (var tile = part_begin; tile < part_end; tile += ${layout.tile}u) {${count}

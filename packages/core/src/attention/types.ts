@@ -1,4 +1,5 @@
 import type { Tensor } from '../tensor/tensor.ts';
+import type { GivenProbabilities } from './given-probabilities.ts';
 import type { BlockList, TokenList } from './lists.ts';
 import type { Mask } from './mask.ts';
 import type { ScoreModifier } from './score-modifiers.ts';
@@ -49,6 +50,8 @@ export interface AttentionOptions {
    * Rows where it holds the sentinel of an empty row give zeros. The returned log-sum-exp stays that of the call's own keys.
    */
   readonly normalizer?: Tensor;
+  /** Rows whose probabilities come from outside. Their log-sum-exp and row maximum stay those of the scores. */
+  readonly givenProbabilities?: GivenProbabilities;
   readonly returnLogSumExp?: boolean;
   readonly returnRowMaximum?: boolean;
   /**

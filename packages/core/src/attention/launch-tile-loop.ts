@@ -1,0 +1,115 @@
+import type { Tensor } from '../tensor/tensor.ts';
+import { CallParts } from './call-parts.ts';
+import type { AttentionShape } from './check-inputs.ts';
+import { attentionCost } from './cost.ts';
+import type { AttentionDtype } from './elements.ts';
+import { type KeySets, keySetInputs } from './key-sets.ts';
+import type { TileLoopVariant } from './layout.ts';
+import type { MaskSources } from './mask-sources.ts';
+import type { CallPlan } from './plan-call.ts';
+import { type ResultBuffer, resultBuffer } from './result.ts';
+import { scoreText } from './score-modifiers.ts';
+import { bindSideInputs } from './side-inputs.ts';
+import { inQuads, placeOf, stridedInput } from './strided-input.ts';
+import { tileLoop } from './tile-loop.ts';
+import { trustText } from './trust.ts';
+import type { AttentionOptions } from './types.ts';
+import { listEntries, listPlaces, whereToLook } from './where-to-look.ts';
+
+const noList = { length: 0, count: 0, heads: 1, share: 1 };
+
+/** A checked and planned call. */
+export interface TileLoopCall {
+  readonly shape: AttentionShape;
+  readonly sources: MaskSources;
+  readonly call: CallPlan;
+  readonly options: AttentionOptions;
+  /** Whether log-sum-exps and row maxima are written. */
+  readonly statistics: boolean;
+  /** Parts are sets of keys, rather than pieces of the range. */
+  readonly keySets?: KeySets | undefined;
+}
+
+/** Records the tile loop of a call; the result has a region for each part. Call inside `gpu.tidy`. */
+export function launchTileLoop(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { shape, sources, call, options, statistics, keySets }: TileLoopCall,
+): ResultBuffer {
+  const { gpu } = q;
+  const { batches, heads, kvHeads, queries, keys, headSize } = shape;
+  const { plan, keyBound, queryBound, rowGroups } = call;
+  const [query, key, value] = [
+    stridedInput(gpu, 'attention', 'q', q),
+    stridedInput(gpu, 'attention', 'k', k),
+    stridedInput(gpu, 'attention', 'v', v),
+  ] as const;
+  const { queryOffset, keyRowCounter } = options;
+  const tokens = sources.tokens?.list;
+  const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : noList;
+  const counting = keyRowCounter !== undefined;
+  const parts = new CallParts();
+  const where = whereToLook(shape, options, sources, parts);
+  const score = scoreText(options.scoreModifiers, shape, parts);
+  const trust = trustText(options, shape, parts);
+  const sets = keySets ? keySetInputs(keySets, where, parts) : where;
+  const result = resultBuffer(gpu, shape, plan.parts, statistics);
+  const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
+  const variant: TileLoopVariant = {
+    layout: plan.layout,
+    access: plan.access,
+    headSize,
+    queryDtype: q.dtype as AttentionDtype,
+    keyDtype: k.dtype as AttentionDtype,
+    vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
+    sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
+    statistics,
+    counting,
+    ...sets,
+    ...score,
+    ...trust,
+    functions: parts.functions,
+    numbers: parts.numbers,
+    inputs: side.inputs,
+    packed: side.packed,
+  };
+  const bindings = [query.range, key.range, value.range, ...side.bindings, result.buffer];
+  if (keyRowCounter) bindings.push(keyRowCounter);
+  gpu.launch(tileLoop, variant, {
+    bindings,
+    parameters: [
+      batches,
+      heads,
+      heads / kvHeads,
+      queries,
+      queryBound,
+      keyBound,
+      headSize,
+      Math.ceil(headSize / 4),
+      options.scale ?? 1 / Math.sqrt(headSize),
+      options.slidingWindow ?? 0,
+      typeof queryOffset === 'number' ? queryOffset : 0,
+      typeof queryOffset === 'number' ? 1 : 0,
+      ...placeOf(query),
+      ...placeOf(key),
+      keys,
+      ...placeOf(value),
+      0,
+      8,
+      plan.sharedHeads,
+      list.length,
+      list.count,
+      list.heads,
+      list.share,
+      plan.launchedParts,
+      result.logSumExpStart,
+      result.rowMaximumStart,
+      ...side.parameters,
+      ...parts.values,
+    ],
+    workgroups: batches * rowGroups * plan.launchedParts,
+    cost: attentionCost(shape, options, sources),
+  });
+  return result;
+}
