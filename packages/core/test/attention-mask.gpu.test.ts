@@ -6,20 +6,23 @@ import {
   attention,
   attentionKeyRows,
   type BlockList,
+  blockListFromMask,
   ShapeError,
   type Tensor,
 } from '../src/index.ts';
 import {
+  assertClose,
   attentionReference,
   countKeyRows,
   type HostMask,
+  maskReference,
   modestGpu,
   proveSparse,
   randomArray,
   randomIntegers,
   sharedGpu,
 } from '../src/testing/index.ts';
-import { type AttentionCase, checkCase } from './attention-case.ts';
+import { type AttentionCase, checkCase, deviceMask } from './attention-case.ts';
 
 const base: AttentionCase = { batches: 2, heads: 4, kvHeads: 2, queries: 19, keys: 60, headSize: 32 };
 const rows = { layout: 'rows', access: 'staged' } as const;
@@ -264,6 +267,63 @@ describe('proofs of sparseness', () => {
     const recent = { kind: 'slidingWindow', before: 4, after: 0 } as const;
     expect(await loaded({ mask: { kind: 'anyOf', parts: [sinks, recent] } })).toBe(heads * 6);
     sinks.list.indices.dispose();
+  });
+
+  it('block lists that the GPU finds hold the blocks with a visible pair, and leave the rest unread', async () => {
+    const found: HostMask = allOf(anyOf(relation('same'), { kind: 'prefix', length: 3 }), window);
+    const options = { batches: 2, queries: 19, keys: 60, queryBlock: 4, keyBlock: 8 } as const;
+    const lengths = [60, 41];
+    const sizes = { batches: 2, heads: 1, kvHeads: 1, queries: 19 };
+    const expected = Array.from({ length: 2 * 5 }, (_, row) => {
+      const [batch, block] = [Math.floor(row / 5), row % 5];
+      return Array.from({ length: 8 }, (_, keyBlock) => keyBlock).filter((keyBlock) => {
+        for (let query = 4 * block; query < Math.min(4 * block + 4, 19); query++) {
+          for (let key = 8 * keyBlock; key < Math.min(8 * keyBlock + 8, lengths[batch] as number); key++) {
+            const queryPosition = (lengths[batch] as number) - 19 + query;
+            const pair = { batch, head: 0, query, queryPosition, keyPosition: key };
+            if (maskReference(found, pair, key, sizes)) return true;
+          }
+        }
+        return false;
+      });
+    });
+    for (const gpu of [await sharedGpu(), await modestGpu()]) {
+      const [list, output] = gpu.tidy(() => {
+        const mask = deviceMask(gpu, found, sizes);
+        const keyLength = gpu.tensor(lengths, [2], 'u32');
+        const list = blockListFromMask(gpu, mask, { ...options, keyLength });
+        const [k, v] = [gpu.tensor(keys, shape), gpu.tensor(values, shape)];
+        const { output } = attention(gpu.tensor(q, [2, 4, 19, 32]), k, v, { blocks: list, mask, keyLength });
+        return [list, output] as const;
+      });
+      const [indices, counts] = await gpu.read([list.indices, list.counts]);
+      expected.forEach((blocks, row) => {
+        expect(counts?.[row]).toBe(blocks.length);
+        expect(Array.from(indices as Uint32Array).slice(row * 8, row * 8 + blocks.length)).toEqual(blocks);
+      });
+      const whole = attentionReference({
+        ...{ batches: 2, heads: 4, kvHeads: 2, queries: 19, keys: 60, headSize: 32, q, k: keys, v: values },
+        keyLength: lengths,
+        mask: found,
+      });
+      assertClose(await output.read(), whole.output, { absolute: 1e-5, relative: 1e-4 });
+      for (const tensor of [list.indices, list.counts, output]) tensor.dispose();
+    }
+    expect(expected.flat().length).toBeLessThan(2 * 5 * 8 * 0.5);
+  });
+
+  it('of found block lists: the kernel loads those blocks', async () => {
+    const gpu = await sharedGpu();
+    const diagonal: HostMask = { kind: 'neighbourhood', grid: [6, 10], window: [3, 3] };
+    const sizes = { batches: 1, heads: 1, kvHeads: 1, queries: 60 };
+    const options = { batches: 1, queries: 60, keys: 60, queryBlock: 10, keyBlock: 10 } as const;
+    const counted = await countKeyRows(gpu, (keyRowCounter) => {
+      const mask = deviceMask(gpu, diagonal, sizes);
+      const one = gpu.zeros([1, 1, 60, 32]);
+      attention(one, one, one, { mask, blocks: blockListFromMask(gpu, mask, options), keyRowCounter });
+    });
+    // Each row of the grid sees three rows, in workgroups of 5 or 8 queries, two per block.
+    expect(counted).toBe(6 * 3 * 10 * 2);
   });
 
   it('the reference itself: a hidden key has no weight', () => {

@@ -1,5 +1,6 @@
 export { attention } from './attention.ts';
 export { attentionByKeySet, type KeySetPartials } from './attention-by-key-set.ts';
+export { type BlockListOptions, blockListFromMask } from './block-list-from-mask.ts';
 export {
   type CombinedKeySets,
   type CombineKeySetsOptions,
