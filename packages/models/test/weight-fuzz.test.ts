@@ -55,7 +55,9 @@ function soundSafetensors(): { bytes: Uint8Array<ArrayBuffer>; headerBytes: numb
   return { bytes, headerBytes: bytes.byteLength - 160 };
 }
 
-const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
+const text = (content: string) => new TextEncoder().encode(content) as Uint8Array<ArrayBuffer>;
+const json = (value: unknown) => text(JSON.stringify(value));
+const deep = (open: string, close: string) => `${open.repeat(1e6)}1${close.repeat(1e6)}`;
 const configuration = json({
   model_type: 'llama',
   vocab_size: 8,
@@ -177,6 +179,18 @@ describe('10,000 files with something wrong', () => {
     expect(await load(new WatchedFiles(whole))).toBe('sound');
     const sharded = { 'model.safetensors.index.json': shardIndex, 'a.safetensors': safetensors.bytes };
     expect(await load(new WatchedFiles({ ...sharded, 'config.json': configuration }))).toBe('sound');
+  });
+
+  it.each([
+    ['a header', { 'model.safetensors': safetensorsBytes(deep('{"a":', '}')), 'config.json': configuration }],
+    ['a tensor', { 'model.safetensors': safetensorsBytes(`{"a":${deep('[', ']')}}`), 'config.json': configuration }],
+    [
+      'a configuration',
+      { 'model.safetensors': safetensors.bytes, 'config.json': text(`{"model_type":${deep('[', ']')}}`) },
+    ],
+    ['an index', { 'model.safetensors.index.json': text(`{"weight_map":${deep('{"a":', '}')}}`) }],
+  ])('%s nested a million deep is refused', async (_what, contents) => {
+    expect(['corrupt', 'invalid', 'missing']).toContain(await load(new WatchedFiles(contents)));
   });
 
   it.each(Object.entries(shares))(
