@@ -111,13 +111,18 @@ describe('a download', () => {
   it('tells its progress', async () => {
     const progress: DownloadProgress[] = [];
     await resolve({ onProgress: (step) => progress.push(step) });
-    const ofWeights = progress.filter(({ file }) => file === 'model.safetensors');
-    expect(ofWeights.at(-1)).toEqual({
+    const { length } = weights;
+    const all = config.length + length + card.length;
+    expect(progress.at(-1)).toEqual({
       source: 'hub',
       file: 'model.safetensors',
-      loadedBytes: weights.length,
-      totalBytes: weights.length,
+      loadedBytes: length,
+      totalBytes: length,
+      overall: { loadedBytes: all, totalBytes: all },
     });
+    const shares = progress.map(({ overall }) => overall?.loadedBytes ?? 0);
+    expect(shares).toEqual([...shares].sort((a, b) => a - b));
+    expect(shares[0]).toBeLessThan(all / 2);
   });
 
   it('takes a revision: a branch, or a commit', async () => {
@@ -136,6 +141,7 @@ describe('a download', () => {
     expect((await resolve()).location).toBe(join(entry(), 'snapshots', mainCommit));
     expect((await failure({ revision: 'v2' })).code).toBe('revision-not-found');
     await expect(resolve({ revision: '../../x' })).rejects.toThrow(ArgumentError);
+    await expect(resolve({ hubUrl: 'huggingface.co' })).rejects.toThrow(/hubUrl \(or HF_ENDPOINT\)/);
   });
 
   it('takes shards, or the one weight file that is named', async () => {

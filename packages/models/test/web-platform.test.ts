@@ -96,7 +96,7 @@ describe('in a browser', () => {
     await assertModel(await look('hub', { onProgress: (step) => progress.push(step) }));
     const { length } = weightBytes;
     const last = progress.filter(({ file }) => file === 'model.safetensors').at(-1);
-    expect(last).toEqual({ source: 'hub', file: 'model.safetensors', loadedBytes: length, totalBytes: length });
+    expect(last).toMatchObject({ source: 'hub', file: 'model.safetensors', loadedBytes: length, totalBytes: length });
 
     hub.requests.length = 0;
     const files = await look('cache');

@@ -45,8 +45,8 @@ export async function loadLanguageModel(
       ...resolveOptions,
       onProgress: (progress) => {
         onDownload?.(progress);
-        if (!progress.totalBytes) return;
-        downloaded = Math.max(downloaded, (downloadShare * progress.loadedBytes) / progress.totalBytes);
+        if (!progress.overall) return;
+        downloaded = (downloadShare * progress.overall.loadedBytes) / progress.overall.totalBytes;
         onProgress?.(downloaded);
       },
     });

@@ -21,11 +21,12 @@ const allSources = ['local', 'cache', 'hub', 'pip'] as const;
  * @throws ModelNotFoundError that tells what happened at each place; the signal's reason when it is aborted
  */
 export async function resolveModel(nameOrPath: string, options: ResolveOptions = {}): Promise<ModelFiles> {
-  const { sources = allSources, onMessage, signal, hubTimeout = 5000 } = options;
+  const { sources = allSources, onMessage, signal } = options;
   for (const source of sources) {
     if (!allSources.includes(source)) throw new ArgumentError('sources', source, allSources.join(', '));
   }
   const { revision = 'main' } = options;
+  const hubTimeout = options.hubTimeout ?? (1000 * Number(platform.environment('HF_HUB_ETAG_TIMEOUT')) || 5000);
   // It becomes a part of addresses and paths.
   if (!/^[\w][\w./-]*$/.test(revision) || revision.includes('..')) {
     throw new ArgumentError('revision', revision, 'the name of a branch or tag, or a commit');
@@ -34,13 +35,17 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
     throw new ArgumentError('weights', options.weights, 'the name of a .gguf or .safetensors file');
   }
   if (!(hubTimeout > 0)) throw new ArgumentError('hubTimeout', hubTimeout, 'milliseconds over 0');
-  const hubUrl = options.hubUrl ?? platform.environment('HF_ENDPOINT') ?? 'https://huggingface.co';
+  const given = options.hubUrl ?? platform.environment('HF_ENDPOINT') ?? 'https://huggingface.co';
+  const hubUrl = given.replace(/\/+$/, '');
+  if (!/^https?:\/\/\S+$/.test(hubUrl) || !URL.canParse(hubUrl)) {
+    throw new ArgumentError('hubUrl (or HF_ENDPOINT)', given, 'an address that begins with http:// or https://');
+  }
   const request: SourceRequest = {
     name: nameOrPath,
     repository: repositoryOf(nameOrPath),
     options,
     revision,
-    hubUrl: hubUrl.replace(/\/+$/, ''),
+    hubUrl,
     hubTimeout,
   };
   const failures: ModelSourceFailure[] = [];

@@ -27,6 +27,8 @@ export interface DownloadProgress {
   readonly loadedBytes: number;
   /** Unknown for a source that does not tell. */
   readonly totalBytes: number | undefined;
+  /** The same of all files of the model together, once their sizes are known. */
+  readonly overall: { readonly loadedBytes: number; readonly totalBytes: number } | undefined;
 }
 
 export interface ResolveOptions {
@@ -53,7 +55,7 @@ export interface ResolveOptions {
   readonly token?: string | undefined;
   /** Whether the hub is not to be asked; default `$HF_HUB_OFFLINE`. */
   readonly offline?: boolean | undefined;
-  /** Milliseconds after which a silent hub is given up; default 5000. */
+  /** Milliseconds after which a silent hub is given up; default `$HF_HUB_ETAG_TIMEOUT` (seconds) or 5000. */
   readonly hubTimeout?: number | undefined;
 }
 

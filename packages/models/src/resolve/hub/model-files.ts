@@ -1,6 +1,7 @@
 import { safetensorsIndexName, shardNames } from '../../weights/safetensors/sharded-safetensors.ts';
 import { WeightFileError } from '../../weights/weight-file-error.ts';
 import { SourceMiss } from '../model-source.ts';
+import type { HubProgress } from './hub-progress.ts';
 import type { HubFile, HubRepository } from './hub-repository.ts';
 
 /** Files that are taken where a repository has them. */
@@ -18,12 +19,14 @@ const optionalNames = [
  * or the one weight file that is asked for.
  *
  * @param weights Name of a GGUF or safetensors file of the repository.
+ * @param progress Learns which files will be taken.
  * @param take Brings one file; its result gives the content of small ones.
  * @throws SourceMiss where the repository has no such weights
  */
 export async function takeModelFiles(
   repository: HubRepository,
   weights: string | undefined,
+  progress: HubProgress,
   take: (file: HubFile) => Promise<{ text(): Promise<string> }>,
 ): Promise<void> {
   const whole = weights ?? 'model.safetensors';
@@ -40,7 +43,9 @@ export async function takeModelFiles(
     );
   }
   if (!whole.endsWith('.gguf') && !found.has('config.json')) throw new SourceMiss('the repository has no config.json');
-  await Promise.all(optionalNames.flatMap((name) => found.get(name) ?? []).map(take));
+  const small = optionalNames.flatMap((name) => found.get(name) ?? []);
+  progress.expect([...small, file ?? (index as HubFile)], file !== undefined);
+  await Promise.all(small.map(take));
   if (file) {
     await take(file);
     return;
@@ -48,6 +53,7 @@ export async function takeModelFiles(
   const names = shardNames(parseIndex(await (await take(index as HubFile)).text()));
   const shards = new Map((await repository.files(names)).map((shard) => [shard.path, shard]));
   for (const name of names) if (!shards.has(name)) throw new SourceMiss(`the repository has no ${name}`);
+  progress.expect([...shards.values()], true);
   for (const shard of shards.values()) await take(shard);
 }
 

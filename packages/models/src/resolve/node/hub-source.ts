@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { HubError } from '../hub/hub-error.ts';
+import { HubProgress } from '../hub/hub-progress.ts';
 import { HubRepository } from '../hub/hub-repository.ts';
 import { takeModelFiles } from '../hub/model-files.ts';
 import { type ModelSource, requireRepository } from '../model-source.ts';
@@ -33,11 +34,12 @@ export const hubSource: ModelSource = async (request) => {
     signal,
   });
   const cache = new HubCacheEntry(hubCacheFolder(options), name);
-  await takeModelFiles(repository, weights, async (file) => {
+  const progress = new HubProgress(onProgress);
+  await takeModelFiles(repository, weights, progress, async (file) => {
     const path = cache.blob(file.etag);
-    if (!(await stat(path).catch(() => undefined))) {
-      const onBytes = (loadedBytes: number) =>
-        onProgress?.({ source: 'hub', file: file.path, loadedBytes, totalBytes: file.size });
+    if (await stat(path).catch(() => undefined)) progress.skip(file);
+    else {
+      const onBytes = (count: number) => progress.advance(file, count);
       await downloadBlob({ repository, file, path, silence: bodyPatience * hubTimeout, signal, onBytes });
     }
     await cache.addToSnapshot(repository.commit, file.path, file.etag);

