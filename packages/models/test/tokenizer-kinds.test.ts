@@ -90,6 +90,13 @@ describe.each(kinds)('%s', (name) => {
     }
   });
 
+  it('leaves out ids that are no tokens, which padded vocabularies have', () => {
+    const tokenizer = fromGguf(golden);
+    const ids = golden.ids[3] as number[];
+    expect(tokenizer.decode([...ids, 100_000])).toBe(tokenizer.decode(ids));
+    expect(streamed(tokenizer, [100_000, ...ids]).join('')).toBe(streamed(tokenizer, ids).join(''));
+  });
+
   it('agrees with decoding at once on random ids', () => {
     const tokenizer = fromGguf(golden);
     const random = seededRandom(5);

@@ -69,6 +69,8 @@ describe('a small byte-level BPE', () => {
     const ids = tokenizer.encode('<|im_start|>Hello<|im_end|>');
     expect(tokenizer.decode(ids)).toBe('Hello');
     expect(tokenizer.decode([])).toBe('');
+    expect(tokenizer.decode([1, 2])).toBe('');
+    expect(tokenizer.decode([1, 2], { skipSpecialTokens: false })).toBe('<|im_start|><|im_end|>');
   });
 
   it('renders the chat template of a GGUF file', async () => {
@@ -161,9 +163,15 @@ describe('a GGUF file whose tokenizer cannot be used', () => {
     ['invalid', '3 tokens, but 1 values of token_type', { token_type: [1] }],
     ['invalid', 'token_type are not all numbers', { token_type: [1, 'a', 1] }],
     ['invalid', 'a merge is two tokens', { merges: ['a b c'] }],
+    ['invalid', 'the merge "b a", but no token "ba"', { merges: ['b a'] }],
     ['missing', 'no scores', { model: 'llama' }],
     ['invalid', '3 tokens, but 2 values of scores', { model: 'llama', scores: [0, 0] }],
     ['missing', 'no unknown token', { model: 'bert' }],
+    [
+      'invalid',
+      'a piece of 2000 characters',
+      { model: 'llama', scores: [0, 0, 0], tokens: ['a', 'b', 'a'.repeat(2000)] },
+    ],
   ])('is refused as %s: %s', (code, message, values) => {
     expect(() => ggufTokenizer(fileWith(values), [])).toThrow(
       expect.objectContaining({ name: 'TokenizerError', code, message: expect.stringContaining(message) }),

@@ -21,12 +21,14 @@ export class HuggingFaceTokenizer implements Tokenizer {
   readonly specialTokens: SpecialTokens;
   readonly endOfTextIds: readonly number[];
   readonly #backend: Backend;
+  readonly #specialIds: ReadonlySet<number>;
   readonly #template: ChatTemplate | undefined;
 
   /** @throws TokenizerError */
   constructor(parts: TokenizerParts) {
     this.#backend = makeBackend(parts.tokenizer);
     this.vocabularySize = this.#backend.get_vocab(true).size;
+    this.#specialIds = new Set(specialIds(this.#backend));
     this.endOfTextIds = parts.endOfTextIds;
     const ids: { -readonly [Role in keyof SpecialTokens]: SpecialTokens[Role] } = {};
     const variables: Record<string, string> = {};
@@ -50,9 +52,14 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[], { skipSpecialTokens = true }: { readonly skipSpecialTokens?: boolean } = {}): string {
-    if (ids.length === 0) return '';
-    return this.#backend.decode([...ids], {
-      skip_special_tokens: skipSpecialTokens,
+    // Models may have more ids than their tokenizers have tokens.
+    const known = ids.filter(
+      (id) => this.#backend.id_to_token(id) !== undefined && !(skipSpecialTokens && this.#specialIds.has(id)),
+    );
+    if (known.length === 0) return '';
+    return this.#backend.decode(known, {
+      // The library would look each token up in a list.
+      skip_special_tokens: false,
       // Would take away spaces that the text has; transformers does not do it for BPE either.
       clean_up_tokenization_spaces: false,
     });
@@ -71,4 +78,8 @@ export class HuggingFaceTokenizer implements Tokenizer {
     }
     return this.#template.render(messages, addGenerationPrompt);
   }
+}
+
+function specialIds(backend: Backend): number[] {
+  return [...backend.get_added_tokens_decoder()].flatMap(([id, token]) => (token.special ? [id] : []));
 }

@@ -29,13 +29,22 @@ export function byteLevelJson(vocabulary: GgufVocabulary): unknown {
       byte_fallback: false,
       ignore_merges: ignoreMerges,
       vocab: Object.fromEntries(ids),
-      merges: vocabulary.texts('merges').map(mergeOf),
+      merges: vocabulary.texts('merges').map((merge) => mergeOf(merge, ids)),
     },
   };
 }
 
-function mergeOf(merge: string): [string, string] {
+function mergeOf(merge: string, ids: ReadonlyMap<string, number>): [string, string] {
   const [left, right, ...rest] = merge.split(' ');
-  if (left && right && rest.length === 0) return [left, right];
-  throw new TokenizerError('invalid', `The GGUF file has the merge ${JSON.stringify(merge)}; a merge is two tokens.`);
+  if (!left || !right || rest.length > 0) {
+    throw new TokenizerError('invalid', `The GGUF file has the merge ${JSON.stringify(merge)}; a merge is two tokens.`);
+  }
+  for (const token of [left, right, left + right]) {
+    if (ids.has(token)) continue;
+    throw new TokenizerError(
+      'invalid',
+      `The GGUF file has the merge ${JSON.stringify(merge)}, but no token ${JSON.stringify(token)}.`,
+    );
+  }
+  return [left, right];
 }

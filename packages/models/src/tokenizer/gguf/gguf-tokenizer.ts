@@ -3,7 +3,7 @@ import { HuggingFaceTokenizer } from '../huggingface-tokenizer.ts';
 import { type Tokenizer, TokenizerError } from '../types.ts';
 import { byteLevelJson } from './byte-level.ts';
 import { sentencePieceJson } from './sentencepiece.ts';
-import { GgufVocabulary } from './vocabulary.ts';
+import { GgufVocabulary, shown } from './vocabulary.ts';
 import { wordPieceJson } from './wordpiece.ts';
 
 /** Builders by GGUF's name of the tokenizer's kind (`tokenizer.ggml.model`). */
@@ -26,7 +26,7 @@ export function ggufTokenizer(file: WeightFile, endOfTextIds: readonly number[])
   if (!build) {
     throw new TokenizerError(
       'unsupported',
-      `The tokenizer is of the kind ${JSON.stringify(kind)}; supported: ${[...builders.keys()].join(', ')}.`,
+      `The tokenizer is of the kind ${shown(kind)}; supported: ${[...builders.keys()].join(', ')}.`,
     );
   }
   const vocabulary = new GgufVocabulary(file);

@@ -1,4 +1,6 @@
+import type { MetadataValue } from '../../weights/types.ts';
 import { TokenizerError } from '../types.ts';
+import { shown } from './vocabulary.ts';
 
 /** What a GGUF file means by the name of a pre-tokenizer (`tokenizer.ggml.pre`), as the models' own tokenizer.json has it. */
 export interface NamedPreTokenizer {
@@ -73,9 +75,9 @@ const named: ReadonlyMap<string, NamedPreTokenizer> = new Map([
 ]);
 
 /** @throws TokenizerError `unsupported` that lists the names */
-export function namedPreTokenizer(name: unknown): NamedPreTokenizer {
+export function namedPreTokenizer(name: MetadataValue | undefined): NamedPreTokenizer {
   const found = typeof name === 'string' ? named.get(name) : undefined;
   if (found) return found;
-  const given = name === undefined ? 'not named' : JSON.stringify(name);
+  const given = name === undefined ? 'not named' : shown(name);
   throw new TokenizerError('unsupported', `The pre-tokenizer is ${given}; supported: ${[...named.keys()].join(', ')}.`);
 }

@@ -1,8 +1,12 @@
+import { TokenizerError } from '../types.ts';
 import { addedToken, framing } from './tokenizer-json.ts';
 import { type GgufVocabulary, tokenType } from './vocabulary.ts';
 
 /** What SentencePiece writes for a space. */
 const space = '\u2581';
+
+/** Pieces in use have at most some dozens of characters; what is far longer would take forever to be cut. */
+const longestPiece = 1024;
 
 /**
  * The tokenizer.json of SentencePiece BPE (GGUF's kind `llama`): Llama 2, Mistral, Gemma. Pieces join in the order of their
@@ -65,6 +69,12 @@ function merges(
   const joins = (id: number): [string, string][] => {
     const piece = pieces[id] as string;
     const found: [string, string][] = [];
+    if (piece.length > longestPiece) {
+      throw new TokenizerError(
+        'invalid',
+        `The GGUF file has a piece of ${piece.length} characters; pieces have at most ${longestPiece}.`,
+      );
+    }
     for (let cut = piece.length - 1; cut > 0; cut--) {
       const [left, right] = [piece.slice(0, cut), piece.slice(cut)];
       if (ids.has(left) && ids.has(right)) found.push([left, right]);

@@ -18,6 +18,11 @@ const roleKeys = {
 /** A text, a truth value and so on, of the metadata's `tokenizer.ggml.*`. */
 type Get = (name: string) => MetadataValue | undefined;
 
+/** A value of the metadata for an error's message. */
+export function shown(value: MetadataValue): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
 /** The tokens of a GGUF file and what its metadata says about them. */
 export class GgufVocabulary {
   readonly tokens: readonly string[];
