@@ -1,7 +1,7 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import { workgroupReduction } from '../../kernels/wgsl-reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { entryRange, keyPosition, lengths, rowInterval, storageBase } from '../positions.ts';
+import { entryRange, entryRow, keyPosition, lengths, rowInterval, storageBase } from '../positions.ts';
 import { range } from '../text.ts';
 import { secondPassCost } from './cost.ts';
 import {
@@ -22,7 +22,9 @@ import {
 } from './second-pass.ts';
 import type { BlockMeanRequest } from './types.ts';
 
+/** Queries and keys that an invocation meets at once. */
 const tileQueries = 4;
+const tileKeys = 4;
 
 /**
  * One workgroup per (query block, key block). Lanes stand along the keys of the block, and where it is narrower than the
@@ -42,6 +44,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
     const queries = range(tileQueries);
+    const keys = range(tileKeys);
     const main = `
   let key_tile = group % params.key_blocks;
   let query_tile = group / params.key_blocks % params.query_blocks;
@@ -59,27 +62,35 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   ${storageBase(variant, 'key')}
   var total = 0.0;
   let strands = ${lanes}u / params.key_lanes;
-  for (var row = max(first_key, begin) + lane % params.key_lanes; row < part_end; row += params.key_lanes) {
-    let position = ${keyPosition(variant, 'row')};
-    let key_at = key_base + row * params.key_row;
+  for (var first = max(first_key, begin) + lane % params.key_lanes; first < part_end; first += params.key_lanes * ${tileKeys}u) {
+    ${keys
+      .map(
+        (key) => `let entry_${key} = first + ${key}u * params.key_lanes;
+    let row_${key} = ${entryRow(variant, `entry_${key}`)};
+    let position_${key} = ${keyPosition(variant, `row_${key}`)};`,
+      )
+      .join('\n    ')}
     for (var walk = first_query + lane / params.key_lanes * ${tileQueries}u; walk < queries_end; walk += strands * ${tileQueries}u) {
       ${queries.map((query) => `let query_${query} = min(walk + ${query}u, last_query);${rowInterval(variant, `query_${query}`, `_${query}`)}`).join('\n      ')}
       ${dotProducts(
         variant,
         capabilities,
         queries.map((query) => queryAt('head', `query_${query}`)),
-        ['key_at'],
+        keys.map((key) => `key_base + row_${key} * params.key_row`),
       )}
       ${queries
         .map((query) => {
-          const pair = {
-            raw: `score_${query}`,
-            key: { entry: 'row', row: 'row', position: 'position' },
-            own: { query: `query_${query}`, head: 'head', suffix: `_${query}` },
-          };
-          const sees = `walk + ${query}u < queries_end && ${seen(variant, pair)}`;
+          const weights = keys.map((key) => {
+            const pair = {
+              raw: `score_${query * tileKeys + key}`,
+              key: { entry: `entry_${key}`, row: `row_${key}`, position: `position_${key}` },
+              own: { query: `query_${query}`, head: 'head', suffix: `_${query}` },
+            };
+            const sees = `walk + ${query}u < queries_end && ${seen(variant, pair)}`;
+            return `total += ${probability(variant, pair, `log_sum_exp_${query}`, sees)};`;
+          });
           return `let log_sum_exp_${query} = ${logSumExpAt(variant, rowAt('head', `query_${query}`))};
-      total += ${probability(variant, pair, `log_sum_exp_${query}`, sees)};`;
+      ${weights.join('\n      ')}`;
         })
         .join('\n      ')}
     }
@@ -99,7 +110,7 @@ export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, key
   const { batches, heads, queries } = shape;
   const queryBlocks = Math.ceil(queries / queryBlock);
   const keyBlocks = Math.ceil(columns / keyBlock);
-  const keyLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(keyBlock)));
+  const keyLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(Math.ceil(keyBlock / tileKeys))));
   return gpu.tidy(() => {
     const result = gpu.empty([batches, heads, queryBlocks, keyBlocks]);
     launchSecondPass(pass, blockMeanKernel, {

@@ -35,6 +35,8 @@ interface KeyMassVariant extends SecondPassVariant {
   /** Query heads of one key/value head, and queries, that one loaded key row meets. */
   readonly tileHeads: number;
   readonly tileQueries: number;
+  /** Keys of an invocation. */
+  readonly ownKeys: number;
   /** One result for several heads, their mean, rather than one for each. */
   readonly joined: boolean;
   /** Each query has a factor. */
@@ -42,8 +44,8 @@ interface KeyMassVariant extends SecondPassVariant {
 }
 
 /**
- * One invocation per key: it holds sums of its own while it walks over the queries, so that nothing is reduced across
- * invocations and the order of a sum is fixed.
+ * An invocation owns a few keys: it holds their sums while it walks over the queries, so that nothing is reduced across
+ * invocations and the order of a sum is fixed. Queries that see no key of the workgroup cost nothing.
  *
  * result [B, R, parts, M], R results of heads (or joined heads): part p covers the queries [p chunk, (p + 1) chunk) of the
  * query range.
@@ -65,44 +67,65 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
   ]),
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
-    const { measure, tileHeads, tileQueries, joined } = variant;
+    const { measure, tileHeads, tileQueries, ownKeys, joined } = variant;
     const heads = range(tileHeads);
     const queries = range(tileQueries);
+    const own = range(ownKeys);
     const sums = range(joined ? 1 : tileHeads);
-    const sumOf = (head: number) => `sum_${joined ? 0 : head}`;
-    const pair = (head: number, query: number): Pair => ({
-      raw: `score_${head * tileQueries + query}`,
-      key: { entry: 'entry', row: 'row', position: 'position' },
+    const sumOf = (head: number, key: number) => `sum_${joined ? 0 : head}_${key}`;
+    const pair = (head: number, query: number, key: number): Pair => ({
+      raw: `score_${(head * tileQueries + query) * ownKeys + key}`,
+      key: { entry: `entry_${key}`, row: `key_row_${key}`, position: `position_${key}` },
       own: { query: `query_${query}`, head: `(head + ${head}u)`, suffix: `_${query}` },
     });
     const gather = (head: number, query: number) => {
       const row = `row_${head} + query_${query}`;
+      const logSumExp = `log_sum_exp_${head}_${query}`;
       const weight = variant.weighted ? ` * ${sideLoad(variant, 'query_weights', row, 'f32')}` : '';
-      if (measure === 'score')
-        return `${sumOf(head)} += select(0.0, ${score(variant, pair(head, query))}${weight}, seen_${query});`;
-      const own = probability(variant, pair(head, query), `log_sum_exp_${head}_${query}`, `seen_${query}`);
-      return `let log_sum_exp_${head}_${query} = ${logSumExpAt(variant, row)};
-      ${sumOf(head)} += ${own}${weight};`;
+      const gathered = (key: number) =>
+        measure === 'score'
+          ? `select(0.0, ${score(variant, pair(head, query, key))}, seen_${query}_${key})`
+          : probability(variant, pair(head, query, key), logSumExp, `seen_${query}_${key}`);
+      return `${measure === 'score' ? '' : `let ${logSumExp} = ${logSumExpAt(variant, row)};`}
+      ${own.map((key) => `${sumOf(head, key)} += ${gathered(key)}${weight};`).join('\n      ')}`;
     };
-    const value = (index: number) => {
-      if (measure === 'score') return `select(${LOWEST}, sum_${index} / count, count > 0.0)`;
-      return joined ? `sum_${index} / f32(params.joined_heads)` : `sum_${index}`;
+    const value = (index: number, key: number) => {
+      const sum = `sum_${index}_${key}`;
+      if (measure === 'score') return `select(${LOWEST}, ${sum} / count_${key}, count_${key} > 0.0)`;
+      return joined ? `${sum} / f32(params.joined_heads)` : sum;
     };
+    const bounded =
+      !variant.list && (variant.causal || variant.window || variant.rangeBegin !== '' || variant.rangeEnd !== '');
+    // Queries of a tile that see other keys only are passed over.
+    const skip = bounded
+      ? `
+      {
+        let first_query = walk;
+        let last_query = min(walk + ${tileQueries}u, range_end) - 1u;
+        ${entryRange(variant)}
+        if (first_entry >= end || first_entry + ${lanes * ownKeys}u <= begin) { continue; }
+      }`
+      : '';
     const results = joined ? 'params.head_groups' : `params.head_groups * ${tileHeads}u`;
-    const store = (index: number) => {
+    const store = (index: number, key: number) => {
       const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
-      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place] = select(${value(index)}, 3e38, newest);`;
+      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place_${key}] = select(${value(index, key)}, 3e38, newest_${key});`;
     };
     const main = `
   let tile = group % params.tiles;
   let part = group / params.tiles % params.parts;
   let head_group = group / (params.tiles * params.parts) % params.head_groups;
   let batch = group / (params.tiles * params.parts * params.head_groups);
-  let entry = tile * ${lanes}u + lane;
-  var place = ${variant.list ? '0xffffffffu' : 'entry'};
-  ${sums.map((index) => `var sum_${index} = 0.0;`).join(' ')}
-  var newest = false;
-  ${measure === 'score' ? 'var count = 0.0;' : ''}
+  let first_entry = tile * ${lanes * ownKeys}u;
+  ${own
+    .map(
+      (key) => `let entry_${key} = first_entry + ${key * lanes}u + lane;
+  var place_${key} = ${variant.list ? '0xffffffffu' : `entry_${key}`};
+  var newest_${key} = false;
+  ${measure === 'score' ? `var count_${key} = 0.0;` : ''}
+  ${sums.map((index) => `var sum_${index}_${key} = 0.0;`).join(' ')}`,
+    )
+    .join('\n  ')}
   let heads_end = (head_group + 1u) * params.joined_heads;
   for (var head = head_group * params.joined_heads; head < heads_end; head += ${tileHeads}u) {
     let kv_head = head / params.heads_per_kv;
@@ -114,30 +137,39 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     let last_query = max(range_end, first_query + 1u) - 1u;
     ${entryRange(variant)}
     let part_end = end;
-    newest = entry < end && entry + params.forced >= end;
-    ${variant.list ? `place = ${listedColumn(variant)};` : ''}
-    if (tile * ${lanes}u >= end || (tile + 1u) * ${lanes}u <= begin) { continue; }
+    ${own.map((key) => `newest_${key} = entry_${key} < end && entry_${key} + params.forced >= end;`).join(' ')}
+    ${variant.list ? own.map((key) => `place_${key} = ${listedColumn(variant, `entry_${key}`)};`).join(' ') : ''}
+    if (first_entry >= end || first_entry + ${lanes * ownKeys}u <= begin) { continue; }
     ${storageBase(variant, 'key')}
-    let row = ${entryRow(variant, 'entry')};
-    let position = ${keyPosition(variant, 'row')};
-    let key_at = key_base + ${loadRow(variant, 'row')} * params.key_row;
+    ${own
+      .map(
+        (key) => `let key_row_${key} = ${entryRow(variant, `entry_${key}`)};
+    let position_${key} = ${keyPosition(variant, `key_row_${key}`)};
+    let key_at_${key} = key_base + ${loadRow(variant, `key_row_${key}`)} * params.key_row;`,
+      )
+      .join('\n    ')}
     ${heads.map((head) => `let row_${head} = ${rowAt(`(head + ${head}u)`, '0u')};`).join('\n    ')}
-    for (var walk = range_begin; walk < range_end; walk += ${tileQueries}u) {
+    for (var walk = range_begin; walk < range_end; walk += ${tileQueries}u) {${skip}
       ${queries.map((query) => `let query_${query} = min(walk + ${query}u, last_query);${rowInterval(variant, `query_${query}`, `_${query}`)}`).join('\n      ')}
       ${dotProducts(
         variant,
         capabilities,
         heads.flatMap((head) => queries.map((query) => queryAt(`head + ${head}u`, `query_${query}`))),
-        ['key_at'],
+        own.map((key) => `key_at_${key}`),
       )}
-      ${queries.map((query) => `let seen_${query} = walk + ${query}u < range_end && ${seen(variant, pair(0, query))};`).join('\n      ')}
-      ${measure === 'score' ? queries.map((query) => `count += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query});`).join(' ') : ''}
+      ${queries
+        .flatMap((query) =>
+          own.map((key) => {
+            const sees = `let seen_${query}_${key} = walk + ${query}u < range_end && ${seen(variant, pair(0, query, key))};`;
+            const counts = `count_${key} += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query}_${key});`;
+            return measure === 'score' ? `${sees} ${counts}` : sees;
+          }),
+        )
+        .join('\n      ')}
       ${heads.flatMap((head) => queries.map((query) => gather(head, query))).join('\n      ')}
     }
   }
-  if (place < params.write_bound) {
-    ${sums.map(store).join('\n    ')}
-  }`;
+  ${own.map((key) => `if (place_${key} < params.write_bound) { ${sums.map((index) => store(index, key)).join(' ')} }`).join('\n  ')}`;
     return secondPassSource(variant, main);
   },
 });
@@ -176,11 +208,13 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const predicate = variant.rangeSees !== '' || variant.listSees !== '';
   const share = walked * group <= 8 && listShare % group === 0 && !predicate;
   const tileHeads = share ? group : 1;
-  const tileQueries = walked === 1 ? 1 : share ? Math.floor(8 / group) : 8;
+  const tileQueries = walked === 1 ? 1 : share ? Math.floor(8 / group) : 4;
+  // Sixteen sums, whatever the shape: each loaded quad then serves several products.
+  const ownKeys = Math.max(1, Math.min(4, Math.floor(16 / (tileHeads * tileQueries))));
   const headsAtOnce = joined ? joinedHeads : tileHeads;
   const headGroups = heads / headsAtOnce;
   const results = joined ? headGroups : heads;
-  const tiles = Math.ceil((variant.list ? entries : writeBound) / lanes);
+  const tiles = Math.ceil((variant.list ? entries : writeBound) / (lanes * ownKeys));
   const wanted = Math.ceil(wantedWorkgroups(pass) / Math.max(batches * headGroups * tiles, 1));
   // Parts of a mean would not add up.
   const splits = measure === 'score' ? 1 : Math.max(1, Math.min(wanted, Math.ceil(count / 64)));
@@ -190,7 +224,7 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
     const size = [batches, results, parts, columns];
     const result = variant.list ? gpu.zeros(size) : gpu.empty(size);
     launchSecondPass(pass, keyMassKernel, {
-      variant: { measure, tileHeads, tileQueries, joined, weighted: queryWeights !== undefined },
+      variant: { measure, tileHeads, tileQueries, ownKeys, joined, weighted: queryWeights !== undefined },
       given: [
         ...(logSumExp ? [logSumExps(logSumExp)] : []),
         ...(queryWeights ? [{ name: 'query_weights', type: 'f32' as const, tensor: queryWeights }] : []),

@@ -58,7 +58,7 @@ const probabilityRowsKernel = defineKernel<SecondPassVariant>({
   ${entryRange(variant)}
   let part_end = end;
   let entry = tile * ${lanes}u + lane${variant.list ? '' : ' + params.keys_begin'};
-  let place = ${variant.list ? listedColumn(variant) : 'entry'};
+  let place = ${variant.list ? listedColumn(variant, 'entry') : 'entry'};
   if (place < params.keys_begin || place >= params.keys_end) { return; }
   ${rows
     .map(

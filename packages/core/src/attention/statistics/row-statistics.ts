@@ -32,6 +32,8 @@ const tileKeys = 4;
 const leastKeys = 16;
 
 interface RowStatisticsVariant extends SecondPassVariant {
+  /** Rows of an invocation. */
+  readonly ownRows: number;
   /** Number of key sets, 0 to 8. */
   readonly sets: number;
   readonly expectation: boolean;
@@ -39,8 +41,8 @@ interface RowStatisticsVariant extends SecondPassVariant {
 }
 
 /**
- * One invocation per row and part of the keys: it holds the row's sums while it walks over the keys, so that the order of a
- * sum is fixed. Few rows leave lanes over, which take further parts of the same rows.
+ * An invocation owns a few rows and a part of the keys: it holds the rows' sums while it walks over the keys, so that the
+ * order of a sum is fixed. Few rows leave lanes over, which take further parts of the same rows.
  *
  * result [parts, S + 2, B, H, N], less what is not wanted: mass of each set, expectation, entropy.
  */
@@ -59,30 +61,32 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
   ]),
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
-    const { sets, expectation, entropy } = variant;
+    const { ownRows, sets, expectation, entropy } = variant;
+    const own = range(ownRows);
     const slots = range(tileKeys);
     const channels = [
       ...range(sets).map((set) => `sum_${set}`),
       ...(expectation ? ['expectation'] : []),
       ...(entropy ? ['entropy'] : []),
     ];
-    const pair = (slot: number): Pair => ({
-      raw: `score_${slot}`,
-      key: { entry: `(walk + ${slot}u)`, row: `row_${slot}`, position: `position_${slot}` },
-      own: { query: 'own_query', head: 'head', suffix: '_row' },
+    const pair = (row: number, slot: number): Pair => ({
+      raw: `score_${row * tileKeys + slot}`,
+      key: { entry: `(walk + ${slot}u)`, row: `key_row_${slot}`, position: `position_${slot}` },
+      own: { query: `query_${row}`, head: 'head', suffix: `_${row}` },
     });
-    const gather = (slot: number) => `
-      let weight_${slot} = ${probability(variant, pair(slot), 'log_sum_exp', seen(variant, pair(slot)))};
-      ${
-        sets > 0
-          ? `let set_${slot} = ${sideLoad(variant, 'key_sets', `sets_at + key_${slot}`)};
+    const gather = (row: number, slot: number) => {
+      const weight = `weight_${row}_${slot}`;
+      return `
+      let ${weight} = ${probability(variant, pair(row, slot), `log_sum_exp_${row}`, seen(variant, pair(row, slot)))};
       ${range(sets)
-        .map((set) => `sum_${set} += select(0.0, weight_${slot}, set_${slot} == ${set}u);`)
-        .join(' ')}`
-          : ''
-      }
-      ${expectation ? `expectation += weight_${slot} * ${sideLoad(variant, 'key_weights', `weights_at + key_${slot}`, 'f32')};` : ''}
-      ${entropy ? `entropy -= weight_${slot} * log(max(weight_${slot}, 1e-37));` : ''}`;
+        .map((set) => `sum_${set}_${row} += select(0.0, ${weight}, set_${slot} == ${set}u);`)
+        .join(' ')}
+      ${expectation ? `expectation_${row} += ${weight} * number_${slot};` : ''}
+      ${entropy ? `entropy_${row} -= ${weight} * log(max(${weight}, 1e-37));` : ''}`;
+    };
+    const carried = (slot: number) => `
+      ${sets > 0 ? `let set_${slot} = ${sideLoad(variant, 'key_sets', `sets_at + key_${slot}`)};` : ''}
+      ${expectation ? `let number_${slot} = ${sideLoad(variant, 'key_weights', `weights_at + key_${slot}`, 'f32')};` : ''}`;
     const main = `
   let part_group = group % params.part_groups;
   let row_tile = group / params.part_groups % params.row_tiles;
@@ -92,8 +96,8 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
   let strands = ${lanes}u / params.row_lanes;
   let parts = params.part_groups * strands;
   let part = part_group * strands + lane / params.row_lanes;
-  let first_query = row_tile * params.row_lanes;
-  let last_query = min(first_query + params.row_lanes, params.queries) - 1u;
+  let first_query = row_tile * params.row_lanes * ${ownRows}u;
+  let last_query = min(first_query + params.row_lanes * ${ownRows}u, params.queries) - 1u;
   let own_query = first_query + lane % params.row_lanes;
   if (own_query > last_query) { return; }
   ${lengths(variant)}
@@ -102,26 +106,39 @@ const rowStatisticsKernel = defineKernel<RowStatisticsVariant>({
   let part_size = (chunk + ${tileKeys - 1}u) / ${tileKeys}u * ${tileKeys}u;
   let part_begin = min(begin + part * part_size, max(end, begin));
   let part_end = min(end, part_begin + part_size);
-  ${rowInterval(variant, 'own_query', '_row')}
   ${storageBase(variant, 'key')}
-  let query_at = ${queryAt('head', 'own_query')};
-  let log_sum_exp = ${logSumExpAt(variant, rowAt('head', 'own_query'))};
+  ${own
+    .map(
+      (
+        row,
+      ) => `let query_${row} = min(own_query + ${row}u * params.row_lanes, last_query);${rowInterval(variant, `query_${row}`, `_${row}`)}
+  let query_at_${row} = ${queryAt('head', `query_${row}`)};
+  let log_sum_exp_${row} = ${logSumExpAt(variant, rowAt('head', `query_${row}`))};
+  ${channels.map((name) => `var ${name}_${row} = 0.0;`).join(' ')}`,
+    )
+    .join('\n  ')}
   ${sets > 0 ? 'let sets_at = batch * params.sets_batch + head * params.sets_head;' : ''}
   ${expectation ? 'let weights_at = batch * params.weights_batch + head * params.weights_head;' : ''}
-  ${channels.map((name) => `var ${name} = 0.0;`).join(' ')}
   for (var walk = part_begin; walk < part_end; walk += ${tileKeys}u) {
-    ${slots.map((slot) => `let row_${slot} = ${entryRow(variant, `(walk + ${slot}u)`)}; let position_${slot} = ${keyPosition(variant, `row_${slot}`)}; let key_${slot} = ${loadRow(variant, `row_${slot}`)};`).join('\n    ')}
+    ${slots.map((slot) => `let key_row_${slot} = ${entryRow(variant, `(walk + ${slot}u)`)}; let position_${slot} = ${keyPosition(variant, `key_row_${slot}`)}; let key_${slot} = ${loadRow(variant, `key_row_${slot}`)};`).join('\n    ')}
     ${dotProducts(
       variant,
       capabilities,
-      ['query_at'],
+      own.map((row) => `query_at_${row}`),
       slots.map((slot) => `key_base + key_${slot} * params.key_row`),
     )}
-    ${slots.map(gather).join('')}
+    ${slots.map(carried).join('')}
+    ${own.flatMap((row) => slots.map((slot) => gather(row, slot))).join('')}
   }
-  let row = ${rowAt('head', 'own_query')};
   let rows = params.batches * params.heads * params.queries;
-  ${channels.map((name, channel) => `result[(part * ${channels.length}u + ${channel}u) * rows + row] = ${name};`).join('\n  ')}`;
+  ${own
+    .map((row) => {
+      const stores = channels.map(
+        (name, channel) => `result[(part * ${channels.length}u + ${channel}u) * rows + row] = ${name}_${row};`,
+      );
+      return `if (own_query + ${row}u * params.row_lanes <= last_query) { let row = ${rowAt('head', `query_${row}`)}; ${stores.join(' ')} }`;
+    })
+    .join('\n  ')}`;
     return secondPassSource(variant, main);
   },
 });
@@ -152,9 +169,11 @@ export function rowStatistics(pass: SecondPass, options: RowStatisticsOptions): 
   const { batches, heads, queries } = shape;
   const { logSumExp, sets, weights, entropy } = options;
   const channels = (sets?.count ?? 0) + (weights ? 1 : 0) + (entropy ? 1 : 0);
+  // With several rows each loaded key serves them all.
+  const ownRows = queries >= 2 * lanes ? 4 : 1;
   const rowLanes = Math.min(lanes, 2 ** Math.ceil(Math.log2(queries)));
   const strands = lanes / rowLanes;
-  const rowTiles = Math.ceil(queries / rowLanes);
+  const rowTiles = Math.ceil(queries / (rowLanes * ownRows));
   const unsplit = batches * heads * rowTiles;
   const useful = Math.max(1, Math.ceil(entries / (strands * leastKeys)));
   const partGroups = Math.min(Math.ceil(wantedWorkgroups(pass) / unsplit), useful);
@@ -162,7 +181,7 @@ export function rowStatistics(pass: SecondPass, options: RowStatisticsOptions): 
   return gpu.tidy(() => {
     const result = gpu.empty([parts, channels, batches, heads, queries]);
     launchSecondPass(pass, rowStatisticsKernel, {
-      variant: { sets: sets?.count ?? 0, expectation: weights !== undefined, entropy },
+      variant: { ownRows, sets: sets?.count ?? 0, expectation: weights !== undefined, entropy },
       given: [
         logSumExps(logSumExp),
         ...(sets ? [{ name: 'key_sets', type: 'u32' as const, tensor: sets.sets }] : []),

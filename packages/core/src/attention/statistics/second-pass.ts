@@ -267,10 +267,10 @@ export function rowAt(head: string, query: string): string {
   return `(batch * params.heads + ${head}) * params.queries + ${query}`;
 }
 
-/** Column of a result that entry `entry` of a list stands for; none where it lies past the list or the valid keys. */
-export function listedColumn(variant: SecondPassVariant): string {
-  const row = sideLoad(variant, 'list', 'list_base + entry');
-  return `select(0xffffffffu, ${row}, entry < end && ${row} < key_length)`;
+/** Column of a result that an entry of a list stands for; none where it lies past the list or the valid keys. */
+export function listedColumn(variant: SecondPassVariant, entry: string): string {
+  const row = sideLoad(variant, 'list', `list_base + ${entry}`);
+  return `select(0xffffffffu, ${row}, ${entry} < end && ${row} < key_length)`;
 }
 
 /** The log-sum-exps [B, H, N] as a side input. */
