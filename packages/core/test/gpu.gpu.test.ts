@@ -205,6 +205,22 @@ describe('errors', () => {
     expect(() => next.zeros([1])).toThrow(DeviceLostError);
   });
 
+  it('a lost device rejects waits of every kind with its own error', async () => {
+    const gpu = await openGpu();
+    plusOne(gpu, gpu.zeros([1]));
+    const waits = Promise.allSettled([gpu.prepare(broken, [{}]), gpu.prepare(makeNaN, [{}]), gpu.synchronize()]);
+    gpu.device.destroy();
+    for (const wait of await waits) expect(wait).toEqual({ status: 'rejected', reason: expect.any(DeviceLostError) });
+    await expect(gpu.profile(() => undefined)).rejects.toThrow(DeviceLostError);
+    const midway = await openGpu();
+    const profile = midway.profile(async () => {
+      const x = midway.zeros([1]);
+      midway.device.destroy();
+      await x.read();
+    });
+    await expect(profile).rejects.toThrow(DeviceLostError);
+  });
+
   it('tensors of another device are refused', async () => {
     const [gpu, other] = [await sharedGpu(), await openGpu()];
     const x = other.zeros([3]);
@@ -212,6 +228,7 @@ describe('errors', () => {
     const y = gpu.zeros([3]);
     expect(() => add(x, y)).toThrow(ArgumentError);
     expect(() => add(y, x)).toThrow(ArgumentError);
+    await expect(gpu.read([y, x])).rejects.toThrow(ArgumentError);
     y.dispose();
     other.dispose();
   });

@@ -18,7 +18,6 @@ import { WallProfiler } from '../profiling/wall-profiler.ts';
 import {
   bytesPerElement,
   type Dtype,
-  decodeElements,
   encodeElements,
   type HostArray,
   isQuantized,
@@ -35,6 +34,7 @@ import { BufferPool, type PooledBuffer } from './buffer-pool.ts';
 import type { AdapterFacts, Capabilities } from './capabilities.ts';
 import { DebugChecks } from './debug-checks.ts';
 import { PipelineCache } from './pipelines.ts';
+import { planRead } from './plan-read.ts';
 import { StagingPool } from './readback.ts';
 import { Recorder } from './recorder.ts';
 
@@ -279,7 +279,8 @@ export class Gpu {
   /** Compiles a kernel's specialisations in the background. */
   async prepare<V extends Variant>(kernel: KernelDefinition<V>, variants: readonly V[]): Promise<void> {
     this.#assertUsable();
-    await Promise.all(variants.map((variant) => this.#pipelines.prepare(kernel, variant)));
+    await this.#orLost(Promise.all(variants.map((variant) => this.#pipelines.prepare(kernel, variant))));
+    this.#assertUsable();
   }
 
   /**
@@ -288,8 +289,7 @@ export class Gpu {
    */
   range(tensor: Tensor, operation: string): BufferRange {
     const [piece, second] = tensor.storage.pieces;
-    if (tensor.gpu !== this)
-      throw new ArgumentError(`${operation}: tensor`, 'a tensor of another Gpu', 'tensors of this Gpu');
+    this.#assertOwn(tensor, operation);
     if (second) {
       throw new LimitError(
         `${operation}: ${tensor.dtype}[${tensor.shape}] in one binding`,
@@ -361,37 +361,28 @@ export class Gpu {
     this.#assertUsable();
     if (this.#dry) throw new RefusedError('Nothing can be read in a dry run.');
     const plans = tensors.map((tensor) => {
-      if (isQuantized(tensor.dtype))
-        throw new ArgumentError('read: tensor', tensor.dtype, 'a plain dtype (dequantize first)');
-      return { tensor, dtype: tensor.dtype, reach: storageReach(tensor) };
+      this.#assertOwn(tensor, 'read');
+      return planRead(tensor);
     });
-    let total = 0;
-    const places = plans.map((plan) => {
-      const at = total;
-      const pieces = plan.tensor.storage.pieces;
-      const span = pieces.length > 1 ? this.bytesOf(plan.tensor) : byteSpan(plan.dtype, plan.reach).bytes;
-      total += Math.ceil(span / 8) * 8;
-      return at;
-    });
+    const total = plans.reduce((sum, { bytes }) => sum + stagingBytes(bytes), 0);
     const staging = this.#staging.acquire(total);
-    for (const [index, { tensor, dtype, reach }] of plans.entries()) {
-      this.#copyToStaging(tensor, dtype, reach, staging, places[index] as number);
+    let place = 0;
+    for (const { copies, bytes } of plans) {
+      let target = place;
+      for (const copy of copies) {
+        if (copy.bytes > 0) this.#recorder.copy(copy.buffer.buffer, copy.offset, staging, target, copy.bytes);
+        target += copy.bytes;
+      }
+      place += stagingBytes(bytes);
     }
     this.#recorder.submit();
     this.#readbacks++;
-    try {
-      await this.#wait(staging.mapAsync(GPUMapMode.READ, 0, Math.max(total, 4)));
-    } catch (cause) {
-      throw this.#lost ?? new GpuValidationError(`Reading back failed: ${(cause as Error).message}`, { cause });
-    }
-    const mapped = staging.getMappedRange(0, Math.max(total, 4));
-    const results = plans.map(({ tensor, dtype, reach }, index) => {
-      const split = tensor.storage.pieces.length > 1;
-      const span = split ? { bytes: this.bytesOf(tensor), skip: 0 } : byteSpan(dtype, reach);
-      const bytes = mapped.slice(places[index] as number, (places[index] as number) + span.bytes);
-      if (split) return decodeElements(bytes, dtype, tensor.size);
-      const flat = decodeElements(bytes, dtype, span.skip + reach.end - reach.start);
-      return gatherStrided(flat, tensor, span.skip);
+    const mapped = await this.#map(staging, Math.max(total, 4));
+    place = 0;
+    const results = plans.map(({ bytes, decode }) => {
+      const at = place;
+      place += stagingBytes(bytes);
+      return decode(mapped.slice(at, at + bytes));
     });
     staging.unmap();
     this.#staging.release(staging);
@@ -554,7 +545,18 @@ export class Gpu {
 
   /** Waits for the queue, or until the device is lost. */
   #wait(pending: Promise<undefined>): Promise<undefined> {
-    return waitForGpu(Promise.race([pending, this.#lostSignal]), this.capabilities.software);
+    return waitForGpu(this.#orLost(pending), this.capabilities.software);
+  }
+
+  /** The outcome of something that the device does; once the device is lost, its {@link DeviceLostError}. */
+  async #orLost<T>(pending: Promise<T>): Promise<T> {
+    try {
+      return await Promise.race([pending, this.#lostSignal]);
+    } catch (cause) {
+      // The loss may be told later than what it made fail.
+      await new Promise((resolve) => setTimeout(resolve));
+      throw this.#lost ?? cause;
+    }
   }
 
   #nanSource: GPUBuffer | undefined;
@@ -582,24 +584,20 @@ export class Gpu {
     return [Math.ceil(workgroups / y), y];
   }
 
-  #copyToStaging(tensor: Tensor, dtype: PlainDtype, reach: Reach, staging: GPUBuffer, at: number): void {
-    const { pieces } = tensor.storage;
-    let target = at;
-    const copy = (piece: StoragePiece, offset: number, bytes: number) => {
-      if (bytes > 0) this.#recorder.copy(piece.buffer.buffer, offset, staging, target, bytes);
-      target += bytes;
-    };
-    if (pieces.length === 1) {
-      const span = byteSpan(dtype, reach);
-      copy(pieces[0] as StoragePiece, span.start, span.bytes);
-      return;
+  /** Waits for a staging buffer. One that cannot be mapped is given up. */
+  async #map(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    try {
+      await this.#wait(staging.mapAsync(GPUMapMode.READ, 0, bytes));
+      return staging.getMappedRange(0, bytes);
+    } catch (cause) {
+      staging.destroy();
+      throw this.#lost ?? new GpuValidationError(`Reading back failed: ${(cause as Error).message}`, { cause });
     }
-    const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-    if (!tensor.contiguous || tensor.offset !== 0 || tensor.shape[0] !== rows) {
-      throw new ShapeError('read', `[${tensor.shape}] is a view of a split tensor, which cannot be read.`);
-    }
-    const rowElements = tensor.size / (tensor.shape[0] as number);
-    for (const piece of pieces) copy(piece, 0, plainBytes(dtype, piece.rows * rowElements));
+  }
+
+  #assertOwn(tensor: Tensor, operation: string): void {
+    if (tensor.gpu === this) return;
+    throw new ArgumentError(`${operation}: tensor`, 'a tensor of another Gpu', 'tensors of this Gpu');
   }
 
   #fail(error: GPUError): void {
@@ -628,42 +626,7 @@ function isWholeQuantized(tensor: Tensor): boolean {
   return tensor.offset === 0 && tensor.shape[0] === rows;
 }
 
-/** Elements [start, end) of the storage that a strided tensor touches. */
-interface Reach {
-  readonly start: number;
-  readonly end: number;
-}
-
-function storageReach(tensor: Tensor): Reach {
-  if (tensor.size === 0) return { start: tensor.offset, end: tensor.offset };
-  let last = tensor.offset;
-  tensor.shape.forEach((size, axis) => {
-    last += (size - 1) * (tensor.strides[axis] as number);
-  });
-  return { start: tensor.offset, end: last + 1 };
-}
-
-/** Whole words around a reach: first byte, byte count, and elements to skip in front. */
-function byteSpan(dtype: PlainDtype, reach: Reach): { start: number; bytes: number; skip: number } {
-  const perWord = dtype === 'f16' || dtype === 'bf16' ? 2 : 1;
-  const firstWord = Math.floor(reach.start / perWord);
-  const endWord = Math.ceil(reach.end / perWord);
-  return { start: firstWord * 4, bytes: (endWord - firstWord) * 4, skip: reach.start - firstWord * perWord };
-}
-
-function gatherStrided(flat: HostArray, tensor: Tensor, skip: number): HostArray {
-  if (tensor.contiguous) return skip === 0 && flat.length === tensor.size ? flat : flat.slice(skip, skip + tensor.size);
-  const out = new (flat.constructor as new (length: number) => HostArray)(tensor.size);
-  const index = new Array<number>(tensor.rank).fill(0);
-  for (let at = 0; at < out.length; at++) {
-    let from = skip;
-    for (let axis = 0; axis < index.length; axis++) from += (index[axis] as number) * (tensor.strides[axis] as number);
-    out[at] = flat[from] as number;
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      index[axis] = (index[axis] as number) + 1;
-      if ((index[axis] as number) < (tensor.shape[axis] as number)) break;
-      index[axis] = 0;
-    }
-  }
-  return out;
+/** Room of a read in the staging buffer, where the next one starts aligned. */
+function stagingBytes(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
 }
