@@ -7,18 +7,24 @@ export const errorPage = fileURLToPath(new URL('../../../../docs/architecture/er
 const begin = '<!-- The table is generated: npx pnpm run docs:errors -->';
 const end = '<!-- End of the generated table. -->';
 
-/** The errors as a Markdown table. */
+/** The errors as a Markdown table, its columns aligned as the formatter aligns them. */
 export function errorTable(errors: readonly PublicError[]): string {
-  const rows = errors.map(({ name, packageName, codes, description }) =>
-    [`\`${name}\``, packageName.replace('@saccade/', ''), codes.map((code) => `\`${code}\``).join(' '), description]
-      .map((cell) => cell.replaceAll('|', '\\|'))
-      .join(' | '),
+  const rows = [
+    ['Error', 'Package', 'Code', 'What happened, and what to do'],
+    ...errors.map(({ name, packageName, codes, description }) => [
+      `\`${name}\``,
+      packageName.replace('@saccade/', ''),
+      codes.map((code) => `\`${code}\``).join(' '),
+      description.replaceAll('|', '\\|'),
+    ]),
+  ];
+  const widths = (rows[0] as string[]).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] as string).length)),
   );
-  return [
-    '| Error | Package | Code | What happened, and what to do |',
-    '| --- | --- | --- | --- |',
-    ...rows.map((row) => `| ${row} |`),
-  ].join('\n');
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] as number)).join(' | ')} |`;
+  const [head, ...body] = rows as [string[], ...string[][]];
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }
 
 /** The page with its table replaced. @throws Error where the page has no place for it */
