@@ -28,7 +28,11 @@ describe('validateResultFile', () => {
   it('accepts every form that the schema has', () => {
     expect(validateResultFile(sampleFile())).toEqual(sampleFile());
     expect(() => validateResultFile(changed('roofline', undefined))).not.toThrow();
-    expect(() => validateResultFile(changed('peers', [{ engine: 'another' }]))).not.toThrow();
+    const peerMs = { median: 2, p10: 1, p90: 3, n: 4 };
+    const unknown = { peerError: null, oursError: null, judged: false };
+    const peer = { work: 'model decode', peer: 'another', peerMs, oursMs: peerMs, ratio: 1, ...unknown };
+    expect(() => validateResultFile(changed('peers', [peer]))).not.toThrow();
+    expect(() => validateResultFile(changed('peers', [{ engine: 'another' }]))).toThrow(/peerMs/);
     expect(() => validateResultFile(changed('results', []))).not.toThrow();
     expect(() => validateResultFile(changed('environment/adapter', null))).not.toThrow();
     expect(() => validateResultFile(changed('results/0/quality/perplexity', 12.5))).not.toThrow();
