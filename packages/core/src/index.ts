@@ -81,6 +81,7 @@ export type {
   AttendedResult,
   AttendNext,
   AttentionCall,
+  AttentionChange,
   AttentionContext,
   AttentionNeeds,
   AttentionOutcome,

@@ -12,9 +12,9 @@ import {
   RefusedError,
   resolveLayers,
 } from '../src/index.ts';
+import { assertPlainScores, change } from '../src/protocol/attention-change.ts';
 import { checkOwners } from '../src/protocol/owners.ts';
 import { checkRequirements, type Requirements } from '../src/protocol/requirements.ts';
-import { restrict } from '../src/protocol/restriction.ts';
 
 const facts: ModelFacts = {
   name: 'small',
@@ -97,22 +97,32 @@ describe('exclusive seams', () => {
   });
 });
 
-describe('restrict', () => {
+describe('changes of an attention call', () => {
   it('narrows a window and never widens it', () => {
-    expect(restrict({ slidingWindow: 8 }, { slidingWindow: 3 }, 'a').slidingWindow).toBe(3);
-    expect(restrict({ slidingWindow: 3 }, { slidingWindow: 8 }, 'a').slidingWindow).toBe(3);
-    expect(restrict({ causal: true }, { slidingWindow: 8 }, 'a')).toEqual({ causal: true, slidingWindow: 8 });
+    expect(change({ slidingWindow: 8 }, { slidingWindow: 3 }, 'a').slidingWindow).toBe(3);
+    expect(change({ slidingWindow: 3 }, { slidingWindow: 8 }, 'a').slidingWindow).toBe(3);
+    expect(change({ causal: true }, { slidingWindow: 8 }, 'a')).toEqual({ causal: true, slidingWindow: 8 });
+  });
+
+  it('puts score modifiers behind those in force, and takes multipliers and normalizers once', () => {
+    const [cap, bias] = [{ kind: 'softCap', cap: 9 } as const, { kind: 'softCap', cap: 3 } as const];
+    expect(change({ scoreModifiers: [cap] }, { scoreModifiers: [bias] }, 'a').scoreModifiers).toEqual([cap, bias]);
+    const keyMultipliers = { factors: 'ones' as unknown as Tensor, renormalise: true };
+    expect(change({}, { keyMultipliers }, 'a')).toEqual({ keyMultipliers });
+    expect(() => change({ keyMultipliers }, { keyMultipliers }, 'late')).toThrow(/^late sets keyMultipliers/);
+    expect(() => assertPlainScores({ scoreModifiers: [cap] }, 'a')).toThrow(/^a asks for statistics/);
+    assertPlainScores({}, 'a');
   });
 
   it('adds a mask to the one in force, and refuses a second list', () => {
     const own = { kind: 'causal' } as const;
     const further = { kind: 'prefix', length: 4 } as const;
-    expect(restrict({}, { mask: further }, 'a').mask).toEqual(further);
-    expect(restrict({ mask: own }, { mask: further }, 'a').mask).toEqual({ kind: 'allOf', parts: [own, further] });
+    expect(change({}, { mask: further }, 'a').mask).toEqual(further);
+    expect(change({ mask: own }, { mask: further }, 'a').mask).toEqual({ kind: 'allOf', parts: [own, further] });
     const tokens = { indices: 'ids' as unknown as Tensor, per: 'kvHead' } as const;
     const blocks = { ...tokens, queryBlock: 8, keyBlock: 8 };
     for (const options of [{ tokens }, { blocks }])
-      expect(() => restrict(options, { blocks }, 'late')).toThrow(/^late restricts.*in force already/);
+      expect(() => change(options, { blocks }, 'late')).toThrow(/^late restricts.*in force already/);
   });
 });
 

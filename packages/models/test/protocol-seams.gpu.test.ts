@@ -157,6 +157,20 @@ describe('mask and attend', () => {
     expect(rows).toEqual(Array.from({ length: 20 }, (_, row) => row % 5 === 0));
   });
 
+  it('changes scores and weights: what weighs nothing is as if masked', async () => {
+    const first = gpu.tensor([1, 0, 0, 0, 0]);
+    const weigh = (renormalise: boolean) =>
+      toy({ attend: (_, __, next) => next({ keyMultipliers: { factors: first, renormalise } }) });
+    const masked = toy({ mask: () => ({ mask: { kind: 'prefix', length: 1 } }) });
+    assertClose(await logitsWith(weigh(true)), await logitsWith(masked), { absolute: 1e-4 });
+    expect(await logitsWith(weigh(false))).not.toEqual(await logitsWith(masked));
+    const far = toy({ attend: (_, __, next) => next({ scoreModifiers: [{ kind: 'softCap', cap: 1e6 }] }) });
+    assertClose(await logitsWith(far), dense, { absolute: 1e-3 });
+    const asking = toy({ needs: () => ({ entropy: true }) }, 'asking');
+    await expect(logitsWith(far, asking)).rejects.toThrow(/^asking asks for statistics/);
+    first.dispose();
+  });
+
   it('hands lists per query block from one layer to the next', async () => {
     const handing = (k: number): Method =>
       toy({
@@ -257,6 +271,22 @@ describe('selectHeads', () => {
     expect(await logitsWith(flags)).toEqual(await logitsWith(toy({ selectHeads: () => [1] })));
     const floats = toy({ selectHeads: () => gpu.tensor([0, 1]) });
     await expect(logitsWith(floats)).rejects.toThrow(/selectHeads.*f32\[2\].*u32\[2\]/);
+  });
+
+  it('statistics are those of the heads that are left', async () => {
+    const masses: Tensor[] = [];
+    const asking = toy({
+      selectHeads: () => [1],
+      needs: () => ({ keyMass: { per: 'kvHead' } }),
+      afterAttention: ({ layer }, { statistics }) => {
+        if (layer === 0) masses.push(gpu.keep(contiguous(statistics?.keyMass as Tensor)));
+      },
+    });
+    await logitsWith(asking);
+    const [mass] = (await gpu.read(masses)) as [Float32Array];
+    const sums = [mass.subarray(0, 5), mass.subarray(5)].map((head) => head.reduce((sum, value) => sum + value, 0));
+    assertClose(sums, [0, 5], { absolute: 1e-4 });
+    masses[0]?.dispose();
   });
 
   it('refuses heads that are not there', async () => {

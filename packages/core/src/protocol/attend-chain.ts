@@ -2,10 +2,10 @@ import { attention } from '../attention/attention.ts';
 import { attentionStatistics } from '../attention/statistics/attention-statistics.ts';
 import type { AttentionStatistics, StatisticsRequest } from '../attention/statistics/types.ts';
 import type { AttentionResult } from '../attention/types.ts';
-import { attendHeads } from './attend-heads.ts';
-import type { AttendedResult, AttentionCall, AttentionNeeds, LayerContext } from './contexts.ts';
+import { assertPlainScores, change } from './attention-change.ts';
+import type { AttendedResult, AttentionCall, AttentionChange, AttentionNeeds, LayerContext } from './contexts.ts';
+import { headOptions } from './head-options.ts';
 import type { Owner, Seams } from './owners.ts';
-import { restrict } from './restriction.ts';
 
 /** Statistics by the method that asked for them. */
 export type GatheredStatistics = ReadonlyMap<Owner, AttentionStatistics<StatisticsRequest>>;
@@ -30,28 +30,29 @@ export function attendThroughMethods(
     const request = owner.method.needs?.(contextOf(owner));
     return request ? [{ owner, request }] : [];
   });
-  const kvHeads = selectHeads?.method.selectHeads?.(contextOf(selectHeads));
+  const heads = selectHeads?.method.selectHeads?.(contextOf(selectHeads));
   const masked = mask?.method.mask?.(contextOf(mask), given);
-  const call = mask && masked ? { ...given, options: restrict(given.options, masked, mask.method.name) } : given;
+  const call = mask && masked ? { ...given, options: change(given.options, masked, mask.method.name) } : given;
 
   const engine = (current: AttentionCall): AttentionResult => {
-    const options = { ...current.options, ...firstPassNeeds(requests, watch !== undefined) };
-    const asked = { ...current, options };
-    const result = kvHeads ? attendHeads(asked, kvHeads) : attention(current.q, current.keys, current.values, options);
+    const options = heads ? headOptions(current, heads) : current.options;
+    const asked = { ...options, ...firstPassNeeds(requests, watch !== undefined) };
+    const result = attention(current.q, current.keys, current.values, asked);
     for (const { owner, request } of requests) {
       const { logSumExp: _, rowMaximum: __, ...want } = request;
       if (Object.keys(want).length === 0 || !result.logSumExp) continue;
-      const where = { ...current.options, logSumExp: result.logSumExp, want };
+      assertPlainScores(options, owner.method.name);
+      const where = { ...options, logSumExp: result.logSumExp, want };
       gathered.set(owner, attentionStatistics(current.q, current.keys, where));
     }
-    return watch ? watch(current, result) : result;
+    return watch ? watch({ ...current, options }, result) : result;
   };
   const from = (at: number, current: AttentionCall): AttentionResult => {
     const owner = attend[at];
     if (!owner) return engine(current);
-    const next = (restriction?: Parameters<typeof restrict>[1]): AttendedResult => {
-      const narrowed = restriction && restrict(current.options, restriction, owner.method.name);
-      return withStatistics(from(at + 1, narrowed ? { ...current, options: narrowed } : current), gathered.get(owner));
+    const next = (wanted?: AttentionChange): AttendedResult => {
+      const options = wanted && change(current.options, wanted, owner.method.name);
+      return withStatistics(from(at + 1, options ? { ...current, options } : current), gathered.get(owner));
     };
     return owner.method.attend?.(contextOf(owner), current, next) as AttentionResult;
   };

@@ -4,6 +4,7 @@ import { RefusedError } from '../errors.ts';
 import { contiguous, copyInto } from '../ops/copy.ts';
 import { matmul } from '../ops/matmul/matmul.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { assertPlainScores } from './attention-change.ts';
 import type { AttentionCall } from './contexts.ts';
 
 /**
@@ -26,6 +27,7 @@ export function showPattern(
   if (!logSumExp || q.shape[0] !== 1 || keys.rank !== 4) {
     throw new RefusedError('attention.pattern is shown for one sequence whose keys stand in one piece per head.');
   }
+  assertPlainScores(options, 'attention.pattern');
   const end = typeof options.keyLength === 'number' ? options.keyLength : (keys.shape[2] as number);
   const want = { probabilityRows: { queries: rows, keys: { start: 0, end } } };
   const { probabilityRows } = attentionStatistics(q, keys, { ...options, logSumExp, want });

@@ -85,6 +85,10 @@ export interface AttentionCall {
 /** Restrictions that a method adds to the model's own mask: a narrower window, a mask besides, one list of tokens or of blocks. */
 export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'blocks' | 'slidingWindow' | 'mask'>;
 
+/** What a method changes in one attention call: where it looks, what is done to scores, and how keys are weighed. */
+export type AttentionChange = AttentionRestriction &
+  Pick<AttentionOptions, 'scoreModifiers' | 'keyMultipliers' | 'normalizer'>;
+
 /**
  * Statistics of a layer's attention. The log-sum-exp and the row maximum fall off on the way; each of the others takes a
  * second pass over q k^T.
@@ -101,7 +105,7 @@ export interface AttendedResult extends AttentionResult {
 }
 
 /** Runs the rest of the chain, at its end the engine. */
-export type AttendNext = (restriction?: AttentionRestriction) => AttendedResult;
+export type AttendNext = (change?: AttentionChange) => AttendedResult;
 
 /** What attention of one layer and sequence gave. */
 export interface AttentionOutcome extends AttentionCall, AttendedResult {

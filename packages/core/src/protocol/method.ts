@@ -100,7 +100,7 @@ export interface Method<State extends MethodState = any> {
   mask?(context: AttentionContext<State>, call: AttentionCall): AttentionRestriction | undefined;
   /** Statistics of this layer's attention that `attend` and `afterAttention` find in its result; without it only the output is computed. */
   needs?(context: AttentionContext<State>): AttentionNeeds | undefined;
-  /** Wraps attention of one layer: call `next` with restrictions, or compute something else. */
+  /** Wraps attention of one layer: call `next` with changes (narrower, other scores, other weights), or compute something else. */
   attend?(context: AttentionContext<State>, call: AttentionCall, next: AttendNext): AttentionResult;
   /** After attention of all sequences, before the output projection. A tensor [B, H, N, D] that it returns replaces the output. */
   afterAttention?(

@@ -1,18 +1,18 @@
-import { attention } from '../attention/attention.ts';
-import type { AttentionResult } from '../attention/types.ts';
+import type { AttentionOptions } from '../attention/types.ts';
+import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { multiply } from '../ops/elementwise.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { AttentionCall, HeadSelection } from './contexts.ts';
 
 /**
- * Attention with some key/value heads and the query heads that read them. The others have no keys: they load none, and give
- * zeros and an empty log-sum-exp.
+ * The options under which only some key/value heads have keys. The others load none, and their query heads give zeros and an
+ * empty log-sum-exp.
  *
  * @throws ArgumentError unless `selection` names ascending heads of the call; ShapeError for flags of another shape
  */
-export function attendHeads(call: AttentionCall, selection: HeadSelection): AttentionResult {
-  const { q, keys, values, options } = call;
+export function headOptions(call: AttentionCall, selection: HeadSelection): AttentionOptions {
+  const { q, keys, options } = call;
   const { gpu } = q;
   const batch = q.shape[0] as number;
   const lengths = options.keyLength ?? (keys.shape[2] as number);
@@ -22,7 +22,7 @@ export function attendHeads(call: AttentionCall, selection: HeadSelection): Atte
     typeof lengths === 'number' && !(selection instanceof Tensor)
       ? gpu.tensor(repeat(hostFlags(selection, heads), batch, lengths), [batch, heads], 'u32')
       : multiply(deviceLengths(lengths, batch, heads, gpu), deviceFlags(selection, heads, gpu));
-  return attention(q, keys, values, { ...options, keyLength, ...(keyBound === undefined ? {} : { keyBound }) });
+  return { ...options, keyLength, ...(keyBound === undefined ? {} : { keyBound }) };
 }
 
 function headCount({ keys, options }: AttentionCall): number {
@@ -42,7 +42,7 @@ function repeat(flags: readonly number[], batch: number, factor: number): number
 }
 
 /** u32 [Hkv] */
-function deviceFlags(selection: HeadSelection, heads: number, gpu: AttentionCall['q']['gpu']): Tensor {
+function deviceFlags(selection: HeadSelection, heads: number, gpu: Gpu): Tensor {
   if (!(selection instanceof Tensor)) return gpu.tensor(hostFlags(selection, heads), [heads], 'u32');
   if (selection.dtype !== 'u32' || selection.rank !== 1 || selection.shape[0] !== heads) {
     throw new ShapeError('selectHeads', `flags are ${selection.dtype}[${selection.shape}]; it takes u32[${heads}].`);
@@ -51,7 +51,7 @@ function deviceFlags(selection: HeadSelection, heads: number, gpu: AttentionCall
 }
 
 /** u32, broadcast to [B, Hkv] */
-function deviceLengths(lengths: number | Tensor, batch: number, heads: number, gpu: AttentionCall['q']['gpu']): Tensor {
+function deviceLengths(lengths: number | Tensor, batch: number, heads: number, gpu: Gpu): Tensor {
   if (typeof lengths === 'number') return gpu.tensor(new Array(batch * heads).fill(lengths), [batch, heads], 'u32');
   return lengths.rank === 1 ? lengths.reshape([batch, 1]).broadcastTo([batch, heads]) : lengths;
 }
