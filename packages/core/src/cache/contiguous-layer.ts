@@ -1,9 +1,10 @@
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { RowSource } from './ragged-layout.ts';
-import { allocateRows, copyRows, type RowShape, type Rows, rowShape } from './row-storage.ts';
+import { allocateRows, copyRows, type RowShape, type Rows, type RowTensors, rowShape } from './row-storage.ts';
 import type { SequencePass } from './sequence-pass.ts';
-import type { CacheView, LayerSequence, RowBounds, RowLayer } from './types.ts';
+import { SharedTensors } from './shared-tensors.ts';
+import type { CacheView, LayerSequence, RowBounds, RowLayer, SavedLayer } from './types.ts';
 import { writeRows } from './write-rows.ts';
 
 /** Keys and values of all tokens, [B, Hkv, capacity, D]: the row of a token is its position. */
@@ -87,6 +88,23 @@ export class ContiguousLayer implements RowLayer {
 
   fork(): ContiguousLayer {
     return new ContiguousLayer(this.#gpu, this.#rows.share());
+  }
+
+  save(lengths: readonly number[]): SavedLayer {
+    const longest = Math.max(...lengths, 1);
+    const cut = (tensor: Tensor) => tensor.slice(2, 0, longest);
+    const tensors = { keys: cut(this.keys), values: cut(this.values) };
+    return { facts: { kind: this.kind, capacity: this.shape.capacity }, tensors, rows: lengths };
+  }
+
+  /** @param tensors As {@link save} gave them, which this frees; @param facts likewise */
+  static restore(gpu: Gpu, facts: { capacity: number }, tensors: RowTensors): ContiguousLayer {
+    const rows = new SharedTensors(gpu, { keys: tensors.keys, values: tensors.values });
+    const { batch, capacity: saved } = rowShape(rows);
+    const sources = Array.from({ length: batch }, (_, sequence) => ({ rows, sequence, length: saved }));
+    const layer = new ContiguousLayer(gpu, copyRows(gpu, Math.max(facts.capacity, saved), sources));
+    rows.release();
+    return layer;
   }
 
   join(sources: readonly LayerSequence[], capacity: number): ContiguousLayer {

@@ -4,6 +4,7 @@ import { ArgumentError, CapacityError, DisposedError, RefusedError } from '../er
 import { createLayer } from './create-layer.ts';
 import { DeviceNumbers } from './device-numbers.ts';
 import { LayerSlot, type SlotOwner } from './layer-slot.ts';
+import { restoreLayers, saveLayers } from './save-cache.ts';
 import { SequencePass } from './sequence-pass.ts';
 import { StateLayer } from './state-layer.ts';
 import type { CacheDtype, CacheLayer, KvCacheOptions, LayerCache, LayerCacheSpec } from './types.ts';
@@ -83,6 +84,16 @@ export class KvCache {
       caches.flatMap((cache) => cache.#lengths.map((_, sequence) => ({ cache, sequence }))),
       capacity,
     );
+  }
+
+  /**
+   * A cache from the bytes of `save`, with the same tokens, room and kinds of layers.
+   *
+   * @throws ArgumentError for other bytes; LimitError, OutOfMemoryError
+   */
+  static restore(gpu: Gpu, bytes: Uint8Array): KvCache {
+    const { cache, layers } = restoreLayers(gpu, bytes);
+    return new KvCache(gpu, cache, cache.lengths, layers);
   }
 
   private constructor(gpu: Gpu, sizes: Sizes, lengths: readonly number[], layers: CacheLayer[]) {
@@ -258,6 +269,23 @@ export class KvCache {
       { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity },
       this.#lengths,
       this.#slots.map(({ content }) => content.fork()),
+    );
+  }
+
+  /**
+   * All that counts, as bytes: a safetensors file with the tensors `layers.<n>.<name>`. One readback. A pass that is open is
+   * not saved.
+   */
+  async save(): Promise<Uint8Array> {
+    this.#assertAlive();
+    this.#giveUp();
+    const { batch, kvHeads, headSize, dtype } = this;
+    const lengths = this.#lengths;
+    const sizes = { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity, lengths };
+    return saveLayers(
+      this.gpu,
+      sizes,
+      this.#slots.map(({ content }) => content.save(lengths)),
     );
   }
 

@@ -6,7 +6,7 @@ import { HeadTable } from './head-table.ts';
 import { layOut, type RaggedRows, type RowChoice, type RowSource, sourceRows } from './ragged-layout.ts';
 import type { SequencePass } from './sequence-pass.ts';
 import { SharedTensors } from './shared-tensors.ts';
-import type { CacheDtype, CacheView, LayerSequence, RowBounds, RowLayer, RowSizes } from './types.ts';
+import type { CacheDtype, CacheView, LayerSequence, RowBounds, RowLayer, RowSizes, SavedLayer } from './types.ts';
 import { writeRows } from './write-rows.ts';
 
 /** What the host knows of a sequence in a ragged layer. */
@@ -21,6 +21,15 @@ export interface Layout {
   readonly keep?: RowChoice | undefined;
   readonly sequences: readonly SequenceState[];
   /** Of a layer whose queries see no further. */
+  readonly window?: number | undefined;
+}
+
+/** What is saved of a ragged layer beside its tensors. */
+export interface RaggedFacts {
+  readonly kind: 'ragged';
+  readonly kvHeads: number;
+  readonly parity: 0 | 1;
+  readonly sequences: readonly SequenceState[];
   readonly window?: number | undefined;
 }
 
@@ -216,6 +225,24 @@ export class RaggedLayer implements RowLayer {
   fork(): RaggedLayer {
     const rows = this.#rows.share();
     return new RaggedLayer(this.#gpu, rows, this.#kvHeads, this.#sequences, this.window, this.#heads.parity);
+  }
+
+  save(): SavedLayer {
+    const facts: RaggedFacts = {
+      kind: this.kind,
+      kvHeads: this.#kvHeads,
+      parity: this.#heads.parity,
+      sequences: this.#sequences,
+      window: this.window,
+    };
+    const tensors = Object.entries<Tensor>(this.#rows.tensors).map(([name, tensor]) => [name, tensor.alias()] as const);
+    return { facts, tensors: Object.fromEntries(tensors) };
+  }
+
+  /** @param tensors As {@link save} gave them, which the layer then owns; @param facts likewise */
+  static restore(gpu: Gpu, facts: RaggedFacts, { keys, values, positions, heads }: RaggedRows['tensors']): RaggedLayer {
+    const rows = new SharedTensors(gpu, { keys, values, positions, heads });
+    return new RaggedLayer(gpu, rows, facts.kvHeads, facts.sequences, facts.window, facts.parity);
   }
 
   join(sources: readonly LayerSequence[], capacity: number): RaggedLayer {

@@ -11,6 +11,8 @@ export interface RowShape extends RowSizes {
 
 export type Rows = SharedTensors<'keys' | 'values'>;
 
+export type RowTensors = Rows['tensors'];
+
 /** Where the rows of one sequence stand. */
 export interface SequenceRows {
   readonly rows: Rows;

@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { concatenate } from '../ops/copy.ts';
 import { sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { CacheLayer, LayerSequence, StateSpec } from './types.ts';
+import type { CacheLayer, LayerSequence, SavedLayer, StateSpec } from './types.ts';
 
 /**
  * Recurrent or convolution state of a layer: named tensors [B, ...] of a fixed size, zeros at first. They are values: a
@@ -85,6 +85,17 @@ export class StateLayer implements CacheLayer {
   fork(): StateLayer {
     const tensors = [...this.#tensors].map(([name, tensor]) => [name, this.#gpu.keep(tensor.alias())] as const);
     return new StateLayer(this.#gpu, new Map(tensors));
+  }
+
+  save(): SavedLayer {
+    const tensors = [...this.#tensors].map(([name, tensor]) => [name, tensor.alias()] as const);
+    return { facts: { kind: this.kind }, tensors: Object.fromEntries(tensors) };
+  }
+
+  /** @param tensors As {@link save} gave them, which the layer then owns */
+  static restore(gpu: Gpu, tensors: Readonly<Record<string, Tensor>>): StateLayer {
+    for (const tensor of Object.values(tensors)) gpu.keep(tensor);
+    return new StateLayer(gpu, new Map(Object.entries(tensors)));
   }
 
   join(sources: readonly LayerSequence[]): StateLayer {

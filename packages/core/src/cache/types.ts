@@ -127,6 +127,14 @@ export interface LayerCache {
   evict(kept: KeptRows): void;
 }
 
+/** A layer as it is saved: what the host knows, as JSON, and tensors whose elements are read; handles that the caller disposes. */
+export interface SavedLayer {
+  readonly facts: unknown;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  /** Rows of each head that count, per sequence, where others may hold anything: those are saved as zeros. */
+  readonly rows?: readonly number[];
+}
+
 /** One sequence of a layer, which joins others in a new layer. */
 export interface LayerSequence {
   readonly layer: CacheLayer;
@@ -151,6 +159,8 @@ export interface CacheLayer {
   grow(capacity: number, lengths: readonly number[]): void;
   /** A second layer of the same content, which shares memory until one of them writes. */
   fork(): CacheLayer;
+  /** What to save. */
+  save(lengths: readonly number[]): SavedLayer;
   /** A new layer for the given sequences, which are copied; all their layers have this one's signature. */
   join(sources: readonly LayerSequence[], capacity: number): CacheLayer;
   dispose(): void;

@@ -4,9 +4,10 @@ import { defineKernel } from '../kernels/kernel.ts';
 import { gather } from '../ops/gather.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { RowSource } from './ragged-layout.ts';
-import { allocateRows, copyRows, type RowShape, type Rows, rowShape } from './row-storage.ts';
+import { allocateRows, copyRows, type RowShape, type Rows, type RowTensors, rowShape } from './row-storage.ts';
 import type { SequencePass } from './sequence-pass.ts';
-import type { CacheView, LayerSequence, RowBounds, RowLayer } from './types.ts';
+import { SharedTensors } from './shared-tensors.ts';
+import type { CacheView, LayerSequence, RowBounds, RowLayer, SavedLayer } from './types.ts';
 import { writeRows } from './write-rows.ts';
 
 const workgroupSize = 64;
@@ -143,6 +144,16 @@ export class WindowLayer implements RowLayer {
 
   fork(): WindowLayer {
     return new WindowLayer(this.#gpu, this.#ring.share());
+  }
+
+  save(lengths: readonly number[]): SavedLayer {
+    const tensors = { keys: this.keys.alias(), values: this.values.alias() };
+    return { facts: { kind: this.kind }, tensors, rows: lengths };
+  }
+
+  /** @param tensors As {@link save} gave them, which the layer then owns */
+  static restore(gpu: Gpu, tensors: RowTensors): WindowLayer {
+    return new WindowLayer(gpu, new SharedTensors(gpu, { keys: tensors.keys, values: tensors.values }));
   }
 
   join(sources: readonly LayerSequence[]): WindowLayer {

@@ -1,0 +1,164 @@
+import type { Gpu } from '../device/gpu.ts';
+import { ArgumentError } from '../errors.ts';
+import type { HostArray, PlainDtype } from '../tensor/dtype.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { ContiguousLayer } from './contiguous-layer.ts';
+import { headStride } from './head-table.ts';
+import { type RaggedFacts, RaggedLayer } from './ragged-layer.ts';
+import { StateLayer } from './state-layer.ts';
+import { type FileTensor, fileTensor, readTensorFile, writeTensorFile } from './tensor-file.ts';
+import type { CacheDtype, CacheLayer, SavedLayer } from './types.ts';
+import { WindowLayer } from './window-layer.ts';
+
+/** What the owner of the layers knows. */
+export interface SavedCache {
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly dtype: CacheDtype;
+  readonly capacity: number;
+  readonly lengths: readonly number[];
+}
+
+const argument = 'KvCache.restore: bytes';
+const version = 1;
+
+/** All layers in one file, after one readback. */
+export async function saveLayers(gpu: Gpu, cache: SavedCache, saved: readonly SavedLayer[]): Promise<Uint8Array> {
+  const named = saved.flatMap(({ tensors, rows }, layer) =>
+    Object.entries(tensors).map(([name, tensor]) => ({ name: `layers.${layer}.${name}`, tensor, rows })),
+  );
+  const tensors = new Map<string, FileTensor>();
+  try {
+    const read = await gpu.read(named.map(({ tensor }) => tensor));
+    for (const [index, { name, tensor, rows }] of named.entries()) {
+      const data = read[index] as HostArray;
+      if (rows) clearUnused(data, tensor.shape, rows);
+      tensors.set(name, fileTensor(data, tensor.dtype as PlainDtype, tensor.shape));
+    }
+  } finally {
+    for (const { tensor } of named) tensor.dispose();
+  }
+  const note = JSON.stringify({ format: 'kv-cache', version, ...cache, layers: saved.map(({ facts }) => facts) });
+  return writeTensorFile({ tensors, note });
+}
+
+/** The layers of a file, on the GPU. @throws ArgumentError for bytes that were not saved like this */
+export function restoreLayers(gpu: Gpu, bytes: Uint8Array): { cache: SavedCache; layers: CacheLayer[] } {
+  const { tensors, note } = readTensorFile(argument, bytes);
+  const { layers: facts, ...cache } = parseNote(note);
+  const layers: CacheLayer[] = [];
+  try {
+    for (const [index, own] of facts.entries()) {
+      const prefix = `layers.${index}.`;
+      const named = [...tensors].filter(([name]) => name.startsWith(prefix));
+      layers.push(
+        restoreLayer(
+          gpu,
+          own,
+          named.map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+          cache,
+        ),
+      );
+    }
+  } catch (error) {
+    for (const layer of layers) layer.dispose();
+    throw error;
+  }
+  return { cache, layers };
+}
+
+interface LayerFacts {
+  readonly kind: string;
+  readonly capacity: number;
+}
+
+function restoreLayer(
+  gpu: Gpu,
+  facts: LayerFacts,
+  tensors: readonly (readonly [string, FileTensor])[],
+  cache: SavedCache,
+): CacheLayer {
+  const shapes = new Map(tensors.map(([name, { shape }]) => [name, shape]));
+  checkShapes(facts, shapes, cache);
+  // Tensors that a layer takes over leave this scope.
+  return gpu.tidy(() => {
+    const uploaded: Record<string, Tensor> = {};
+    for (const [name, { bytes, shape, dtype }] of tensors) uploaded[name] = gpu.fromBytes(bytes, shape, dtype);
+    switch (facts.kind) {
+      case 'contiguous':
+        return ContiguousLayer.restore(gpu, facts, uploaded as { keys: Tensor; values: Tensor });
+      case 'window':
+        return WindowLayer.restore(gpu, uploaded as { keys: Tensor; values: Tensor });
+      case 'ragged':
+        return RaggedLayer.restore(
+          gpu,
+          facts as unknown as RaggedFacts,
+          uploaded as Record<'keys' | 'values' | 'positions' | 'heads', Tensor>,
+        );
+      default:
+        return StateLayer.restore(gpu, uploaded);
+    }
+  });
+}
+
+/** What later accesses rely on; a file may be damaged or made by hand. */
+function checkShapes(
+  facts: LayerFacts,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  { batch, lengths }: SavedCache,
+): void {
+  const [keys, values] = [shapes.get('keys'), shapes.get('values')];
+  const alike = keys !== undefined && `${keys}` === `${values}`;
+  const fits = (): boolean => {
+    switch (facts.kind) {
+      case 'contiguous':
+        return alike && keys.length === 4 && keys[0] === batch && (keys[2] as number) >= Math.max(...lengths);
+      case 'window':
+        return alike && keys.length === 4 && keys[0] === batch && (keys[2] as number) > 0;
+      case 'ragged': {
+        const { sequences, kvHeads, parity } = facts as unknown as RaggedFacts;
+        if (!Array.isArray(sequences) || sequences.length !== batch || !(parity === 0 || parity === 1)) return false;
+        const words = 3 * headStride(batch * kvHeads);
+        const rows = `${keys?.[0]}`;
+        return (
+          alike && keys.length === 2 && `${shapes.get('positions')}` === rows && `${shapes.get('heads')}` === `${words}`
+        );
+      }
+      case 'state':
+        return [...shapes.values()].every((shape) => shape[0] === batch);
+      default:
+        return false;
+    }
+  };
+  if (!fits()) {
+    const described = [...shapes].map(([name, shape]) => `${name} [${shape}]`).join(', ');
+    throw new ArgumentError(argument, `a ${facts.kind} layer of ${described}`, 'the bytes that were saved');
+  }
+}
+
+function parseNote(note: string): SavedCache & { layers: LayerFacts[] } {
+  let parsed: (SavedCache & { format?: unknown; version?: unknown; layers: LayerFacts[] }) | null;
+  try {
+    parsed = JSON.parse(note);
+  } catch {
+    parsed = null;
+  }
+  const { format, version: given, ...cache } = parsed ?? ({} as NonNullable<typeof parsed>);
+  const { batch, capacity, lengths, layers } = cache;
+  const counts =
+    Array.isArray(lengths) && [batch, capacity, ...lengths].every((n) => Number.isSafeInteger(n) && n >= 0);
+  if (format !== 'kv-cache' || given !== version || !Array.isArray(layers) || !counts || lengths.length !== batch) {
+    throw new ArgumentError(argument, `${format} of version ${given}`, `a kv-cache of version ${version}`);
+  }
+  return cache;
+}
+
+/** Zeros where no row counts, so that a cache is always saved as the same bytes. */
+function clearUnused(data: HostArray, shape: readonly number[], lengths: readonly number[]): void {
+  const [batch, kvHeads, rows, headSize] = shape as [number, number, number, number];
+  for (let head = 0; head < batch * kvHeads; head++) {
+    const used = Math.min(lengths[Math.floor(head / kvHeads)] as number, rows);
+    data.fill(0, (head * rows + used) * headSize, (head + 1) * rows * headSize);
+  }
+}
