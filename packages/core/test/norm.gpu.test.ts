@@ -40,18 +40,23 @@ describe.each([
         rms: rmsNorm(xs, ws),
         layer: layerNorm(xs, ws, bs),
         plain: layerNorm(xs, ws, undefined, { epsilon: 1e-3 }),
+        rmsPlus: rmsNorm(xs, ws, { residual: gpu.tensor(residual, shape) }),
+        layerPlus: layerNorm(xs, ws, bs, { residual: gpu.tensor(residual, shape) }),
         ...added,
       };
     });
     const total = x.map((value, i) => value + (residual[i] as number));
+    const plus = (values: Float64Array) => values.map((value, i) => value + (residual[i] as number));
     const expected = {
       rms: rmsNormReference(x, weight, 1e-6),
       layer: layerNormReference(x, weight, bias, 1e-5),
+      rmsPlus: plus(rmsNormReference(x, weight, 1e-6)),
+      layerPlus: plus(layerNormReference(x, weight, bias, 1e-5)),
       plain: layerNormReference(x, weight, undefined, 1e-3),
       sum: total,
       normed: rmsNormReference(total, weight, 1e-5),
     };
-    for (const name of ['rms', 'layer', 'plain', 'sum', 'normed'] as const) {
+    for (const name of ['rms', 'layer', 'plain', 'rmsPlus', 'layerPlus', 'sum', 'normed'] as const) {
       expect(results[name].shape).toEqual(shape);
       assertClose(await results[name].read(), expected[name], { relative: 1e-5, absolute: 2e-6, name });
       results[name].dispose();
@@ -112,6 +117,7 @@ it('norms refuse what does not fit', async () => {
   expect(() => rmsNorm(x, wrong)).toThrow(/weight is \[4\]; x asks for \[3\]/);
   expect(() => layerNorm(x, weight, wrong)).toThrow(ShapeError);
   expect(() => addRmsNorm(x, weight, weight)).toThrow(ShapeError);
+  expect(() => rmsNorm(x, weight, { residual: weight })).toThrow(ShapeError);
   expect(() => rmsNorm(integers, weight)).toThrow(ShapeError);
   expect(() => rmsNorm(scalar, weight)).toThrow(ShapeError);
   expect(() => rmsNorm(x, weight, { epsilon: -1 })).toThrow(ArgumentError);

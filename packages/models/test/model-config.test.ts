@@ -151,3 +151,68 @@ describe('config.json', () => {
     expect(() => huggingFaceConfig([])).toThrow(ModelConfigError);
   });
 });
+
+describe('config.json of the other architectures, as older files have it', () => {
+  const sizes = {
+    vocab_size: 100,
+    hidden_size: 64,
+    num_hidden_layers: 7,
+    num_attention_heads: 4,
+    intermediate_size: 96,
+  };
+
+  it('Gemma 3: every sixth layer is global, with a base of its own', () => {
+    const config = huggingFaceConfig({
+      ...sizes,
+      model_type: 'gemma3_text',
+      rope_theta: 1e6,
+      rope_local_base_freq: 1e4,
+      rope_scaling: { rope_type: 'linear', factor: 8 },
+      sliding_window: 512,
+    });
+    expect(config.layerKinds.map((kind) => kind === 'global')).toEqual([0, 0, 0, 0, 0, 1, 0].map(Boolean));
+    expect(config).toMatchObject({
+      slidingWindow: 512,
+      headSize: 256,
+      attentionScale: 1 / 16,
+      embeddingScale: 8,
+      tieWordEmbeddings: true,
+      norm: { placement: 'both' },
+      storage: { normOffset: 1 },
+      positions: { global: { theta: 1e6, scaling: { type: 'linear', factor: 8 } }, window: { theta: 1e4 } },
+    });
+  });
+
+  it('Qwen2: no window but where it is switched on, in the layers behind the first ones', () => {
+    const qwen = { ...sizes, model_type: 'qwen2', rope_theta: 1e6, sliding_window: 32, max_window_layers: 5 };
+    expect(huggingFaceConfig(qwen).layerKinds).not.toContain('window');
+    expect(huggingFaceConfig(qwen).slidingWindow).toBeUndefined();
+    const windowed = huggingFaceConfig({ ...qwen, use_sliding_window: true });
+    expect(windowed.layerKinds.lastIndexOf('global')).toBe(4);
+    expect(windowed).toMatchObject({ slidingWindow: 32, biases: { qkv: true, output: false, mlp: false } });
+  });
+
+  it('GPT-NeoX: the share of a head that rotates has a name of its own', () => {
+    const config = huggingFaceConfig({ ...sizes, model_type: 'gpt_neox', rotary_pct: 0.5, rotary_emb_base: 5000 });
+    expect(config.positions).toEqual({ kind: 'rotary', size: 8, layout: 'half', global: { theta: 5000 } });
+    expect(config).toMatchObject({ parallelBranches: true, storage: { qkv: 'jointByHead' } });
+  });
+
+  it.each([
+    ['gemma3_text', 'attn_logit_softcapping', 50],
+    ['gemma3_text', 'use_bidirectional_attention', true],
+    ['gemma3_text', 'layer_types', ['chunked_attention']],
+    ['bert', 'is_decoder', true],
+    ['bert', 'position_embedding_type', 'relative_key'],
+  ])('%s refuses %s: %j', (kind, name, value) => {
+    const act = () => huggingFaceConfig({ ...sizes, model_type: kind, [name]: value });
+    expect(act).toThrow(expect.objectContaining({ code: 'unsupported', message: expect.stringContaining(name) }));
+  });
+
+  it('refuses kinds of layers that are too few, and windows without a size', () => {
+    const gemma = { ...sizes, model_type: 'gemma3_text', layer_types: ['full_attention'] };
+    expect(() => huggingFaceConfig(gemma)).toThrow(/1 kinds of layers are given for 7 layers/);
+    const qwen = { ...sizes, model_type: 'qwen2', layer_types: new Array(7).fill('sliding_attention') };
+    expect(() => huggingFaceConfig(qwen)).toThrow(/need its size/);
+  });
+});

@@ -17,9 +17,14 @@ interface NormVariant extends Variant {
   readonly bias: PlainDtype | 'none';
   /** Dtype of a residual that is added first, or none. */
   readonly residual: PlainDtype | 'none';
+  /** Dtype of what is added to the result, or none. */
+  readonly addend: PlainDtype | 'none';
 }
 
-/** One workgroup per row. `normed[r, c] = (x[r, c] - mean) / spread * weight[c] + bias[c]`, the mean 0 for RMS norms. */
+/**
+ * One workgroup per row. `normed[r, c] = (x[r, c] - mean) / spread * weight[c] + bias[c] + addend[r, c]`, the mean 0 for RMS
+ * norms.
+ */
 const normKernel = defineKernel<NormVariant>({
   name: 'norm',
   bindings: (variant, capabilities) => {
@@ -31,6 +36,7 @@ const normKernel = defineKernel<NormVariant>({
     const bindings = [input('x', variant.x), input('weight', variant.weight)];
     if (variant.bias !== 'none') bindings.push(input('bias', variant.bias));
     if (variant.residual !== 'none') bindings.push(input('residual', variant.residual));
+    if (variant.addend !== 'none') bindings.push(input('addend', variant.addend));
     bindings.push({ name: 'normed', type: 'array<f32>', access: 'read_write' });
     if (variant.residual !== 'none') bindings.push({ name: 'total', type: 'array<f32>', access: 'read_write' });
     return bindings;
@@ -40,7 +46,7 @@ const normKernel = defineKernel<NormVariant>({
     ['epsilon', 'f32'],
   ],
   workgroupSize: ({ lanes }) => lanes,
-  source: ({ kind, lanes, x, weight, bias, residual }, capabilities) => {
+  source: ({ kind, lanes, x, weight, bias, residual, addend }, capabilities) => {
     const load = (name: string, dtype: PlainDtype, index: string) =>
       elementAccess(name, dtype, capabilities).load(index);
     const each = (body: string) =>
@@ -56,6 +62,7 @@ const normKernel = defineKernel<NormVariant>({
     const mean = kind === 'rms' ? 'let mean = 0.0;' : `let mean = row_sum(sum, lane) / f32(params.columns);`;
     const centered = kind === 'rms' ? value : `(${value} - mean)`;
     const shift = bias === 'none' ? '' : ` + ${load('bias', bias, 'column')}`;
+    const outer = addend === 'none' ? '' : ` + ${load('addend', addend, 'base + column')}`;
     return {
       declarations: workgroupReduction('row_sum', lanes, 'a + b', capabilities),
       main: `
@@ -66,15 +73,16 @@ ${added}
   var squares = 0.0;
 ${each(`    let deviation = ${centered};\n    squares += deviation * deviation;`)}
   let factor = inverseSqrt(row_sum(squares, lane) / f32(params.columns) + params.epsilon);
-${each(`    normed[base + column] = (${value} - mean) * factor * ${load('weight', weight, 'column')}${shift};`)}`,
+${each(`    normed[base + column] = (${value} - mean) * factor * ${load('weight', weight, 'column')}${shift}${outer};`)}`,
     };
   },
 });
 
-/** Small number inside the square root. */
 export interface NormOptions {
-  /** Default 1e-6 for RMS norms, 1e-5 for layer norms. */
+  /** Small number inside the square root. Default 1e-6 for RMS norms, 1e-5 for layer norms. */
   readonly epsilon?: number;
+  /** Floats in the shape of x that are added to the result, as after a norm of a branch's output. */
+  readonly residual?: Tensor;
 }
 
 /** A sum and its norm. */
@@ -104,10 +112,11 @@ interface NormInputs {
   readonly weight: Tensor;
   readonly bias?: Tensor | undefined;
   readonly residual?: Tensor | undefined;
+  readonly addend?: Tensor | undefined;
 }
 
 function launchNorm(operation: string, kind: 'rms' | 'layer', inputs: NormInputs, epsilon: number): AddedNorm {
-  const { x, weight, bias, residual } = inputs;
+  const { x, weight, bias, residual, addend } = inputs;
   const { gpu } = x;
   const columns = x.shape.at(-1);
   if (columns === undefined) throw new ShapeError(operation, 'x is a scalar; it needs at least one axis.');
@@ -116,8 +125,10 @@ function launchNorm(operation: string, kind: 'rms' | 'layer', inputs: NormInputs
   }
   checkVector(operation, 'weight', weight, columns);
   if (bias) checkVector(operation, 'bias', bias, columns);
-  if (residual && !sameShape(residual.shape, x.shape)) {
-    throw new ShapeError(operation, `residual is [${residual.shape}], x is [${x.shape}].`);
+  for (const other of [residual, addend]) {
+    if (other && !sameShape(other.shape, x.shape)) {
+      throw new ShapeError(operation, `residual is [${other.shape}], x is [${x.shape}].`);
+    }
   }
   const variant: NormVariant = {
     kind,
@@ -126,11 +137,12 @@ function launchNorm(operation: string, kind: 'rms' | 'layer', inputs: NormInputs
     weight: floatDtype(operation, 'weight', weight),
     bias: bias ? floatDtype(operation, 'bias', bias) : 'none',
     residual: residual ? floatDtype(operation, 'residual', residual) : 'none',
+    addend: addend ? floatDtype(operation, 'residual', addend) : 'none',
   };
   return gpu.tidy(() => {
     const normed = gpu.empty(x.shape);
     const sum = residual ? gpu.empty(x.shape) : normed;
-    const read = [x, weight, bias, residual].filter((tensor) => tensor !== undefined).map(contiguous);
+    const read = [x, weight, bias, residual, addend].filter((tensor) => tensor !== undefined).map(contiguous);
     gpu.launch(normKernel, variant, {
       bindings: residual ? [...read, normed, sum] : [...read, normed],
       parameters: [columns, epsilon],
@@ -157,7 +169,7 @@ function costBytes(gpu: Gpu, read: readonly Tensor[], written: readonly Tensor[]
  * @throws ShapeError where shapes or dtypes do not fit, ArgumentError for a bad epsilon.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, options: NormOptions = {}): Tensor {
-  return launchNorm('rmsNorm', 'rms', { x, weight }, options.epsilon ?? 1e-6).normed;
+  return launchNorm('rmsNorm', 'rms', { x, weight, addend: options.residual }, options.epsilon ?? 1e-6).normed;
 }
 
 /**
@@ -171,7 +183,8 @@ export function rmsNorm(x: Tensor, weight: Tensor, options: NormOptions = {}): T
  * @throws ShapeError where shapes or dtypes do not fit, ArgumentError for a bad epsilon.
  */
 export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: NormOptions = {}): Tensor {
-  return launchNorm('layerNorm', 'layer', { x, weight, bias }, options.epsilon ?? 1e-5).normed;
+  return launchNorm('layerNorm', 'layer', { x, weight, bias, addend: options.residual }, options.epsilon ?? 1e-5)
+    .normed;
 }
 
 /**
@@ -179,6 +192,11 @@ export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: Nor
  *
  * @throws ShapeError where shapes or dtypes do not fit, ArgumentError for a bad epsilon.
  */
-export function addRmsNorm(x: Tensor, residual: Tensor, weight: Tensor, options: NormOptions = {}): AddedNorm {
+export function addRmsNorm(
+  x: Tensor,
+  residual: Tensor,
+  weight: Tensor,
+  options: Pick<NormOptions, 'epsilon'> = {},
+): AddedNorm {
   return launchNorm('addRmsNorm', 'rms', { x, weight, residual }, options.epsilon ?? 1e-6);
 }

@@ -32,9 +32,9 @@ export class WeightLoader {
     return this.#file.has(name);
   }
 
-  /** Element types of tensors that differ cannot be joined. */
-  alike(names: readonly string[]): boolean {
-    return new Set(names.map((name) => this.#file.info(name).dtype)).size === 1;
+  /** Element type; tensors of different ones cannot be joined. */
+  dtype(name: string): WeightInfo['dtype'] {
+    return this.#file.info(name).dtype;
   }
 
   /** Vectors one after another, in f32 where there are several or where `offset` is added. */

@@ -149,7 +149,7 @@ class PartSource {
     });
   }
 
-  /** Projections of one input: as one where the file has them in one type. */
+  /** Projections of one input: neighbours of one type as one matrix. */
   async projections(
     names: readonly string[],
     rows: readonly number[],
@@ -157,12 +157,15 @@ class PartSource {
     biased: boolean,
   ): Promise<ProjectionWeights[]> {
     const { transposed } = this.#config.storage;
-    if (this.#loader.alike(names.map((name) => `${name}.weight`))) {
-      return [await this.#load(names, rows, columns, biased, { transposed })];
+    const types = names.map((name) => this.#loader.dtype(`${name}.weight`));
+    const made: ProjectionWeights[] = [];
+    for (let from = 0; from < names.length; ) {
+      const differing = types.findIndex((type, index) => index > from && type !== types[from]);
+      const end = differing < 0 ? names.length : differing;
+      made.push(await this.#load(names.slice(from, end), rows.slice(from, end), columns, biased, { transposed }));
+      from = end;
     }
-    return Promise.all(
-      names.map((name, index) => this.#load([name], [rows[index] as number], columns, biased, { transposed })),
-    );
+    return made;
   }
 
   /** A name as the file has it: with the family's prefix or without. */

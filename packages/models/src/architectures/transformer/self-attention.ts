@@ -23,18 +23,20 @@ function attentionOptions(config: TransformerConfig, kind: 'global' | 'window'):
   };
 }
 
-/** Queries [N, H, D], keys and values [N, Hkv, D]: parts of the joint projection, or projected one by one; normed. */
+/** Queries [N, H, D], keys and values [N, Hkv, D]: parts of what is projected together; normed. */
 function projectHeads(context: LayerContext, x: Tensor): Qkv {
   const { config, weights } = context;
   const { heads, kvHeads, headSize } = config;
   const count = x.shape[0] as number;
   const projected = weights.qkv.map((projection) => project(x, projection));
-  let from = 0;
-  const [queries, keys, values] = [heads, kvHeads, kvHeads].map((size, part) => {
+  let [matrix, from] = [0, 0];
+  const [queries, keys, values] = [heads, kvHeads, kvHeads].map((size) => {
+    const own = projected[matrix] as Tensor;
     const first = from;
     from += size * headSize;
-    const own = projected.length === 1 ? projected[0]?.slice(1, first, from) : projected[part];
-    return (own as Tensor).reshape([count, size, headSize]);
+    const part = own.slice(1, first, from).reshape([count, size, headSize]);
+    if (from === own.shape[1]) [matrix, from] = [matrix + 1, 0];
+    return part;
   }) as [Tensor, Tensor, Tensor];
   const { queryNorm, keyNorm } = weights;
   return {

@@ -59,7 +59,9 @@ function addBranch(context: LayerContext, branch: Branch, x: Tensor, first: Norm
   }
   const input = branchInput(context, branch, x, first);
   if (!post) return branch.run(input, x);
-  return add(x, run.activation(index, `${branch.name}.output`, norm(branch.run(input), post, config.norm)));
+  const name = `${branch.name}.output` as const;
+  if (!run.watches(index, name)) return norm(branch.run(input), post, config.norm, x);
+  return add(x, run.activation(index, name, norm(branch.run(input), post, config.norm)));
 }
 
 function branchInput({ config, index, run }: LayerContext, { name }: Branch, x: Tensor, weights: NormWeights): Tensor {

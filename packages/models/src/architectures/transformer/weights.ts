@@ -13,13 +13,13 @@ export interface ProjectionWeights {
 }
 
 /**
- * One layer. Matrices that read the same input are one matrix, row after row, so that they take one launch; where a file has
- * them in different types, they stay apart.
+ * One layer. Neighbouring matrices that read the same input and that a file has in one type are one matrix, row after row, so
+ * that they take one launch.
  */
 export interface LayerWeights {
   /** Before attention (placement `before`, `both`) or after the sum with its output (`after`). */
   readonly attentionNorm: NormWeights;
-  /** Query, key and value projections: one [(H + 2 Hkv) D, hiddenSize], or three. */
+  /** Query, key and value projections, in this order: one [(H + 2 Hkv) D, hiddenSize], two or three. */
   readonly qkv: readonly ProjectionWeights[];
   /** Norms of each head's query and key: [D]. */
   readonly queryNorm?: NormWeights;
