@@ -23,7 +23,6 @@ const messages: string[] = [];
 beforeAll(async () => {
   try {
     model = await loadLanguageModel(await sharedGpu(), 'google/gemma-3-270m', {
-      dtype: 'f32',
       onMessage: (line) => messages.push(line),
     });
   } catch (error) {
@@ -48,7 +47,7 @@ function compare(row: Float32Array, prompt: GoldenPrompt, step: number): void {
   if ((logits[0] as number) - (logits[1] as number) > 1e-3) expect(best).toBe(ids[0]);
 }
 
-describe('Gemma 3 270M out of its GGUF parts, all weights as f32', () => {
+describe('Gemma 3 270M out of its GGUF parts, in the types of its file (Q4_K, Q5_0, Q6_K, Q8_0)', () => {
   it('names its licence', (context) => {
     const { licence } = loaded(context);
     expect(licence).toEqual({ name: 'gemma', url: 'https://ai.google.dev/gemma/terms' });
