@@ -63,7 +63,11 @@ export function parametersOf<V extends Variant>(kernel: KernelDefinition<V>, var
 export function variantKey(name: string, variant: Variant): string {
   let key = name;
   // In the order of the literal: a launcher always writes the same one, and sorting would cost more than the launch.
-  for (const field in variant) key += `|${field}=${variant[field]}`;
+  for (const field in variant) {
+    const value = variant[field];
+    // What a variant does without is left out: most fields of most launches, and the key is built at each.
+    if (value !== false && value !== '') key += `|${field}=${value}`;
+  }
   return key;
 }
 
