@@ -1,4 +1,4 @@
-import { type ChatMessage, type GenerateOptions, RefusedError } from '@saccade/core';
+import { type ChatMessage, type GenerateOptions, type Method, RefusedError } from '@saccade/core';
 import { sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { Chat, LanguageModel } from '../src/index.ts';
@@ -37,6 +37,25 @@ describe('a chat', () => {
     }
     chat.dispose();
     expect(model.gpu.stats().liveBytes).toBe(before);
+    model.dispose();
+  });
+
+  it('runs everything again under another method', async () => {
+    const model = await randomLlama(await sharedGpu(), ascii);
+    const chat = model.chat();
+    const method = (lookback: number): Method => ({
+      name: 'near',
+      options: { lookback },
+      phases: ['prefill', 'decode'],
+      attend: (_context, _call, next) => next({ slidingWindow: lookback }),
+    });
+    const reused: boolean[] = [];
+    for (const lookback of [4, 4, 5, undefined]) {
+      await answer(chat, 'Hello', { maxTokens: 2, ...(lookback ? { method: method(lookback) } : {}) });
+      reused.push(chat.reusedTokens > 0);
+    }
+    expect(reused).toEqual([false, true, false, false]);
+    chat.dispose();
     model.dispose();
   });
 

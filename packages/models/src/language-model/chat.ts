@@ -3,6 +3,7 @@ import {
   type GeneratedPiece,
   type GenerateOptions,
   type KvCache,
+  type Method,
   MethodRun,
   RefusedError,
 } from '@saccade/core';
@@ -18,7 +19,7 @@ export interface ChatOptions {
 
 /**
  * A conversation that keeps its keys and values across turns: of a turn's prompt only what differs from the tokens in the cache
- * is run. Made by {@link LanguageModel.chat}.
+ * is run, as long as the method stays the same. Made by {@link LanguageModel.chat}.
  */
 export class Chat {
   readonly #model: LanguageModel;
@@ -26,6 +27,8 @@ export class Chat {
   #kv: KvCache | undefined;
   /** Ids of the tokens in the cache. */
   #ids: readonly number[] = [];
+  /** The methods under which they were run. */
+  #methods = '';
   #reused = 0;
   #busy = false;
 
@@ -94,8 +97,10 @@ export class Chat {
     const run = await MethodRun.start(model, options.method, options);
     let continuation: Continuation | undefined;
     try {
-      // Companions run beside the whole prompt.
-      if (!run.companions) this.dispose();
+      const methods = describe(run.methods);
+      // Companions run beside the whole prompt, and a method may keep less than others need.
+      if (!run.companions || methods !== this.#methods) this.dispose();
+      this.#methods = methods;
       const kv = this.#rewind(ids, settings.maxTokens, run);
       const logits = await model.appendWith(run, kv, ids.slice(kv.length), options);
       try {
@@ -122,6 +127,11 @@ export class Chat {
     if (this.#kv.capacity < ids.length + maxTokens) this.#kv.grow(ids.length + maxTokens);
     return this.#kv;
   }
+}
+
+/** Methods with their options: alike where they keep the same of a text. */
+function describe(methods: readonly Method[]): string {
+  return JSON.stringify(methods.map(({ name, options }) => [name, options]));
 }
 
 /** Whether a cache could be truncated: windows that have moved on cannot go back. */
