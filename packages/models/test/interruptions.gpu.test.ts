@@ -1,38 +1,7 @@
-import { DeviceLostError, type Gpu, OutOfMemoryError, openGpu } from '@saccade/core';
+import { DeviceLostError, OutOfMemoryError, openGpu } from '@saccade/core';
 import { type InterruptionCount, seededRandom, withInterruption } from '@saccade/core/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadLanguageModel } from '../src/index.ts';
-import { goldenPath } from './golden-folder.ts';
-import { handingOn } from './handing-on.ts';
-
-const tokens = 8;
-/** Two chunks of prefill; decoding grows the cache and the table of rotary positions. */
-const longPrompt = Array.from({ length: 1020 }, (_, index) => (index * 37) % 700);
-/** Two chunks, for runs that compile everything anew. */
-const prompt = longPrompt.slice(0, 520);
-/** Decoding takes more memory than prefill: the cache grows. */
-const shortPrompt = longPrompt.slice(0, 4);
-
-/** Loads a model from its file, runs a prompt and decodes twice from it; returns all ids. */
-async function work(gpu: Gpu, ids: readonly number[] = prompt, signal?: AbortSignal): Promise<number[]> {
-  const model = await loadLanguageModel(gpu, goldenPath('llama-gguf/model.gguf'), { signal });
-  try {
-    const prefilled = await model.prefill(ids, { reserve: 2, signal });
-    try {
-      const decoded: number[] = [];
-      const options = { signal, maxTokens: tokens, ignoreEndOfText: true };
-      for await (const piece of model.generate(prefilled, { ...options, method: handingOn }))
-        decoded.push(...piece.ids);
-      const sampled = { temperature: 0.8, topK: 20, repetitionPenalty: 1.3, seed: 7 };
-      for await (const piece of model.generate(prefilled, { ...options, ...sampled })) decoded.push(...piece.ids);
-      return decoded;
-    } finally {
-      prefilled.dispose();
-    }
-  } finally {
-    model.dispose();
-  }
-}
+import { batchChatEviction, type Program, promptAndTokens } from './interrupted-programs.ts';
 
 /** What became of a run: its ids or its error; 20 seconds without either count as a hang. */
 async function outcome(run: Promise<number[]>): Promise<{ ids: number[] } | { error: unknown }> {
@@ -49,88 +18,117 @@ async function outcome(run: Promise<number[]>): Promise<{ ids: number[] } | { er
   }
 }
 
-const seed = 20;
-let expected: number[];
-let points: number;
-
-beforeAll(async () => {
-  const gpu = await openGpu();
-  const count: InterruptionCount = { points: 0 };
-  expected = await withInterruption(
-    gpu,
-    0,
-    () => undefined,
-    () => work(gpu),
-    count,
-  );
-  points = count.points;
-  expect(gpu.stats().liveBytes).toBe(0);
-  gpu.dispose();
-});
-
-function randomIntegersUpTo(most: number): number[] {
-  const next = seededRandom(seed);
-  return Array.from({ length: 50 }, () => 1 + Math.floor(next() * most));
+/** Seeded integers from 1 to `most`. */
+function randomIntegers(count: number, most: number): number[] {
+  const next = seededRandom(20);
+  return Array.from({ length: count }, () => 1 + Math.floor(next() * most));
 }
 
-describe('load, prefill and decode, interrupted', () => {
-  it('at 50 points by the loss of the device: a typed error, and the next device works', async () => {
-    let losses = 0;
-    for (const [index, point] of randomIntegersUpTo(points).entries()) {
+const cases: readonly {
+  readonly name: string;
+  readonly program: Program;
+  /** What memory runs out in. */
+  readonly limited: readonly Program[];
+  readonly losses: number;
+  readonly budgets: number;
+  readonly aborts: number;
+}[] = [
+  {
+    name: 'load, prefill and decode',
+    program: promptAndTokens(520),
+    limited: [promptAndTokens(1020), promptAndTokens(4)],
+    losses: 50,
+    budgets: 25,
+    aborts: 50,
+  },
+  {
+    name: 'batch, chat and eviction',
+    program: batchChatEviction,
+    limited: [batchChatEviction],
+    losses: 10,
+    budgets: 16,
+    aborts: 20,
+  },
+];
+
+describe.each(cases)('$name, interrupted', ({ program, limited, losses, budgets, aborts }) => {
+  let expected: number[];
+  let points: number;
+
+  beforeAll(async () => {
+    const gpu = await openGpu();
+    const count: InterruptionCount = { points: 0 };
+    expected = await withInterruption(
+      gpu,
+      0,
+      () => undefined,
+      () => program(gpu),
+      count,
+    );
+    points = count.points;
+    expect(gpu.stats().liveBytes).toBe(0);
+    gpu.dispose();
+  });
+
+  it(`at ${losses} points by the loss of the device: a typed error, and the next device works`, async () => {
+    let lost = 0;
+    for (const [index, point] of randomIntegers(losses, points).entries()) {
       const gpu = await openGpu();
       const lose = () => (index % 2 === 0 ? gpu.device.destroy() : gpu.dispose());
-      const result = await outcome(withInterruption(gpu, point, lose, () => work(gpu)));
+      const result = await outcome(withInterruption(gpu, point, lose, () => program(gpu)));
       // Behind the last read there is nothing that could fail.
       if ('ids' in result) expect([point, result.ids]).toEqual([points, expected]);
       else {
-        losses++;
+        lost++;
         expect([point, result.error]).toEqual([point, expect.any(DeviceLostError)]);
       }
       expect([point, gpu.stats().liveBytes]).toEqual([point, 0]);
     }
-    expect(losses).toBeGreaterThan(45);
+    expect(lost).toBeGreaterThan(0.9 * losses);
     const next = await openGpu();
-    expect(await work(next)).toEqual(expected);
+    expect(await program(next)).toEqual(expected);
     next.dispose();
   }, 120_000);
 
-  it('at 50 budgets of bytes that do not suffice: a typed error, and nothing leaks', async () => {
-    for (const ids of [longPrompt, shortPrompt]) {
+  it(`at ${budgets * limited.length} budgets of bytes that do not suffice: a typed error, and nothing leaks`, async () => {
+    for (const hungry of limited) {
       const free = await openGpu();
-      const decoded = await work(free, ids);
+      const ids = await hungry(free);
       const { peakBytes } = free.stats();
       free.dispose();
-      for (const missing of randomIntegersUpTo(peakBytes).slice(0, 25)) {
+      for (const [index, some] of randomIntegers(budgets, peakBytes).entries()) {
+        // Every other budget is nearly enough, so that memory runs out late.
+        const missing = index % 2 === 0 ? some : Math.ceil(some / 16);
         const gpu = await openGpu({ maxBytes: peakBytes - missing });
-        const result = await outcome(work(gpu, ids));
+        const result = await outcome(hungry(gpu));
         expect([missing, result]).toEqual([missing, { error: expect.any(OutOfMemoryError) }]);
         expect([missing, gpu.stats().liveBytes]).toEqual([missing, 0]);
         gpu.dispose();
       }
       const enough = await openGpu({ maxBytes: peakBytes });
-      expect(await work(enough, ids)).toEqual(decoded);
+      expect(await hungry(enough)).toEqual(ids);
       enough.dispose();
     }
   }, 120_000);
 
-  it('at 50 points by an abort: its reason, nothing leaks, and the same device goes on', async () => {
+  it(`at ${aborts} points by an abort: its reason, nothing leaks, and the same device goes on`, async () => {
     const gpu = await openGpu();
-    let aborts = 0;
-    for (const point of randomIntegersUpTo(points)) {
+    let aborted = 0;
+    for (const point of randomIntegers(aborts, points)) {
       const controller = new AbortController();
       const reason = new Error(`aborted at point ${point}`);
       const abort = () => controller.abort(reason);
-      const result = await outcome(withInterruption(gpu, point, abort, () => work(gpu, prompt, controller.signal)));
+      const result = await outcome(withInterruption(gpu, point, abort, () => program(gpu, controller.signal)));
       // An abort during the last token comes too late.
       if ('ids' in result) expect([point, result.ids]).toEqual([point, expected]);
       else {
-        aborts++;
+        aborted++;
         expect([point, result.error]).toEqual([point, reason]);
       }
       expect([point, gpu.stats().liveBytes]).toEqual([point, 0]);
     }
-    expect(aborts).toBeGreaterThan(40);
-    expect(await work(gpu)).toEqual(expected);
+    expect(aborted).toBeGreaterThan(0.8 * aborts);
+    expect(await program(gpu)).toEqual(expected);
     gpu.dispose();
   }, 120_000);
 });

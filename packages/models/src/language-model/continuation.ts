@@ -43,9 +43,13 @@ export class Continuation {
       : {};
     const position = this.ids.length;
     const { gpu } = this.#model;
-    const token = gpu.keep(sampleToken(logits, { temperature, topK, topP, seed, position, ...penalty }));
-    const details = logprobs === undefined ? [] : launchLogprobs(logits, token, logprobs);
-    return { token, tensors: [token, ...details.map((tensor) => gpu.keep(tensor))] };
+    const sampled = gpu.tidy(() => {
+      const token = sampleToken(logits, { temperature, topK, topP, seed, position, ...penalty });
+      const details = logprobs === undefined ? [] : launchLogprobs(logits, token, logprobs);
+      return { token, tensors: [token, ...details] };
+    });
+    for (const tensor of sampled.tensors) gpu.keep(tensor);
+    return sampled;
   }
 
   /** What a sampled token adds to the text; a finish reason ends the continuation. */

@@ -8,7 +8,7 @@ import {
   type PromptCache,
   type Tensor,
 } from '@saccade/core';
-import { Continuation } from './continuation.ts';
+import { Continuation, type SampledToken } from './continuation.ts';
 import { generate } from './generate.ts';
 import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
@@ -71,12 +71,22 @@ class Batch {
     this.#model = model;
     this.#run = run;
     this.#run.phase = 'decode';
-    this.#kv = KvCache.join(
-      caches.map((cache) => cache.kv),
-      longest + settings.maxTokens,
-    );
     this.#logits = gpu.keep(concatenate(caches.map((cache) => cache.nextLogits)));
-    this.#rows = caches.map(({ ids }, index) => ({ index, continuation: new Continuation(model, ids, settings) }));
+    const rows: Row[] = [];
+    try {
+      for (const [index, { ids }] of caches.entries()) {
+        rows.push({ index, continuation: new Continuation(model, ids, settings) });
+      }
+      this.#kv = KvCache.join(
+        caches.map((cache) => cache.kv),
+        longest + settings.maxTokens,
+      );
+    } catch (error) {
+      for (const { continuation } of rows) continuation.dispose();
+      this.#logits.dispose();
+      throw error;
+    }
+    this.#rows = rows;
   }
 
   static async start(
@@ -116,10 +126,11 @@ class Batch {
   /** One token of every text: what they add, then the pass that makes the next logits. */
   async *step(): AsyncGenerator<BatchPiece, void, void> {
     const { gpu } = this.#model;
-    const sampled = this.#rows.map(({ continuation }, row) =>
-      gpu.tidy(() => continuation.sample(this.#logits.slice(0, row, row + 1))),
-    );
+    const sampled: SampledToken[] = [];
     try {
+      for (const [row, { continuation }] of this.#rows.entries()) {
+        sampled.push(gpu.tidy(() => continuation.sample(this.#logits.slice(0, row, row + 1))));
+      }
       const read = await gpu.read(sampled.flatMap(({ tensors }) => tensors));
       const pieces = this.#rows.map(({ continuation, index }, row) => {
         const { length } = sampled[row]?.tensors ?? [];
@@ -159,12 +170,12 @@ class Batch {
 
   #advance(tokens: readonly Tensor[]): void {
     const { gpu } = this.#model;
-    const ids = tokens.length === 1 ? (tokens[0] as Tensor).alias() : concatenate(tokens);
-    const { hidden, logits } = this.#model.forward(ids, { cache: this.#kv, run: this.#run });
-    ids.dispose();
-    hidden.dispose();
+    const logits = gpu.tidy(() => {
+      const ids = tokens.length === 1 ? (tokens[0] as Tensor) : concatenate(tokens);
+      return this.#model.forward(ids, { cache: this.#kv, run: this.#run }).logits as Tensor;
+    });
     this.#logits.dispose();
-    this.#logits = gpu.keep(logits as Tensor);
+    this.#logits = gpu.keep(logits);
   }
 }
 
