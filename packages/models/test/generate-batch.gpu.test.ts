@@ -82,6 +82,29 @@ describe('prompts of different lengths together', () => {
     expect(plain(await together({ method: counting }))).toEqual(plain(await alone({})));
   });
 
+  it('of which short ones share the first pass, and long ones are run in chunks', async () => {
+    const { gpu } = model;
+    const long = Array.from({ length: 600 }, (_, index) => (index * 31 + 7) % 128);
+    const options = { ...settings, maxTokens: 3 };
+    const texts: number[][] = [[], [], [], []];
+    for await (const piece of model.generate([[5, 6], long, [7], [8, 9, 10]], options))
+      texts[piece.index]?.push(...piece.ids);
+    for (const [index, prompt] of [[5, 6], long, [7], [8, 9, 10]].entries()) {
+      const alone: number[] = [];
+      for await (const piece of model.generate(prompt, options)) alone.push(...piece.ids);
+      expect(texts[index]).toEqual(alone);
+    }
+    // Four short prompts: the dispatches of one pass, but for attention, which each has of its own.
+    const dispatchesOf = async (count: number) => {
+      const start = gpu.stats().dispatches;
+      const stream = model.generate(new Array(count).fill([1, 2, 3]), { ...options, maxTokens: 1 });
+      for await (const _ of stream);
+      return gpu.stats().dispatches - start;
+    };
+    const [one, four] = [await dispatchesOf(1), await dispatchesOf(4)];
+    expect(four).toBeLessThan(2.5 * one);
+  });
+
   it('take one readback per step, and as many dispatches of the network as one text', async () => {
     const { gpu } = model;
     const dispatches = (work: () => void) => {

@@ -1,6 +1,7 @@
 import { ArgumentError, concatenate, KvCache, type Method, MethodRun, sampleToken, type Tensor } from '@saccade/core';
 import type { LanguageModel } from './language-model.ts';
-import { prefillPasses, withCompanions } from './prefill-passes.ts';
+import { packs } from './prefill-batch.ts';
+import { chunkTokens, prefillPasses, withCompanions } from './prefill-passes.ts';
 
 /** A generation whose memory is asked for. */
 export interface MemoryRequest {
@@ -85,7 +86,11 @@ class DryGeneration {
 
   /** All texts in one cache, once their prompts have been run. Returns its bytes. */
   together(prompt: readonly number[], newTokens: number, batch: number): number {
-    for (let text = 0; text < batch; text++) this.#prefill(prompt, 0);
+    const texts = new Array<{ readonly ids: readonly number[] }>(batch).fill({ ids: prompt });
+    for (const group of packs(texts, chunkTokens)) {
+      if (group.length === 1) this.#prefill(prompt, 0);
+      else this.#prefillTogether(prompt, group.length);
+    }
     const joined = KvCache.join(this.#caches, prompt.length + newTokens);
     const logits = this.#model.gpu.keep(concatenate(this.#logits));
     this.dispose();
@@ -111,6 +116,17 @@ class DryGeneration {
       const logits = this.#model.appendPass(this.#run, cache, pass, index === passes.length - 1);
       if (logits) this.#logits.push(logits);
     }
+  }
+
+  #prefillTogether(prompt: readonly number[], count: number): void {
+    const caches = Array.from({ length: count }, () => this.#model.createCache(prompt.length, this.#run));
+    this.#caches.push(...caches);
+    this.#logits.push(
+      this.#model.appendTogether(
+        this.#run,
+        caches.map((cache) => ({ ids: prompt, cache })),
+      ),
+    );
   }
 
   #decode(cache: KvCache, logits: Tensor): void {

@@ -12,6 +12,7 @@ import { Continuation, type SampledToken } from './continuation.ts';
 import { generate } from './generate.ts';
 import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
+import { prefillBatch } from './prefill-batch.ts';
 
 /** What one step adds to one of several texts. */
 export interface BatchPiece extends GeneratedPiece {
@@ -20,8 +21,8 @@ export interface BatchPiece extends GeneratedPiece {
 }
 
 /**
- * Continues several prompts together, whatever their lengths: each is run by itself, then one pass per step takes one token of
- * every text that has not ended. There is no padding. Every text is what it would be alone.
+ * Continues several prompts together, whatever their lengths: short ones are run in one pass, long ones by themselves, and
+ * then one pass per step takes one token of every text that has not ended. There is no padding. Every text is what it would be alone.
  *
  * Methods keep their state per sequence: with a method each text has a run of its own, and they take turns.
  */
@@ -96,20 +97,9 @@ class Batch {
     options: GenerateOptions,
   ): Promise<Batch> {
     const run = await MethodRun.start(model, undefined, options);
-    const caches: PromptCache[] = [];
+    let caches: readonly PromptCache[] = [];
     try {
-      const { signal, observe, edit } = options;
-      for (const prompt of prompts) {
-        caches.push(
-          await model.prefill(prompt, {
-            // The batch has the room for what comes.
-            reserve: 0,
-            signal,
-            ...(observe ? { observe } : {}),
-            ...(edit ? { edit } : {}),
-          }),
-        );
-      }
+      caches = await prefillBatch(model, run, prompts, options);
       return new Batch(model, run, caches, settings);
     } catch (error) {
       run.dispose();

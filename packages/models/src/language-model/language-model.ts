@@ -9,6 +9,7 @@ import {
   type GeneratedPiece,
   type GenerateOptions,
   type Gpu,
+  gather,
   type KvCache,
   MethodRun,
   type ModelFacts,
@@ -161,6 +162,35 @@ export class LanguageModel implements ModelHandle {
     const { hidden, logits } = this.forward(ids, { cache, run, companions, logits: last ? 'last' : 'none' });
     hidden.dispose();
     return logits && this.gpu.keep(logits);
+  }
+
+  /**
+   * Records one pass over several texts, row behind row, each behind the tokens of its own cache.
+   * @returns Logits of the last token of each, f32 [texts, vocabularySize]; the caller disposes them.
+   */
+  appendTogether(
+    run: MethodRun,
+    texts: readonly { readonly ids: readonly number[]; readonly cache: KvCache }[],
+  ): Tensor {
+    const { gpu } = this;
+    run.phase = 'prefill';
+    run.endsPrompt = true;
+    let end = 0;
+    const last = texts.map(({ ids }) => {
+      if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
+      end += ids.length;
+      return end - 1;
+    });
+    return gpu.keep(
+      gpu.tidy(() => {
+        const ids = this.#uploadIds(texts.flatMap((text) => [...text.ids]));
+        const sequences = texts.map((text) => ({ cache: text.cache, count: text.ids.length }));
+        return run.pass(sequences, () => {
+          const hidden = this.#network.forward({ ids }, run);
+          return this.#network.logits(gather(hidden, gpu.tensor(last, [last.length], 'u32')));
+        });
+      }),
+    );
   }
 
   /** Runs further tokens behind a prompt that was run before. The prompt's own cache stays as it is. */

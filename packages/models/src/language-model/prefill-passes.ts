@@ -8,7 +8,7 @@ import {
 import type { LanguageModel } from './language-model.ts';
 
 /** Tokens of a prompt that run in one pass: bounds the memory of activations. */
-const chunkTokens = 512;
+export const chunkTokens = 512;
 
 /** Default room behind a prompt, in tokens. */
 export const defaultReserve = 256;

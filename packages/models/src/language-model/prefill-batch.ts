@@ -1,0 +1,95 @@
+import {
+  type GenerateOptions,
+  type MethodRun,
+  type Prompt,
+  PromptCache,
+  type RunOptions,
+  type Tensor,
+} from '@saccade/core';
+import type { LanguageModel } from './language-model.ts';
+import { chunkTokens } from './prefill-passes.ts';
+
+/**
+ * Runs several prompts dense. Short ones share passes, row behind row without padding, and see only themselves; those of a pass have
+ * no more tokens together than a chunk of a long prompt. Earlier prefills are forked.
+ */
+export async function prefillBatch(
+  model: LanguageModel,
+  run: MethodRun,
+  prompts: readonly Prompt[],
+  options: GenerateOptions,
+): Promise<PromptCache[]> {
+  const texts = prompts.map((prompt) => (prompt instanceof PromptCache ? prompt : model.encodePrompt(prompt)));
+  const made: (PromptCache | undefined)[] = texts.map(() => undefined);
+  try {
+    for (const [index, text] of texts.entries()) if (text instanceof PromptCache) made[index] = text.fork();
+    const fresh = texts.flatMap((text, index) => (text instanceof PromptCache ? [] : [{ index, ids: text }]));
+    for (const group of packs(fresh, watches(options) ? 0 : chunkTokens)) {
+      options.signal?.throwIfAborted();
+      const caches = await prefillGroup(model, run, group, options);
+      for (const [row, { index }] of group.entries()) made[index] = caches[row];
+    }
+    return made as PromptCache[];
+  } catch (error) {
+    for (const cache of made) cache?.dispose();
+    throw error;
+  }
+}
+
+/** A prompt with its place among all. */
+interface Numbered {
+  readonly index: number;
+  readonly ids: readonly number[];
+}
+
+/** Neighbouring prompts of up to `most` tokens together; a longer one stands alone. */
+export function packs<Text extends { readonly ids: readonly number[] }>(
+  texts: readonly Text[],
+  most: number,
+): Text[][] {
+  const groups: Text[][] = [];
+  let tokens = 0;
+  for (const text of texts) {
+    const group = groups.at(-1);
+    if (!group || tokens + text.ids.length > most) {
+      groups.push([text]);
+      tokens = text.ids.length;
+    } else {
+      group.push(text);
+      tokens += text.ids.length;
+    }
+  }
+  return groups;
+}
+
+async function prefillGroup(
+  model: LanguageModel,
+  run: MethodRun,
+  group: readonly Numbered[],
+  options: RunOptions,
+): Promise<PromptCache[]> {
+  const [first] = group as readonly [Numbered];
+  // The batch has the room for what comes.
+  if (group.length === 1) return [await model.prefillWith(run, first.ids, { signal: options.signal, reserve: 0 })];
+  const sequences = group.map(({ ids }) => ({ ids, cache: model.createCache(ids.length, run) }));
+  let logits: Tensor | undefined;
+  try {
+    logits = model.appendTogether(run, sequences);
+    // Waiting bounds the queue.
+    await model.gpu.synchronize();
+    return sequences.map(({ ids, cache }, row) => {
+      const next = (logits as Tensor).slice(0, row, row + 1);
+      return new PromptCache([...ids], cache, model.gpu.keep(next));
+    });
+  } catch (error) {
+    for (const { cache } of sequences) cache.dispose();
+    throw error;
+  } finally {
+    logits?.dispose();
+  }
+}
+
+/** Whether somebody looks at activations, which are those of one text. */
+function watches({ observe, edit }: RunOptions): boolean {
+  return observe !== undefined || edit !== undefined;
+}
