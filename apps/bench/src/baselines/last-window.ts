@@ -16,7 +16,7 @@ const options = defineOptions({
 /**
  * The selection rule of SnapKV (arXiv 2404.14469, section 4): the mass that the prompt's last queries give to each token,
  * averaged over its neighbours, picks the prompt's tokens once; beside them the newest tokens are read, at most half of the
- * budget. The prompt runs in passes: a last one shorter than the window adds to the one before.
+ * budget. A prompt runs in passes: what a last one shorter than half of the window sees adds to what the one before saw.
  */
 export const lastWindow: MethodEntry<typeof options> = {
   name: 'last-window',
@@ -46,7 +46,7 @@ export const lastWindow: MethodEntry<typeof options> = {
       const result = next();
       if (result.statistics?.keyMass) {
         const scores = pooled(result.statistics.keyMass, pooling);
-        if (queryLength < window) state.add(layer, scores);
+        if (2 * queryLength < window) state.add(layer, scores);
         else state.set(layer, scores);
       }
       return result;

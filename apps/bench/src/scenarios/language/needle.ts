@@ -149,8 +149,9 @@ async function answersFor(
 }
 
 /**
- * Greedy answer behind a prompt: the rest of the question runs first, as a part of the prompt, then its last token and the
- * answer are decoded with the methods. Tokens stay on the GPU until the end.
+ * Greedy answer behind a prompt, decoded with the methods from the question's last token on. Where the question is not a
+ * part of the prompt yet, it runs first, whole, so that methods which watch prompts see all of it; its last token is then
+ * taken back and decoded as for every method. Tokens stay on the GPU until the end.
  */
 async function answer(
   model: LanguageModel,
@@ -166,7 +167,8 @@ async function answer(
   try {
     if (question.length > 0) {
       run.phase = 'prefill';
-      model.forward(question, { cache: fork.kv, run, logits: 'none' }).hidden.dispose();
+      model.forward([...question, lastToken], { cache: fork.kv, run, logits: 'none' }).hidden.dispose();
+      fork.kv.truncate(fork.kv.length - 1);
     }
     run.phase = 'decode';
     let next: Tensor = gpu.tensor([lastToken], [1], 'u32');
