@@ -189,6 +189,32 @@ describe('a scorer', () => {
     for (const each of [cache, next, run]) each.dispose();
   });
 
+  it('leaves window layers to their rings', async () => {
+    using mixed = await randomLlama(gpu, {
+      layers: 3,
+      vocabularySize: 65,
+      layerKinds: ['window', 'global', 'window'],
+      slidingWindow: 6,
+    });
+    const kinds: string[][] = [];
+    const look = watch((cache) => void kinds.push([0, 1, 2].map((layer) => cache.layer(layer).kind)));
+    const texts: number[][] = [];
+    for (const method of [
+      [],
+      [keyNorm({ budget: { ratio: 1 } })],
+      [keyNorm({ budget: 8, sinks: 1, recent: 2 }), look],
+    ]) {
+      const ids: number[] = [];
+      for await (const piece of mixed.generate(prompt, { maxTokens: 6, ignoreEndOfText: true, method })) {
+        ids.push(...piece.ids);
+      }
+      texts.push(ids);
+    }
+    expect(texts[1]).toEqual(texts[0]);
+    expect(texts[2]).toHaveLength(6);
+    expect(new Set(kinds.map(String))).toEqual(new Set(['window,ragged,window']));
+  });
+
   it('may act on a prompt that ran without it', async () => {
     const dense = await model.prefill(prompt, { reserve: 8 });
     const sizes: number[] = [];
