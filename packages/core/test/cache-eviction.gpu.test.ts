@@ -391,6 +391,29 @@ describe('an evicted layer', () => {
     expect(() => cache.truncate(4)).toThrow(RefusedError);
   });
 
+  it('gets room when it lacks some, and the others stay where they are', async () => {
+    using cache = KvCache.create(gpu, { layers: 2, kvHeads, headSize, capacity: 16 });
+    const model = emptyModel(1);
+    const both = async (count: number) => {
+      await append(gpu, cache, model, count, false);
+      gpu.tidy(() => {
+        const k = gpu.zeros([1, kvHeads, count, headSize]);
+        cache.layer(1).append(k, k);
+      });
+      cache.advance();
+    };
+    await both(6);
+    evict(gpu, cache, choose(model, 3, seededRandom(2)), 1);
+    await both(1);
+    expect(cache.capacity).toBe(7);
+    const { keys } = cache.layer(1);
+    cache.reserve(1, 4);
+    expect(cache.capacity).toBe(11);
+    expect(cache.layer(1).keys).toBe(keys);
+    await both(1);
+    await checkRows(cache, model);
+  });
+
   it('rewrites listed rows in place', async () => {
     for (const evicted of [false, true]) {
       using cache = KvCache.create(gpu, { layers: 1, kvHeads, headSize, capacity: 8 });

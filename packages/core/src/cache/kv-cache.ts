@@ -21,7 +21,7 @@ interface Sizes {
 
 /**
  * What a model keeps of the tokens it has seen: one owner of all layers, each of a kind of its own (see
- * {@link KvCacheOptions}). A sequence has the same length in every layer; sequences of a batch may differ.
+ * {@link KvCacheOptions}). Lengths count tokens seen, which layers may hold fewer rows of; sequences of a batch may differ.
  *
  * A pass appends its rows to the layers and then calls `advance` once. `begin` comes first where sequences append
  * different numbers of tokens.
@@ -248,16 +248,22 @@ export class KvCache {
   }
 
   /**
-   * Makes sure that `tokens` further tokens fit behind every sequence.
+   * Makes sure that `tokens` further tokens fit behind every sequence; only layers that lack the room move.
    *
-   * @param step Least number of tokens that the cache grows by where it must. Default 256.
+   * @param step Least room that they get. Default 256.
    */
   reserve(tokens: number, step = 256): void {
     this.#assertAlive();
     checkInteger('KvCache.reserve: tokens', tokens, 0, 2 ** 31);
-    if (this.#lengths.some((length, sequence) => length + tokens > this.#capacityOf(sequence))) {
-      this.grow(this.length + Math.max(tokens, step));
-    }
+    checkInteger('KvCache.reserve: step', step, 0, 2 ** 31);
+    const lacks = (slot: LayerSlot) =>
+      this.#lengths.some((length, sequence) => length + tokens > slot.capacityOf(sequence));
+    const lacking = this.#slots.filter(lacks);
+    if (lacking.length === 0) return;
+    this.#giveUp();
+    const capacity = this.length + Math.max(tokens, step);
+    this.#nominalCapacity = Math.max(this.#nominalCapacity, capacity);
+    for (const { content } of lacking) content.grow(capacity, this.#lengths);
   }
 
   /** A second cache with the same tokens. Both share their buffers until one of them writes to a layer. */

@@ -65,7 +65,7 @@ export async function* decode(
         yield piece;
         if (piece.finishReason) return;
         if (count > 1) await run.step({ gpu, model, cache: kv, ids: continuation.ids, decoded: count - 1 });
-        if (kv.length === kv.capacity) kv.grow(kv.capacity + Math.max(256, settings.maxTokens - count));
+        kv.reserve(1, Math.max(256, settings.maxTokens - count));
         run.phase = 'decode';
         const companions = withCompanions(run.companions ?? [], token);
         const result = model.forward(token, { cache: kv, run, companions });
