@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Gpu, Method, ModelFacts, Tensor } from '../src/index.ts';
+import type { Gpu, Method, ModelFacts, ModelHandle, Tensor } from '../src/index.ts';
 import {
   defineOptions,
   IndexStore,
   layers,
+  MethodRun,
   NoSelectionError,
   OptionError,
   optionsFromText,
@@ -64,6 +65,34 @@ describe('requires', () => {
     expect(refusal(requires).split('; ').length).toBe(7);
     const capable = { causal: false, phases: ['denoise'] as const, denoisingSteps: 20, features: ['imageSpans'] };
     expect(refusal(requires, capable)).toBe('accepted');
+  });
+});
+
+describe('schedule', () => {
+  const pipeline = {
+    gpu: {},
+    facts: { ...facts, causal: false, phases: ['denoise'], denoisingSteps: 20 },
+  } as unknown as ModelHandle;
+  const plain = { stages: [{ steps: 20, height: 512, width: 512, guidanceScale: 4 }] };
+
+  it('changes stages of a denoising run; without a method they stay', () => {
+    const halves: Method = {
+      name: 'halves',
+      options: {},
+      phases: ['denoise'],
+      requires: { denoisingSteps: 8, phases: ['denoise'] },
+      schedule: ({ stages }, { denoisingSteps }) => ({
+        stages: stages.flatMap((stage) => [
+          { ...stage, steps: 4, height: stage.height / 2, width: stage.width / 2 },
+          { ...stage, steps: (denoisingSteps ?? 0) / 5, strength: 0.6 },
+        ]),
+      }),
+    };
+    expect(MethodRun.startNow(pipeline).schedule(plain)).toEqual(plain);
+    expect(MethodRun.startNow(pipeline, halves).schedule(plain).stages).toEqual([
+      { steps: 4, height: 256, width: 256, guidanceScale: 4 },
+      { steps: 4, height: 512, width: 512, guidanceScale: 4, strength: 0.6 },
+    ]);
   });
 });
 

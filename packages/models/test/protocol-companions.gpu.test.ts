@@ -117,6 +117,20 @@ describe('companions', () => {
     expect(rows).toEqual(['366+1', '367+1', '367+2']);
   });
 
+  it('the prompt runs in one pass where a method wants that', async () => {
+    const rows: number[] = [];
+    const whole = toy({
+      wholePrompt: true,
+      attend: ({ layer, queryLength, phase }, _, next) => {
+        if (layer === 0 && phase === 'prefill') rows.push(queryLength);
+        return next();
+      },
+    });
+    const long = Array.from({ length: 600 }, (_, index) => index % 64);
+    expect(await collect(whole, long)).toEqual(await collect(undefined, long));
+    expect(rows).toEqual([600]);
+  });
+
   it('are refused behind a prefill that ran without them, and without tokens', async () => {
     using prefill = await model.prefill(ids);
     const beside = toy({ companions: () => [{ ids: other }] });

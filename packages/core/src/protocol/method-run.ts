@@ -181,7 +181,7 @@ export class MethodRun {
     return this.#running().main.count;
   }
 
-  /** Runs layers one after another; frees every input but the first. */
+  /** Runs layers one after another; takes over x, and frees what enters each layer. */
   layers(count: number, x: Tensor, body: LayerBody): Tensor {
     let output = x;
     for (let layer = 0; layer < count; layer++) {
@@ -201,8 +201,7 @@ export class MethodRun {
   activation(layer: number, kind: LayerActivation | OuterActivation, value: Tensor): Tensor {
     if (!this.#activations) return value;
     const { main } = this.#running();
-    // Logits may be those of the last token alone.
-    const held = kind === 'logits' && value.shape[0] === 1 ? [main.count - 1] : undefined;
+    const held = kind === 'logits' ? rowsWithLogits(value.shape[0] as number, main.count) : undefined;
     return this.#activations.apply(layer, kind, value, main, this.#phase, held);
   }
 
@@ -220,19 +219,17 @@ export class MethodRun {
     const { afterRope } = this.#seams;
     const { sequences } = this.#running();
     const changed = afterRope.length === 0 ? qkv : this.#transform('afterRope', layer, qkv, input);
+    if (sequences.length === 1) {
+      const main = this.#attendSequence(layer, 0, changed, options);
+      return rowsFirst(this.#outputHeads(layer, main, []));
+    }
     const attended = sequences.map((_, sequence) => {
       const [q, k, v] = [changed.q, changed.k, changed.v].map((tensor) => this.#rowsOf(tensor, sequence));
       return this.#attendSequence(layer, sequence, { q, k, v } as Qkv, options);
     });
     const [main, ...companions] = attended as [Attended, ...Attended[]];
-    const output = this.#afterAttention(layer, main, companions);
-    const heads = this.activation(layer, 'attention.z', tokensFirst(output));
-    const all =
-      companions.length === 0
-        ? heads
-        : concatenate([heads, ...companions.map(({ outcome }) => tokensFirst(outcome.output))]);
-    const [rows, queryHeads, headSize] = all.shape as [number, number, number];
-    return all.reshape([rows, queryHeads * headSize]);
+    const heads = [this.#outputHeads(layer, main, companions), ...companions.map(({ outcome }) => outcome.output)];
+    return concatenate(heads.map(rowsFirst));
   }
 
   /** Attention over keys and values that the caller keeps, for use without a model. Nothing is cached. */
@@ -252,6 +249,11 @@ export class MethodRun {
   }
 
   // --- between passes: called by models ---
+
+  /** Whether a method wants the prompt in one pass. */
+  get wholePrompt(): boolean {
+    return this.methods.some((method) => method.wholePrompt);
+  }
 
   /** What each layer's cache keeps: as the model has it, or as a method wants it. */
   layerCaches(specs: readonly LayerCacheSpec[]): readonly LayerCacheSpec[] {
@@ -423,15 +425,24 @@ export class MethodRun {
     return { ...result, output };
   }
 
+  /** What `afterAttention` and editors leave of a sequence's output: [B, H, N, D]. */
+  #outputHeads(layer: number, main: Attended, companions: readonly Attended[]): Tensor {
+    const output = this.#afterAttention(layer, main, companions);
+    if (!this.watches(layer, 'attention.z')) return output;
+    const [batch, heads, count, size] = output.shape as [number, number, number, number];
+    const z = this.activation(layer, 'attention.z', rowsFirst(output).reshape([batch * count, heads, size]));
+    return headsFirst(z, batch);
+  }
+
   #afterAttention(layer: number, main: Attended, companions: readonly Attended[]): Tensor {
-    let { output } = main.outcome;
+    const { afterAttention } = this.#seams;
+    if (afterAttention.length === 0) return main.outcome.output;
     const others = companions.map(({ outcome }) => outcome);
-    for (const owner of this.#seams.afterAttention) {
+    return afterAttention.reduce((output, owner) => {
       const context = this.#context(owner, layer, 0, main.outcome);
       const outcome = withStatistics({ ...main.outcome, output }, main.gathered.get(owner));
-      output = owner.method.afterAttention?.(context, outcome, others) ?? output;
-    }
-    return output;
+      return owner.method.afterAttention?.(context, outcome, others) ?? output;
+    }, main.outcome.output);
   }
 
   #named(layer: number, { q, k, v }: Qkv): Qkv {
@@ -518,15 +529,20 @@ function ownerOf(model: ModelHandle, method: Method, state: MethodState): Owner 
   return { method, state, indices: new SequenceIndices(model.gpu, model.facts.layerKinds) };
 }
 
+/** Logits may be those of the last token alone, or of the last one of each sequence of a batch. */
+function rowsWithLogits(rows: number, count: number): readonly number[] | undefined {
+  return rows === count ? undefined : Array.from({ length: rows }, (_, row) => ((row + 1) * count) / rows - 1);
+}
+
 /** [B N, heads, D] as [B, heads, N, D]. */
 function headsFirst(x: Tensor, batch: number): Tensor {
   const [rows, heads, size] = x.shape as [number, number, number];
   return x.reshape([batch, rows / batch, heads, size]).transpose(0, 2, 1, 3);
 }
 
-/** [B, heads, N, D] as [B N, heads, D]; a view of what the engine gives. */
-function tokensFirst(x: Tensor): Tensor {
+/** [B, heads, N, D] as [B N, heads D]; a view of what the engine gives. */
+function rowsFirst(x: Tensor): Tensor {
   const [batch, heads, count, size] = x.shape as [number, number, number, number];
   const turned = x.transpose(0, 2, 1, 3);
-  return (turned.contiguous ? turned : contiguous(turned)).reshape([batch * count, heads, size]);
+  return (turned.contiguous ? turned : contiguous(turned)).reshape([batch * count, heads * size]);
 }

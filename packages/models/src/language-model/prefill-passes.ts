@@ -41,9 +41,13 @@ export function prefillPasses(
     if (needed > cache.capacity) cache.grow(needed + reserve);
   }
   const lengths = [ids, ...texts].map((text) => text.length);
-  const passes = Math.min(Math.ceil(Math.max(...lengths) / chunkTokens), ...lengths);
+  const size = run.wholePrompt ? Number.POSITIVE_INFINITY : chunkTokens;
+  const passes = Math.min(Math.max(Math.ceil(Math.max(...lengths) / size), 1), ...lengths);
   return Array.from({ length: passes }, (_, pass) => ({
-    ids: companions.length === 0 ? ids.slice(pass * chunkTokens, (pass + 1) * chunkTokens) : part(ids, pass, passes),
+    ids:
+      companions.length === 0
+        ? ids.slice(pass * chunkTokens, pass === passes - 1 ? undefined : (pass + 1) * chunkTokens)
+        : part(ids, pass, passes),
     companions: companions.map((companion, index) => ({
       ...companion,
       tokens: part(texts[index] as readonly number[], pass, passes),
