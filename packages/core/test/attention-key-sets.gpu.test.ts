@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   ArgumentError,
+  type AttentionPlanOverride,
   attention,
   attentionByKeySet,
   type CombineKeySetsOptions,
@@ -31,7 +32,7 @@ interface SetCase
   readonly count: number;
   readonly perHead?: boolean;
   readonly keyLengths?: readonly number[];
-  readonly plan?: { readonly layout: 'rows' | 'features'; readonly access: 'staged' };
+  readonly plan?: AttentionPlanOverride;
 }
 
 const base: SetCase = { batches: 2, heads: 4, kvHeads: 2, queries: 7, keys: 50, headSize: 32, count: 4, causal: true };
@@ -113,7 +114,7 @@ async function check(gpu: Gpu, run: SetCase): Promise<void> {
 }
 
 const rows = { layout: 'rows', access: 'staged' } as const;
-const staged = { layout: 'features', access: 'staged' } as const;
+const staged = { layout: 'features', access: 'staged', sharedRows: 3 } as const;
 const tokens: HostMask = {
   kind: 'tokens',
   list: { indices: [3, 30, 1, 9, 17, 44, 2, 25, 40, 41, 42, 43], per: 'kvHead' },

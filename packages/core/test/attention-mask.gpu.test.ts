@@ -7,6 +7,8 @@ import {
   attentionKeyRows,
   type BlockList,
   blockListFromMask,
+  LimitError,
+  type Mask,
   ShapeError,
   type Tensor,
 } from '../src/index.ts';
@@ -15,6 +17,7 @@ import {
   attentionReference,
   countKeyRows,
   type HostMask,
+  hardwareKernelsGpu,
   maskReference,
   modestGpu,
   proveSparse,
@@ -25,8 +28,10 @@ import {
 import { type AttentionCase, checkCase, deviceMask } from './attention-case.ts';
 
 const base: AttentionCase = { batches: 2, heads: 4, kvHeads: 2, queries: 19, keys: 60, headSize: 32 };
+/** Rows per workgroup that compile quickly. */
+const quick = { sharedRows: 2 } as const;
 const rows = { layout: 'rows', access: 'staged' } as const;
-const staged = { layout: 'features', access: 'staged' } as const;
+const staged = { layout: 'features', access: 'staged', sharedRows: 3 } as const;
 
 /** Lists of `length` distinct numbers below `below`, one after the other. */
 function distinct(lists: number, length: number, below: number, seed: number): number[] {
@@ -124,12 +129,13 @@ const masks: Readonly<Record<string, HostMask>> = {
 
 describe('masks', () => {
   for (const [name, mask] of Object.entries(masks)) {
-    it(name, async () => checkCase(await sharedGpu(), { ...base, mask }));
+    it(name, async () => checkCase(await sharedGpu(), { ...base, mask, plan: quick }));
   }
 
-  const telling = ['a neighbourhood in 2 dimensions', 'the same segment', 'both lists, a window, and a segment'];
+  const telling = ['a neighbourhood in 2 dimensions', 'both lists, a window, and a segment'];
   for (const name of telling) {
     const mask = masks[name] as HostMask;
+    it(`${name}, eight rows per workgroup`, async () => checkCase(await sharedGpu(), { ...base, mask }));
     it(`${name}, on WebGPU’s defaults`, async () => checkCase(await modestGpu(), { ...base, mask }));
     it(`${name}, in rows`, async () => checkCase(await sharedGpu(), { ...base, mask, plan: rows }));
     it(`${name}, staged`, async () => checkCase(await sharedGpu(), { ...base, mask, plan: staged }));
@@ -149,6 +155,13 @@ describe('masks', () => {
     );
     await checkCase(await sharedGpu(), { ...base, queries: 1, mask });
     await checkCase(await sharedGpu(), { ...base, queries: 1, mask, plan: { layout: 'features', parts: 3 } });
+  });
+
+  it('run in the kernels of hardware adapters', async () => {
+    // One row per workgroup: a software adapter compiles their unrolled text for half a minute otherwise.
+    const mask = anyOf({ kind: 'tokens', list: { indices: distinct(4, 9, 60, 3), per: 'kvHead' } }, window);
+    const plan = { layout: 'features', access: 'staged', sharedRows: 1 } as const;
+    await checkCase(await hardwareKernelsGpu(), { ...base, queries: 1, headSize: 16, mask, plan });
   });
 
   it('with keys and values in f16', async () => {
@@ -194,6 +207,8 @@ describe('masks', () => {
       expect(run({ mask: { kind: 'slidingWindow', before: -1, after: 0 } })).toThrow(/before/);
       const keys = gpu.zeros([1, 20], 'u32');
       expect(run({ mask: { kind: 'tokenRelation', relation: 'same', queries: keys, keys } })).toThrow(ShapeError);
+      const grids = Array.from({ length: 5 }, () => ({ kind: 'blocked' as const, grid: [2, 2, 5], block: [1, 1, 2] }));
+      expect(run({ mask: { kind: 'anyOf', parts: grids } })).toThrow(LimitError);
       expect(run({ mask: { kind: 'custom', wgsl: ({ number }) => number('missing') } })).toThrow(/missing/);
     });
   });
@@ -229,6 +244,28 @@ describe('proofs of sparseness', () => {
       for (const tensor of [query, list.indices, empty]) tensor.dispose();
     });
   }
+
+  it.each(['sharedGpu', 'modestGpu'] as const)('of a union of a token list and a window, %s', async (device) => {
+    const gpu = await (device === 'sharedGpu' ? sharedGpu() : modestGpu());
+    const query = gpu.tensor(q.subarray(0, 2 * 4 * 32), [2, 4, 1, 32]);
+    const lists = distinct(4, 9, 60, 7);
+    const indices = gpu.tensor(lists, [2, 2, 9], 'u32');
+    const counts = gpu.tensor([9, 4, 0, 6], [2, 2], 'u32');
+    const mask: Mask = {
+      kind: 'anyOf',
+      parts: [
+        { kind: 'tokens', list: { indices, counts, per: 'kvHead' } },
+        { kind: 'slidingWindow', before: 9, after: 0 },
+      ],
+    };
+    // The query stands at position 59. Keys of both are loaded twice and counted once.
+    const selected = (head: number, position: number) =>
+      position >= 50 || lists.slice(head * 9, head * 9 + ([9, 4, 0, 6][head] as number)).includes(position);
+    const run = (k: Tensor, v: Tensor, keyRowCounter?: Tensor) =>
+      attention(query, k, v, { mask, ...(keyRowCounter ? { keyRowCounter } : {}) }).output;
+    await proveSparse({ gpu, keys, values, shape, selected, run, declaredKeyRows: 9 + 4 + 0 + 6 + 4 * 10 });
+    for (const tensor of [query, indices, counts]) tensor.dispose();
+  });
 
   it('work falls with counts on the device', async () => {
     const gpu = await sharedGpu();

@@ -9,12 +9,19 @@ import {
   ShapeError,
   type Tensor,
 } from '../src/index.ts';
-import { assertClose, attentionReference, modestGpu, randomArray, sharedGpu } from '../src/testing/index.ts';
+import {
+  assertClose,
+  attentionReference,
+  hardwareKernelsGpu,
+  modestGpu,
+  randomArray,
+  sharedGpu,
+} from '../src/testing/index.ts';
 import { type AttentionCase, checkCase } from './attention-case.ts';
 
 const base: AttentionCase = { batches: 2, heads: 4, kvHeads: 2, queries: 9, keys: 40, headSize: 32, causal: true };
 const rows = { layout: 'rows', access: 'staged' } as const;
-const staged = { layout: 'features', access: 'staged' } as const;
+const staged = { layout: 'features', access: 'staged', sharedRows: 3 } as const;
 const split = { layout: 'features', parts: 3 } as const;
 
 const bias = { kind: 'bias', bias: randomArray(2 * 4 * 9 * 40, 21, { scale: 2 }) } as const;
@@ -44,13 +51,23 @@ describe('score modifiers', () => {
     'all in another': [custom, relative, bias, softCap, alibi, sinks],
   };
   for (const [name, scoreModifiers] of Object.entries(lists)) {
-    it(name, async () => checkCase(await sharedGpu(), { ...base, scoreModifiers }));
+    it(name, async () => checkCase(await sharedGpu(), { ...base, scoreModifiers, plan: { sharedRows: 2 } }));
   }
 
   const all = lists['all in one order'] as NonNullable<AttentionCase['scoreModifiers']>;
   it('in rows', async () => checkCase(await sharedGpu(), { ...base, scoreModifiers: all, plan: rows }));
   it('staged', async () => checkCase(await sharedGpu(), { ...base, scoreModifiers: all, plan: staged }));
   it('on WebGPU’s defaults', async () => checkCase(await modestGpu(), { ...base, scoreModifiers: all }));
+  it('in the kernels of hardware adapters', async () => {
+    // One row per workgroup: a software adapter compiles their unrolled text for a minute otherwise.
+    const plan = { layout: 'features', access: 'staged', sharedRows: 1 } as const;
+    const scoreModifiers = [alibi, softCap, sinks];
+    await checkCase(await hardwareKernelsGpu(), { ...base, queries: 2, headSize: 16, scoreModifiers, plan });
+  });
+  it('with keys and values in f16', async () => {
+    const gpu = await sharedGpu();
+    if (gpu.capabilities.f16) await checkCase(gpu, { ...base, scoreModifiers: all, dtype: 'f16' });
+  });
   it('split over the keys: the sink counts once', async () => {
     await checkCase(await sharedGpu(), { ...base, queries: 1, scoreModifiers: [sinks, softCap], plan: split });
   });
@@ -129,22 +146,19 @@ describe('trust in keys', () => {
   const normalizer = randomArray(2 * 4 * 9, 33, { scale: 2 });
   normalizer[5] = Number.NEGATIVE_INFINITY;
 
-  for (const [name, plan] of Object.entries({ subgroups: undefined, rows, staged, split })) {
-    const planned = plan ? { plan } : {};
-    it(`multiplies before the normalisation, ${name}`, async () => {
-      const keyMultipliers = { factors, renormalise: true };
-      await checkCase(await sharedGpu(), { ...base, ...planned, keyMultipliers, scoreModifiers: [sinks] });
-    });
-    it(`multiplies after it, ${name}`, async () => {
-      await checkCase(await sharedGpu(), {
-        ...base,
-        ...planned,
-        keyMultipliers: { factors: signed, renormalise: false },
-      });
-    });
-    it(`normalises by what is given, ${name}`, async () => {
-      await checkCase(await sharedGpu(), { ...base, ...planned, normalizer });
-    });
+  const before = { factors, renormalise: true };
+  const after = { factors: signed, renormalise: false };
+  const cases: Readonly<Record<string, Partial<AttentionCase>>> = {
+    'multiplies before the normalisation': { keyMultipliers: before, scoreModifiers: [sinks] },
+    'multiplies after it': { keyMultipliers: after },
+    'normalises by what is given': { normalizer },
+    'multiplies before it, in rows': { keyMultipliers: before, scoreModifiers: [sinks], plan: rows },
+    'multiplies after what is given, staged': { keyMultipliers: after, normalizer, plan: staged },
+    'multiplies after what is given, split': { keyMultipliers: after, normalizer, plan: split },
+    'multiplies before it, split': { keyMultipliers: before, scoreModifiers: [sinks], plan: split },
+  };
+  for (const [name, run] of Object.entries(cases)) {
+    it(name, async () => checkCase(await sharedGpu(), { ...base, ...run }));
   }
 
   it('composes with masks, lists and modifiers, on both devices', async () => {

@@ -139,7 +139,7 @@ async function check(gpu: Gpu, run: Evicted): Promise<void> {
 }
 
 const rowsPlan = { layout: 'rows', access: 'staged' } as const;
-const stagedPlan = { layout: 'features', access: 'staged' } as const;
+const stagedPlan = { layout: 'features', access: 'staged', sharedRows: 3 } as const;
 const runs: (Evicted & { readonly name: string })[] = [false, true].flatMap((ragged) => {
   const kind = ragged ? 'ragged storage' : 'lengths per head';
   return [

@@ -27,7 +27,7 @@ function partRange(variant: TileLoopVariant, tile: number): string {
 }
 
 /** Scalars of every launch. */
-const parameters: ParameterList = [
+export const parameters: ParameterList = [
   ['batches', 'u32'],
   ['heads', 'u32'],
   ['heads_per_kv', 'u32'],
