@@ -1,11 +1,12 @@
 import { ArgumentError, chooseRows, type EvictionPolicy, resolveEvictionPolicy, ShapeError } from '@saccade/core';
-import { modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
+import { hardwareKernelsGpu, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 
 const gpu = await sharedGpu();
 const devices = [
   ['every feature', gpu],
   ['WebGPU defaults', await modestGpu()],
+  ['kernels for GPUs', await hardwareKernelsGpu()],
 ] as const;
 
 const kvHeads = 3;
