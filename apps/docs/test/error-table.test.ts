@@ -14,8 +14,10 @@ describe('the table of errors', () => {
   it('has codes and a description for every error', () => {
     const errors = publicErrors();
     expect(errors.length).toBeGreaterThan(15);
-    for (const { name, codes, description } of errors) {
+    for (const { name, codes, description, meanings } of errors) {
       expect([name, codes.length > 0, description.length > 20]).toEqual([name, true, true]);
+      // Whoever explains codes explains them all.
+      if (meanings.length > 0) expect(meanings.flatMap((item) => item.codes).sort()).toEqual([...codes].sort());
     }
   });
 
@@ -51,7 +53,13 @@ describe('the table of errors', () => {
 describe('reading error classes', () => {
   it('finds codes in super, in a union and behind an alias, and leaves out what is not exported', () => {
     const source = `
-      type Codes = 'a' | 'b';
+      /**
+       * Why:
+       * - \`a\`: first
+       *   of two
+       * - \`b\`, \`e\`: second
+       */
+      type Codes = 'a' | 'b' | 'e';
       /** One. | Two
        * lines. */
       export class FirstError extends SaccadeError { constructor() { super('first', ''); } }
@@ -62,8 +70,16 @@ describe('reading error classes', () => {
     const errors = readErrors(source);
     expect(errors.map(({ name, parent, codes }) => [name, parent, ...codes])).toEqual([
       ['FirstError', 'SaccadeError', 'first'],
-      ['SecondError', 'FirstError', 'a', 'b'],
+      ['SecondError', 'FirstError', 'a', 'b', 'e'],
       ['ThirdError', 'SaccadeError', 'c', 'd'],
+    ]);
+    expect(errors.map(({ meanings }) => meanings)).toEqual([
+      [],
+      [
+        { codes: ['a'], meaning: 'first of two' },
+        { codes: ['b', 'e'], meaning: 'second' },
+      ],
+      [],
     ]);
     expect(errors[0]?.description).toBe('One. | Two lines.');
     const [row] = errorTable([{ ...(errors[0] as (typeof errors)[0]), packageName: '@saccade/core' }])

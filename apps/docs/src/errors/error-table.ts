@@ -7,23 +7,39 @@ export const errorPage = fileURLToPath(new URL('../../../../docs/architecture/er
 const begin = '<!-- The table is generated: npx pnpm run docs:errors -->';
 const end = '<!-- End of the generated table. -->';
 
-/** The errors as a Markdown table, its columns aligned as the formatter aligns them. */
+/** The errors as a Markdown table, and one of codes for each class that explains its own. */
 export function errorTable(errors: readonly PublicError[]): string {
-  const rows = [
+  const all = table([
     ['Error', 'Package', 'Code', 'What happened, and what to do'],
     ...errors.map(({ name, packageName, codes, description }) => [
       `\`${name}\``,
       packageName.replace('@saccade/', ''),
-      codes.map((code) => `\`${code}\``).join(' '),
-      description.replaceAll('|', '\\|'),
+      codeList(codes),
+      description,
     ]),
-  ];
-  const widths = (rows[0] as string[]).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] as string).length)),
+  ]);
+  const explained = errors.filter(({ meanings }) => meanings.length > 0);
+  const ofCodes = explained.map(
+    ({ name, meanings }) =>
+      `### Codes of \`${name}\`\n\n${table([
+        ['Code', 'Meaning'],
+        ...meanings.map(({ codes, meaning }) => [codeList(codes), meaning]),
+      ])}`,
   );
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] as number)).join(' | ')} |`;
-  const [head, ...body] = rows as [string[], ...string[][]];
+  return [all, ...ofCodes].join('\n\n');
+}
+
+function codeList(codes: readonly string[]): string {
+  return codes.map((code) => `\`${code}\``).join(' ');
+}
+
+/** Rows of cells, the first of them the head; columns are aligned as the formatter aligns them. */
+function table(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const [head = [], ...body] = cells;
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => (row[column] as string).length)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] as number)).join(' | ')} |`;
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }
 

@@ -7,7 +7,7 @@ import { SaccadeError } from '@saccade/core';
  * - `unauthorized`: the token is missing or wrong
  * - `gated`: the model's terms must be accepted first
  * - `forbidden`: the token does not reach this model
- * - `repository-not-found`, `revision-not-found`, `file-not-found`
+ * - `repository-not-found`, `revision-not-found`, `file-not-found`: the hub has none of this name
  * - `rate-limited`: too many requests
  * - `unavailable`: the hub fails (5xx), or answers what no hub answers
  * - `interrupted`: a download broke off again and again
