@@ -32,7 +32,8 @@ export async function* generateBatch(
   options: GenerateOptions,
 ): AsyncGenerator<BatchPiece, void, void> {
   const settings = resolveGenerateOptions(options);
-  if ([options.method ?? []].flat().length > 0) return yield* takeTurns(model, prompts, options);
+  const methods = [options.method ?? []].flat();
+  if (methods.length > 0 || prompts.length === 1) return yield* takeTurns(model, prompts, options);
   const batch = await Batch.start(model, prompts, settings, options);
   try {
     for (let count = 1; batch.size > 0; count++) {
