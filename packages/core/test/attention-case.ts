@@ -25,7 +25,7 @@ export interface AttentionCase
   extends Pick<AttentionReferenceInput, 'batches' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize'>,
     Pick<
       AttentionReferenceInput,
-      'causal' | 'slidingWindow' | 'mask' | 'scoreModifiers' | 'keyMultipliers' | 'normalizer'
+      'causal' | 'slidingWindow' | 'scale' | 'mask' | 'scoreModifiers' | 'keyMultipliers' | 'normalizer'
     > {
   readonly queryOffset?: number;
   /** [B]; handed over on the device. */
@@ -125,48 +125,69 @@ export function deviceModifier(
   }
 }
 
-/** Runs a case on the GPU and compares output and log-sum-exp with the reference; nothing is read back in between. */
-export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
-  const { batches, heads, kvHeads, queries, keys, headSize, mask, keyLengths, queryLengths } = run;
-  const q = randomArray(batches * heads * queries * headSize, 1, { scale: 2 });
-  const k = randomArray(batches * kvHeads * keys * headSize, 2, { scale: 2 });
-  const v = randomArray(batches * kvHeads * keys * headSize, 3);
-  const { causal, slidingWindow, queryOffset } = run;
-  const shared = {
-    ...(causal === undefined ? {} : { causal }),
-    ...(slidingWindow === undefined ? {} : { slidingWindow }),
-    ...(queryOffset === undefined ? {} : { queryOffset }),
-  };
-  const expected = attentionReference({
-    ...{ batches, heads, kvHeads, queries, keys, headSize, q, k, v },
-    ...shared,
-    ...(mask ? { mask } : {}),
+/** A case's arrays and options as the f64 reference takes them. */
+export function referenceInput(run: AttentionCase): AttentionReferenceInput {
+  const { batches, heads, kvHeads, queries, keys, headSize } = run;
+  return {
+    ...{ batches, heads, kvHeads, queries, keys, headSize },
+    q: randomArray(batches * heads * queries * headSize, 1, { scale: 2 }),
+    k: randomArray(batches * kvHeads * keys * headSize, 2, { scale: 2 }),
+    v: randomArray(batches * kvHeads * keys * headSize, 3),
+    ...hostOptions(run),
+    ...(run.mask ? { mask: run.mask } : {}),
     ...(run.scoreModifiers ? { scoreModifiers: run.scoreModifiers } : {}),
     ...(run.keyMultipliers ? { keyMultipliers: run.keyMultipliers } : {}),
     ...(run.normalizer ? { normalizer: run.normalizer } : {}),
-    ...(keyLengths ? { keyLength: keyLengths } : {}),
-    ...(queryLengths ? { queryLength: queryLengths } : {}),
-  });
+    ...(run.keyLengths ? { keyLength: run.keyLengths } : {}),
+    ...(run.queryLengths ? { queryLength: run.queryLengths } : {}),
+  };
+}
+
+/** Options that are the same on the host and on the device. */
+function hostOptions({ causal, slidingWindow, queryOffset, scale }: AttentionCase) {
+  return {
+    ...(causal === undefined ? {} : { causal }),
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...(queryOffset === undefined ? {} : { queryOffset }),
+    ...(scale === undefined ? {} : { scale }),
+  };
+}
+
+/** A case's tensors and options on the device. Call inside `gpu.tidy`. */
+export function deviceCall(gpu: Gpu, run: AttentionCase, { q, k, v }: Pick<AttentionReferenceInput, 'q' | 'k' | 'v'>) {
+  const { batches, heads, kvHeads, queries, keys, headSize, keyLengths, queryLengths } = run;
+  const upload = (data: ArrayLike<number>) => {
+    const tensor = gpu.tensor(data, [batches, kvHeads, keys, headSize]);
+    return run.dtype === 'f16' ? cast(tensor, 'f16') : tensor;
+  };
+  const options = {
+    ...hostOptions(run),
+    ...(run.mask ? { mask: deviceMask(gpu, run.mask, run) } : {}),
+    ...(run.scoreModifiers ? { scoreModifiers: run.scoreModifiers.map((each) => deviceModifier(gpu, each, run)) } : {}),
+    ...(run.keyMultipliers
+      ? {
+          keyMultipliers: {
+            ...run.keyMultipliers,
+            factors: gpu.tensor(run.keyMultipliers.factors, [batches, heads, keys]),
+          },
+        }
+      : {}),
+    ...(keyLengths ? { keyLength: gpu.tensor(keyLengths, [batches], 'u32') } : {}),
+    ...(queryLengths ? { queryLength: gpu.tensor(queryLengths, [batches], 'u32') } : {}),
+  };
+  return { q: gpu.tensor(q, [batches, heads, queries, headSize]), k: upload(k), v: upload(v), options };
+}
+
+/** Runs a case on the GPU and compares output and log-sum-exp with the reference; nothing is read back in between. */
+export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
+  const { batches, heads, queries } = run;
+  const input = referenceInput(run);
+  const expected = attentionReference(input);
   const { readbacks } = gpu.stats();
   const [output, logSumExp] = gpu.tidy(() => {
-    const upload = (data: Float32Array) => {
-      const tensor = gpu.tensor(data, [batches, kvHeads, keys, headSize]);
-      return run.dtype === 'f16' ? cast(tensor, 'f16') : tensor;
-    };
-    const result = attention(gpu.tensor(q, [batches, heads, queries, headSize]), upload(k), upload(v), {
-      ...shared,
-      ...(mask ? { mask: deviceMask(gpu, mask, run) } : {}),
-      ...(run.scoreModifiers
-        ? { scoreModifiers: run.scoreModifiers.map((each) => deviceModifier(gpu, each, run)) }
-        : {}),
-      ...(run.keyMultipliers
-        ? {
-            keyMultipliers: {
-              ...run.keyMultipliers,
-              factors: gpu.tensor(run.keyMultipliers.factors, [batches, heads, keys]),
-            },
-          }
-        : {}),
+    const { q, k, v, options } = deviceCall(gpu, run, input);
+    const result = attention(q, k, v, {
+      ...options,
       ...(run.normalizer
         ? {
             normalizer: gpu.tensor(
@@ -175,8 +196,6 @@ export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
             ),
           }
         : {}),
-      ...(keyLengths ? { keyLength: gpu.tensor(keyLengths, [batches], 'u32') } : {}),
-      ...(queryLengths ? { queryLength: gpu.tensor(queryLengths, [batches], 'u32') } : {}),
       ...(run.plan ? { plan: run.plan } : {}),
       returnLogSumExp: true,
     });

@@ -1,5 +1,7 @@
 export { attention } from './attention.ts';
 export { attentionByKeySet, type KeySetPartials } from './attention-by-key-set.ts';
+export { attentionBackward } from './backward/attention-backward.ts';
+export type { AttentionBackwardOptions, AttentionGradients } from './backward/types.ts';
 export { type BlockListOptions, blockListFromMask } from './block-list-from-mask.ts';
 export {
   type CombinedKeySets,

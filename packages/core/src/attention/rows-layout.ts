@@ -100,7 +100,7 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
  * Declares where a workgroup stands: `queryRows` consecutive queries of one query head, and of one query block where lists
  * differ between those. Longest causal rows first.
  */
-function rowsPlace(queryRows: number, queryBlocks: boolean): string {
+export function rowsPlace(queryRows: number, queryBlocks: boolean): string {
   const tiles = (count: string) => `(${count} + ${queryRows - 1}u) / ${queryRows}u`;
   const rowTiles = queryBlocks
     ? `let block_tiles = ${tiles('params.query_block')};

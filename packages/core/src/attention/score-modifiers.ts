@@ -89,14 +89,67 @@ export interface ScoreText {
   readonly sinks: boolean;
 }
 
+/** A modifier as WGSL. */
+interface ModifierText {
+  /** The modified score, as an expression of `score` and the pair. */
+  readonly value: string;
+  /** Its derivative by the score before, as an expression of the score behind; absent where it is 1. */
+  readonly slope?: string;
+}
+
 /** Compiles modifiers; their functions, inputs and numbers go to `parts`. */
 export function scoreText(
   modifiers: readonly ScoreModifier[] | undefined,
   shape: AttentionShape,
   parts: CallParts,
 ): ScoreText {
-  if (!modifiers || modifiers.length === 0) return { scored: false, sinks: false };
-  const steps: string[] = [];
+  const { steps, sinks } = compiledSteps(modifiers, shape, parts);
+  if (steps.length === 0) return { scored: false, sinks };
+  parts.define(`
+fn modified_score(raw: f32, ${pairParameters}) -> f32 {
+  var score = raw;
+  ${steps.map(({ value }) => `score = ${value};`).join('\n  ')}
+  return score;
+}`);
+  return { scored: true, sinks };
+}
+
+/**
+ * As {@link scoreText}, for a pass that needs derivatives: where they are not 1 throughout, `sloped`, it defines
+ * `score_and_slope`, which gives score and derivative by the raw one, in place of `modified_score`. Sinks have no part in it.
+ *
+ * @throws ArgumentError for custom modifiers, whose derivative is not known.
+ */
+export function scoreSlopeText(
+  modifiers: readonly ScoreModifier[] | undefined,
+  shape: AttentionShape,
+  parts: CallParts,
+): { readonly scored: boolean; readonly sloped: boolean } {
+  const given = modifiers?.filter(({ kind }) => kind !== 'sinks');
+  if (given?.some(({ kind }) => kind === 'custom')) {
+    throw new ArgumentError('attentionBackward: scoreModifiers', 'custom', 'modifiers whose derivative is known');
+  }
+  if (!given?.some(({ kind }) => kind === 'softCap')) {
+    return { scored: scoreText(given, shape, parts).scored, sloped: false };
+  }
+  const { steps } = compiledSteps(given, shape, parts);
+  parts.define(`
+fn score_and_slope(raw: f32, ${pairParameters}) -> vec2f {
+  var score = raw;
+  var slope = 1.0;
+  ${steps.map(({ value, slope }) => `score = ${value};${slope ? `\n  slope *= ${slope};` : ''}`).join('\n  ')}
+  return vec2f(score, slope);
+}`);
+  return { scored: true, sloped: true };
+}
+
+function compiledSteps(
+  modifiers: readonly ScoreModifier[] | undefined,
+  shape: AttentionShape,
+  parts: CallParts,
+): { readonly steps: readonly ModifierText[]; readonly sinks: boolean } {
+  if (!modifiers || modifiers.length === 0) return { steps: [], sinks: false };
+  const steps: ModifierText[] = [];
   let sinks = false;
   for (const modifier of modifiers) {
     if (modifier.kind === 'sinks') {
@@ -106,36 +159,28 @@ export function scoreText(
       sinks = true;
     } else steps.push(modifierText(modifier, shape, parts));
   }
-  if (steps.length === 0) return { scored: false, sinks };
   if (modifiers.some(({ kind }) => kind === 'softCap')) parts.define(mathFunctions('f32'));
-  parts.define(`
-fn modified_score(raw: f32, ${pairParameters}) -> f32 {
-  var score = raw;
-  ${steps.map((step) => `score = ${step};`).join('\n  ')}
-  return score;
-}`);
-  return { scored: true, sinks };
+  return { steps, sinks };
 }
 
-/** The modified score as an expression of `score` and the pair. */
 function modifierText(
   modifier: Exclude<ScoreModifier, SinksModifier<Tensor>>,
   shape: AttentionShape,
   parts: CallParts,
-): string {
+): ModifierText {
   const { heads } = shape;
   switch (modifier.kind) {
     case 'bias':
-      return `score + ${biasText(modifier.bias, shape, parts)}`;
+      return { value: `score + ${biasText(modifier.bias, shape, parts)}` };
     case 'softCap': {
       if (!(modifier.cap > 0)) throw new ArgumentError('attention: softCap cap', modifier.cap, 'a positive number');
       const cap = parts.number(parts.id('soft_cap'), 'f32', modifier.cap);
-      return `${cap} * stable_tanh(score / ${cap})`;
+      return { value: `${cap} * stable_tanh(score / ${cap})`, slope: `1.0 - (score / ${cap}) * (score / ${cap})` };
     }
     case 'alibi': {
       checkNumbers('alibi slopes', modifier.slopes, [heads]);
       const load = parts.input(parts.id('alibi'), modifier.slopes);
-      return `score - ${load}(head) * f32(abs(query_position - key_position))`;
+      return { value: `score - ${load}(head) * f32(abs(query_position - key_position))` };
     }
     case 'relativePosition': {
       const length = modifier.table.shape[1] ?? 0;
@@ -146,10 +191,10 @@ function modifierText(
       const load = parts.input(id, modifier.table);
       const reach = parts.number(`${id}_reach`, 'i32', (length - 1) / 2);
       const distance = `clamp(key_position - query_position, -${reach}, ${reach})`;
-      return `score + ${load}(head * u32(2 * ${reach} + 1) + u32(${distance} + ${reach}))`;
+      return { value: `score + ${load}(head * u32(2 * ${reach} + 1) + u32(${distance} + ${reach}))` };
     }
     case 'custom':
-      return customExpression(modifier, parts.id('custom_score'), parts);
+      return { value: customExpression(modifier, parts.id('custom_score'), parts) };
     default:
       throw new ArgumentError(
         'attention: scoreModifiers kind',

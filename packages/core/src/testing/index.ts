@@ -11,6 +11,7 @@ export {
   attentionScores,
   visibleRows,
 } from './reference/attention.ts';
+export { type AttentionGradientsReference, attentionBackwardReference } from './reference/attention-backward.ts';
 export {
   attentionProbabilities,
   blockMeanReference,

@@ -7,7 +7,8 @@ import type { KernelTiming } from '../../profiling/profiler.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { CallParts, numberParameters } from '../call-parts.ts';
 import { type AttentionShape, checkLists } from '../check-inputs.ts';
-import { type AttentionDtype, inputAccess, quadOfRow } from '../elements.ts';
+import { dotProductText } from '../dot-products.ts';
+import { type AttentionDtype, inputAccess } from '../elements.ts';
 import type { MaskSources } from '../mask-sources.ts';
 import { modifiedScore } from '../online-softmax.ts';
 import { callBounds } from '../plan-call.ts';
@@ -292,20 +293,11 @@ export function dotProducts(
   queries: readonly string[],
   keys: readonly string[],
 ): string {
-  const access = {
-    query: inputAccess('query', variant.queryDtype, variant.queryVector, capabilities),
-    key: inputAccess('keys', variant.keyDtype, variant.keyVector, capabilities),
-  };
-  const quad = (name: 'query' | 'key', at: string, index: number) =>
-    `let ${name}_quad_${index} = ${quadOfRow(access[name], variant.raggedHeadSize, `${at} + 4u * quad`, 'quad')};`;
-  const pairs = queries.flatMap((_, query) => keys.map((_, key) => [query, key] as const));
-  return `
-      ${pairs.map((_, pair) => `var score_${pair} = 0.0;`).join(' ')}
-      for (var quad = 0u; quad < params.quads; quad++) {
-        ${queries.map((at, index) => quad('query', at, index)).join('\n        ')}
-        ${keys.map((at, index) => quad('key', at, index)).join('\n        ')}
-        ${pairs.map(([query, key], pair) => `score_${pair} += dot(query_quad_${query}, key_quad_${key});`).join('\n        ')}
-      }`;
+  const { raggedHeadSize } = variant;
+  return dotProductText('score', raggedHeadSize, [
+    { input: inputAccess('query', variant.queryDtype, variant.queryVector, capabilities), at: queries },
+    { input: inputAccess('keys', variant.keyDtype, variant.keyVector, capabilities), at: keys },
+  ]);
 }
 
 /** A query and a key of a tile: the name of their raw dot product, and where they stand. */

@@ -73,7 +73,10 @@ export function attentionReference(input: AttentionReferenceInput): AttentionRef
   return { output, logSumExp, rowMaximum };
 }
 
-/** The keys that a row sees, the factors of their values, and the row's statistics. */
+/**
+ * The keys that a row sees, their scores before modifiers, their probabilities and the factors of their values (the same unless
+ * multipliers act behind the normalisation), and the row's statistics.
+ */
 export function attentionRow(input: AttentionReferenceInput, batch: number, head: number, query: number) {
   const { heads, queries, keys, keyMultipliers, normalizer } = input;
   const keyRows = visibleRows(input, batch, head, query);
@@ -99,7 +102,17 @@ export function attentionRow(input: AttentionReferenceInput, batch: number, head
   const weights = scores.map((score, index) =>
     divisor === Number.NEGATIVE_INFINITY ? 0 : (factors[index] as number) * Math.exp(score - divisor),
   );
-  return { keyRows, weights, logSumExp, maximum: sum > 0 ? maximum : Number.NEGATIVE_INFINITY };
+  const probabilities = scores.map((score, index) =>
+    divisor === Number.NEGATIVE_INFINITY ? 0 : (within[index] as number) * Math.exp(score - divisor),
+  );
+  return {
+    keyRows,
+    raw,
+    probabilities,
+    weights,
+    logSumExp,
+    maximum: sum > 0 ? maximum : Number.NEGATIVE_INFINITY,
+  };
 }
 
 type Sizes = Pick<AttentionReferenceInput, 'heads' | 'kvHeads' | 'queries' | 'keys' | 'headSize' | 'keyStarts'>;
@@ -109,7 +122,7 @@ function keyHead({ heads, kvHeads }: Sizes, batch: number, head: number): number
 }
 
 /** Where the rows that a query head reads begin, over all heads. */
-function firstKeyRow(sizes: Sizes, batch: number, head: number): number {
+export function firstKeyRow(sizes: Sizes, batch: number, head: number): number {
   const index = keyHead(sizes, batch, head);
   return sizes.keyStarts ? (sizes.keyStarts[index] as number) : index * sizes.keys;
 }
@@ -147,13 +160,13 @@ function lengthOf(
 }
 
 /** Position of query 0. */
-function firstPosition(input: AttentionReferenceInput, batch: number, head: number): number {
+export function firstPosition(input: AttentionReferenceInput, batch: number, head: number): number {
   const keyLength = lengthOf(input, input.keyLength, input.keys, batch, head);
   const queryLength = lengthOf(input, input.queryLength, input.queries, batch, head);
   return lengthOf(input, input.queryOffset, keyLength - queryLength, batch, head);
 }
 
-function positionOf(input: AttentionReferenceInput, batch: number, head: number, keyRow: number): number {
+export function positionOf(input: AttentionReferenceInput, batch: number, head: number, keyRow: number): number {
   const { keyPositions } = input;
   return keyPositions ? (keyPositions[firstKeyRow(input, batch, head) + keyRow] as number) : keyRow;
 }

@@ -33,6 +33,13 @@ export function modifiedScore(
   }
 }
 
+/** Derivative of one modifier at a score. Custom ones have none that is known. */
+export function modifierSlope(modifier: ScoreModifier<ArrayLike<number>>, score: number): number {
+  if (modifier.kind === 'softCap') return 1 - Math.tanh(score / modifier.cap) ** 2;
+  if (modifier.kind === 'custom') throw new Error('modifierSlope: a custom modifier has no known derivative.');
+  return 1;
+}
+
 /** The sink logit of a head, if there is one. */
 export function sinkOf(modifiers: readonly ScoreModifier<ArrayLike<number>>[], head: number): number[] {
   return modifiers.flatMap((modifier) => (modifier.kind === 'sinks' ? [modifier.logits[head] as number] : []));

@@ -1,0 +1,133 @@
+import type { Tensor } from '../../tensor/tensor.ts';
+import { CallParts } from '../call-parts.ts';
+import type { AttentionShape } from '../check-inputs.ts';
+import { attentionCost } from '../cost.ts';
+import type { AttentionDtype } from '../elements.ts';
+import type { MaskSources } from '../mask-sources.ts';
+import { callBounds } from '../plan-call.ts';
+import { scoreSlopeText } from '../score-modifiers.ts';
+import { bindSideInputs } from '../side-inputs.ts';
+import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
+import { trustText } from '../trust.ts';
+import { commonQueryBlock, listEntries, listPlaces, whereToLook } from '../where-to-look.ts';
+import { gradientKernel } from './gradient-kernel.ts';
+import { ownKeysWhere } from './listed-keys.ts';
+import type { AttentionBackwardOptions } from './types.ts';
+import { columnLanes, type GradientVariant, rowsPerLane } from './variant.ts';
+
+/** A checked call. */
+export interface GradientCall {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly dOut: Tensor;
+  /** f32 [2, B, H, N], of `backwardRowSums`. */
+  readonly rows: Tensor;
+  readonly shape: AttentionShape;
+  readonly sources: MaskSources;
+  readonly options: AttentionBackwardOptions;
+}
+
+/** Where a launch writes. */
+export interface GradientResult {
+  readonly result: Tensor;
+  /** Element where the second gradient (dV) begins. */
+  readonly secondStart: number;
+}
+
+/** Records the kernel that owns queries (result dQ) or keys (dK and dV). Call inside `gpu.tidy`. */
+export function launchGradients(own: GradientVariant['own'], call: GradientCall, into: GradientResult): void {
+  const { q, k, rows, shape, sources, options } = call;
+  const { gpu } = q;
+  const { batches, heads, kvHeads, queries, keys, headSize } = shape;
+  const strided = (name: 'q' | 'k' | 'v' | 'dOut') => stridedInput(gpu, 'attentionBackward', name, call[name]);
+  const [query, key, value, gradient] = [strided('q'), strided('k'), strided('v'), strided('dOut')] as const;
+  const parts = new CallParts();
+  const where =
+    own === 'keys'
+      ? ownKeysWhere(shape, options, sources, parts)
+      : { ...whereToLook(shape, options, sources, parts), ranged: true, listedTile: '' };
+  const score = scoreSlopeText(options.scoreModifiers, shape, parts);
+  const { multipliers } = trustText(
+    options.keyMultipliers ? { keyMultipliers: options.keyMultipliers } : {},
+    shape,
+    parts,
+  );
+  const counter = options.streamedRowCounter;
+  const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counter ? 7 : 6));
+  const whole = headSize % 4 === 0;
+  const quads = Math.ceil(headSize / 4);
+  // Wide rows get more invocations along the head size, so that none sums more than four quads of a row.
+  const rowLanes = headSize <= 128 ? 8 : 4;
+  const variant: GradientVariant = {
+    own,
+    rowLanes,
+    cells: Math.ceil(quads / columnLanes({ rowLanes })),
+    raggedHeadSize: whole ? 0 : headSize,
+    queryDtype: q.dtype as AttentionDtype,
+    keyDtype: k.dtype as AttentionDtype,
+    queryVector: whole && inQuads(query),
+    keyVector: whole && inQuads(key) && inQuads(value),
+    gradientVector: whole && inQuads(gradient),
+    counting: counter !== undefined,
+    ...where,
+    ...score,
+    multipliers,
+    functions: parts.functions,
+    numbers: parts.numbers,
+    inputs: side.inputs,
+    packed: side.packed,
+  };
+  const { keyBound, queryBound } = callBounds(shape, options);
+  const { queryOffset } = options;
+  const tokens = own === 'queries' ? sources.tokens?.list : undefined;
+  const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : undefined;
+  const ownRows = rowsPerLane * rowLanes;
+  const queryBlock = Math.min(queries, commonQueryBlock(sources) ?? queries);
+  const queryTiles = Math.ceil(queries / Math.max(queryBlock, 1)) * Math.ceil(queryBlock / ownRows);
+  const keyTiles = Math.ceil(keys / ownRows);
+  const cost = attentionCost(shape, options, sources);
+  gpu.launch(gradientKernel, variant, {
+    bindings: [
+      query.range,
+      key.range,
+      value.range,
+      gradient.range,
+      rows,
+      ...side.bindings,
+      into.result,
+      ...(counter ? [counter] : []),
+    ],
+    parameters: [
+      heads,
+      heads / kvHeads,
+      queries,
+      queryBound,
+      keyBound,
+      keys,
+      headSize,
+      quads,
+      options.scale ?? 1 / Math.sqrt(headSize),
+      options.slidingWindow ?? 0,
+      typeof queryOffset === 'number' ? queryOffset : 0,
+      typeof queryOffset === 'number' ? 1 : 0,
+      ...placeOf(query),
+      ...placeOf(key),
+      ...placeOf(value),
+      ...placeOf(gradient),
+      list?.length ?? 0,
+      list?.count ?? 0,
+      list?.heads ?? 1,
+      list?.share ?? 1,
+      1,
+      keyTiles,
+      batches * heads * queries,
+      into.secondStart,
+      ...side.parameters,
+      ...parts.values,
+    ],
+    workgroups: own === 'queries' ? batches * heads * queryTiles : batches * kvHeads * keyTiles,
+    // Three products of the five that the two kernels share out, or four; the forward pass counts two.
+    cost: { flops: (cost.flops * (own === 'queries' ? 3 : 4)) / 2, bytes: 2 * cost.bytes },
+  });
+}

@@ -1,0 +1,78 @@
+import type { AttentionDtype } from '../elements.ts';
+import type { EntryNames, PositionVariant, QueryNames } from '../positions.ts';
+
+/** Everything that shapes the WGSL of a gradient kernel. */
+export interface GradientVariant extends PositionVariant {
+  /** Whose gradients a workgroup sums up: those of query rows (dQ) or of key rows (dK, dV). */
+  readonly own: 'queries' | 'keys';
+  /** Groups of four own rows in a workgroup; the other invocations stand side by side along streamed rows or the head size. */
+  readonly rowLanes: number;
+  /** Quads of a gradient row that an invocation sums. */
+  readonly cells: number;
+  /** Head size where it is no multiple of four, else 0. */
+  readonly raggedHeadSize: number;
+  readonly queryDtype: AttentionDtype;
+  readonly keyDtype: AttentionDtype;
+  /** Queries, keys and values, gradients are bound as vec4. */
+  readonly queryVector: boolean;
+  readonly keyVector: boolean;
+  readonly gradientVector: boolean;
+  /** Scores pass through `modified_score`, or where `sloped` through `score_and_slope`. */
+  readonly scored: boolean;
+  readonly sloped: boolean;
+  /** Factors per key act before or after the normalisation. */
+  readonly multipliers: 'none' | 'before' | 'after';
+  /** Of own keys: some come from the range; whether a tile of queries may list rows of the workgroup, as WGSL. */
+  readonly ranged: boolean;
+  readonly listedTile: string;
+  /** Adds the streamed rows that it loads to a counter. */
+  readonly counting: boolean;
+  readonly functions: string;
+  readonly numbers: string;
+  readonly [field: string]: string | number | boolean;
+}
+
+/** Invocations of a workgroup, rows that one owns, streamed rows of a tile. */
+export const lanes = 64;
+export const rowsPerLane = 4;
+export const streamedRows = 32;
+
+/** Streamed rows that an invocation scores at a time. */
+export function streamsPerLane({ rowLanes }: Pick<GradientVariant, 'rowLanes'>): number {
+  return (streamedRows * rowLanes) / lanes;
+}
+
+/** Invocations side by side. */
+export function columnLanes({ rowLanes }: Pick<GradientVariant, 'rowLanes'>): number {
+  return lanes / rowLanes;
+}
+
+/**
+ * Rows of one kind in the kernel's text. Row `_i` starts at `<first>_at_i` and `<second>_at_i` of its two inputs: the one that
+ * scores are made of (queries, keys), and the one that gradients of probabilities are made of (dO, values).
+ */
+export interface GradientRows {
+  readonly first: 'query' | 'key';
+  readonly second: 'gradient' | 'value';
+}
+
+/** How a kernel goes over its pairs, as WGSL. */
+export interface GradientWalk {
+  readonly own: GradientRows;
+  readonly streamed: GradientRows;
+  /** Where the workgroup and the invocation's own rows stand. */
+  readonly place: string;
+  /** Opens the loops over tiles and declares the invocation's streamed rows; `count` is how many rows the tile has. */
+  readonly open: string;
+  readonly close: string;
+  /** Where streamed row `index` of the tile starts in the input of that kind. */
+  readonly streamedAt: (kind: 'first' | 'second', index: string) => string;
+  /** Query and key of own row `i` and streamed row `j`. */
+  readonly pair: (
+    i: number,
+    j: number,
+  ) => { readonly query: QueryNames; readonly key: EntryNames; readonly row: string };
+  /** Whether own row `i` exists, and its index in the result. */
+  readonly exists: (i: number) => string;
+  readonly resultRow: (i: number) => string;
+}
