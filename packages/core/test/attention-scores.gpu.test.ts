@@ -224,3 +224,47 @@ describe('trust in keys', () => {
     for (const tensor of [whole, ...halves]) tensor.dispose();
   });
 });
+
+describe('a decode loop with every kind of part', () => {
+  it.each(['sharedGpu', 'modestGpu'] as const)('creates nothing and reads nothing back, %s', async (device) => {
+    const gpu = await (device === 'sharedGpu' ? sharedGpu() : modestGpu());
+    const kept = [
+      gpu.tensor(randomArray(4 * 16, 1), [1, 4, 1, 16]),
+      gpu.tensor(randomArray(2 * 64 * 16, 2), [1, 2, 64, 16]),
+      gpu.tensor([3, 30, 1, 9], [1, 2, 2], 'u32'),
+      gpu.tensor([40], [1], 'u32'),
+      gpu.tensor(randomArray(4, 3)),
+      gpu.tensor(randomArray(64, 4)),
+      gpu.zeros([1, 1], 'u32'),
+      gpu.zeros([1, 64], 'u32'),
+    ] as const;
+    const [q, k, indices, keyLength, perHead, factors, turn, turns] = kept;
+    const options: AttentionOptions = {
+      keyLength,
+      mask: {
+        kind: 'anyOf',
+        parts: [
+          { kind: 'tokens', list: { indices, per: 'kvHead' } },
+          { kind: 'tokenRelation', relation: 'same', queries: turn, keys: turns },
+        ],
+      },
+      scoreModifiers: [
+        { kind: 'alibi', slopes: perHead },
+        { kind: 'sinks', logits: perHead },
+      ],
+      keyMultipliers: { factors, renormalise: true },
+    };
+    const step = () => gpu.tidy(() => void attention(q, k, k, options));
+    for (let warm = 0; warm < 3; warm++) step();
+    await gpu.synchronize();
+    const before = gpu.stats();
+    for (let count = 0; count < 100; count++) step();
+    await gpu.synchronize();
+    const after = gpu.stats();
+    for (const name of ['buffersCreated', 'bindGroupsCreated', 'pipelinesCreated', 'liveBytes', 'readbacks'] as const) {
+      expect(after[name], name).toBe(before[name]);
+    }
+    expect(after.dispatches - before.dispatches).toBe(100);
+    for (const tensor of kept) tensor.dispose();
+  });
+});
