@@ -35,4 +35,4 @@ export {
   type StorageConfig,
   type TransformerConfig,
 } from './weights/model-config.ts';
-export { type WeightFile, WeightFileError, type WeightInfo } from './weights/types.ts';
+export { type WeightFile, WeightFileError, type WeightFileErrorCode, type WeightInfo } from './weights/types.ts';
