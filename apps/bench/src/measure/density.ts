@@ -17,8 +17,10 @@ export class DensityMeter {
       options: {},
       phases: ['decode'],
       attend: ({ keyLength }, { options }, next) => {
-        const { tokens, slidingWindow = keyLength } = options;
-        const listed = typeof tokens?.counts === 'number' ? tokens.counts : (tokens?.indices.shape[2] ?? keyLength);
+        const { tokens, blocks, slidingWindow = keyLength } = options;
+        const list = tokens ?? blocks;
+        const entries = typeof list?.counts === 'number' ? list.counts : list?.indices.shape.at(-1);
+        const listed = entries === undefined ? keyLength : entries * (blocks?.keyBlock ?? 1);
         this.#read += Math.min(keyLength, listed, slidingWindow);
         this.#all += keyLength;
         return next();
