@@ -1,5 +1,6 @@
 import {
   type GenerateOptions,
+  type KvCache,
   type MethodRun,
   type Prompt,
   PromptCache,
@@ -71,9 +72,10 @@ async function prefillGroup(
   const [first] = group as readonly [Numbered];
   // The batch has the room for what comes.
   if (group.length === 1) return [await model.prefillWith(run, first.ids, { signal: options.signal, reserve: 0 })];
-  const sequences = group.map(({ ids }) => ({ ids, cache: model.createCache(ids.length, run) }));
+  const sequences: { readonly ids: readonly number[]; readonly cache: KvCache }[] = [];
   let logits: Tensor | undefined;
   try {
+    for (const { ids } of group) sequences.push({ ids, cache: model.createCache(ids.length, run) });
     logits = model.appendTogether(run, sequences);
     // Waiting bounds the queue.
     await model.gpu.synchronize();
