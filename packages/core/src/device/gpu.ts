@@ -83,12 +83,15 @@ export interface Launch {
   readonly cost?: KernelTiming;
 }
 
-const finalizers = new FinalizationRegistry<{ storage: Storage; what: string; warn: (line: string) => void }>(
-  (leak) => {
-    leak.warn(`saccade: ${leak.what} was garbage-collected without dispose(); its memory is freed now.`);
-    leak.storage.release();
-  },
-);
+/** What a garbage-collected tensor leaves behind. */
+interface Leak extends Pick<Tensor, 'storage' | 'dtype' | 'shape'> {
+  readonly warn: (line: string) => void;
+}
+
+const finalizers = new FinalizationRegistry<Leak>(({ storage, dtype, shape, warn }) => {
+  warn(`saccade: tensor ${dtype}[${shape}] was garbage-collected without dispose(); its memory is freed now.`);
+  storage.release();
+});
 
 /** Owns a GPUDevice: memory, pipelines, the command stream and the errors of everything that runs on it. */
 export class Gpu {
@@ -255,18 +258,17 @@ export class Gpu {
     );
     if (this.#dry) return;
     const pipeline = this.#pipelines.get(kernel, variant);
-    const { offset, view } = this.#recorder.parameters();
+    const slot = this.#recorder.parameters();
     const [x, y] = this.#grid(launch.workgroups);
-    view.setUint32(0, launch.workgroups, true);
-    declared.forEach(([, type], index) => {
+    slot.setUnsigned(0, launch.workgroups);
+    for (let index = 0; index < declared.length; index++) {
       const value = parameters[index] as number;
-      if (type === 'f32') view.setFloat32(4 * index + 4, value, true);
-      else if (type === 'i32') view.setInt32(4 * index + 4, value, true);
-      else view.setUint32(4 * index + 4, value, true);
-    });
+      if (declared[index]?.[1] === 'f32') slot.setFloat(index + 1, value);
+      else slot.setUnsigned(index + 1, value);
+    }
     for (const range of ranges) range.buffer.lastUse = this.#recorder.current;
     const group = this.#groups.get(pipeline, ranges);
-    this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, offset, x, y, launch.cost);
+    this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, x, y, launch.cost);
     this.#dispatchSerial++;
     if (this.#options.debug === 'dispatch') {
       this.#log(
@@ -461,26 +463,29 @@ export class Gpu {
     } finally {
       this.#scopes.pop();
       const outer = this.#scopes.at(-1);
-      for (const tensor of scope.close((candidate) => keep.has(candidate))) outer?.add(tensor);
+      for (const tensor of scope.close((candidate) => keep.has(candidate))) {
+        if (outer) outer.add(tensor);
+        else this.#guard(tensor);
+      }
     }
   }
 
   /** Takes a tensor out of the scopes: it lives until `dispose()`. */
   keep<T extends Tensor>(tensor: T): T {
-    for (const scope of this.#scopes) scope.remove(tensor);
+    if (this.#leaveScope(tensor)) this.#guard(tensor);
     return tensor;
   }
 
   /** Called by tensors as they are made. */
-  track(tensor: Tensor, storage: Storage): void {
-    this.#scopes.at(-1)?.add(tensor);
-    finalizers.register(tensor, { storage, what: `tensor ${tensor.dtype}[${tensor.shape}]`, warn: this.#warn }, tensor);
+  track(tensor: Tensor): void {
+    const scope = this.#scopes.at(-1);
+    if (scope) scope.add(tensor);
+    else this.#guard(tensor);
   }
 
   /** Called by tensors as they are disposed. */
   untrack(tensor: Tensor): void {
-    for (const scope of this.#scopes) scope.remove(tensor);
-    finalizers.unregister(tensor);
+    if (!this.#leaveScope(tensor)) finalizers.unregister(tensor);
   }
 
   /** Destroys freed buffers that wait for reuse. */
@@ -499,6 +504,16 @@ export class Gpu {
   }
 
   // --- inside ---
+
+  #leaveScope(tensor: Tensor): boolean {
+    return this.#scopes.some((scope) => scope.remove(tensor));
+  }
+
+  /** Frees and reports a tensor that is garbage-collected. Those in a scope need it not: the scope holds them. */
+  #guard(tensor: Tensor): void {
+    const { storage, dtype, shape } = tensor;
+    finalizers.register(tensor, { storage, dtype, shape, warn: this.#warn }, tensor);
+  }
 
   #allocate(shape: Shape, dtype: Dtype): Storage {
     const limit = Math.min(this.capabilities.maxStorageBinding, this.capabilities.maxBufferSize);

@@ -4,9 +4,22 @@ const slotBytes = 256;
 const slots = 1024;
 const dispatchesPerSubmit = 1024;
 
-/** Where a dispatch's parameters stand in the uniform buffer. */
-export interface ParameterSlot {
-  readonly offset: number;
+/** Where the parameters of the dispatch that is being recorded stand in the uniform buffer; valid until the next one. */
+export class ParameterSlot {
+  /** In bytes. */
+  offset = 0;
+  readonly bytes = new ArrayBuffer(slotBytes * slots);
+  readonly #floats = new Float32Array(this.bytes);
+  readonly #words = new Uint32Array(this.bytes);
+
+  setFloat(index: number, value: number): void {
+    this.#floats[this.offset / 4 + index] = value;
+  }
+
+  /** Also of signed integers, whose bits are the same. */
+  setUnsigned(index: number, value: number): void {
+    this.#words[this.offset / 4 + index] = value;
+  }
 }
 
 /**
@@ -21,7 +34,7 @@ export class Recorder {
   current = 0;
   profiler: Profiler | undefined;
   readonly #device: GPUDevice;
-  readonly #mirror = new ArrayBuffer(slotBytes * slots);
+  readonly #slot = new ParameterSlot();
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #slotsUsed = 0;
@@ -39,11 +52,11 @@ export class Recorder {
     });
   }
 
-  /** Reserves a parameter slot; the caller fills the returned view before the next submit. */
-  parameters(): { offset: number; view: DataView } {
+  /** Reserves a parameter slot; the caller fills it before the next submit. */
+  parameters(): ParameterSlot {
     if (this.#slotsUsed === slots || this.#dispatchesRecorded >= dispatchesPerSubmit) this.submit();
-    const offset = this.#slotsUsed++ * slotBytes;
-    return { offset, view: new DataView(this.#mirror, offset, slotBytes) };
+    this.#slot.offset = this.#slotsUsed++ * slotBytes;
+    return this.#slot;
   }
 
   dispatch(
@@ -80,7 +93,7 @@ export class Recorder {
     if (!this.#encoder) return;
     this.#endPass();
     if (this.#slotsUsed > 0) {
-      this.#device.queue.writeBuffer(this.uniforms, 0, this.#mirror, 0, this.#slotsUsed * slotBytes);
+      this.#device.queue.writeBuffer(this.uniforms, 0, this.#slot.bytes, 0, this.#slotsUsed * slotBytes);
     }
     this.profiler?.beforeSubmit(this.#encoder);
     this.#device.queue.submit([this.#encoder.finish()]);

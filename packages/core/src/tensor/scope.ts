@@ -9,8 +9,9 @@ export class Scope {
     this.#tensors.add(tensor);
   }
 
-  remove(tensor: Tensor): void {
-    this.#tensors.delete(tensor);
+  /** Whether the tensor was in here. */
+  remove(tensor: Tensor): boolean {
+    return this.#tensors.delete(tensor);
   }
 
   get size(): number {

@@ -29,7 +29,7 @@ export class Tensor {
     this.shape = shape;
     this.strides = strides ?? contiguousStrides(shape);
     this.offset = offset;
-    gpu.track(this, storage);
+    gpu.track(this);
   }
 
   /** Number of elements. */
