@@ -15,7 +15,9 @@ export {
 } from './kernels/kernel.ts';
 export { type Compacted, compact, maskPositions, type Positions } from './ops/compact.ts';
 export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
-export { crossEntropy } from './ops/cross-entropy.ts';
+export { type CrossEntropyOptions, crossEntropy } from './ops/cross-entropy.ts';
+export { crossEntropyGradient } from './ops/cross-entropy-gradient.ts';
+export { type DropoutOptions, dropout } from './ops/dropout.ts';
 export {
   absolute,
   add,
@@ -39,14 +41,17 @@ export {
   subtract,
   tanh,
 } from './ops/elementwise.ts';
+export { type DifferentiableUnary, unaryGradient } from './ops/elementwise-gradient.ts';
 export { embedding } from './ops/embedding.ts';
 export { gather, scatterRows } from './ops/gather.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export { normInputGradient, normWeightGradient } from './ops/norm-gradient.ts';
 export { type PrefixSumOptions, prefixSum } from './ops/prefix-sum.ts';
 export { type ArgmaxOptions, argmax, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
+export { ropeGradient } from './ops/rope-gradient.ts';
 export {
   type RopeFrequencies,
   type RopeScaling,
@@ -56,8 +61,11 @@ export {
   ropeTable,
 } from './ops/rope-table.ts';
 export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
+export { scatterAdd } from './ops/scatter-add.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
+export { logSoftmaxGradient, softmaxGradient } from './ops/softmax-gradient.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
+export { sumTo } from './ops/sum-to.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { rowBytes, writeRows } from './ops/write-rows.ts';
 export { type KernelSummary, Profile } from './profiling/profile.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { crossEntropy, ShapeError } from '../src/index.ts';
+import { ArgumentError, crossEntropy, ShapeError } from '../src/index.ts';
 import { assertClose, crossEntropyReference, modestGpu, randomArray, sharedGpu } from '../src/testing/index.ts';
 
 describe.each([
@@ -35,6 +35,10 @@ describe.each([
     const logits = gpu.zeros([2, 3]);
     const targets = gpu.zeros([3], 'u32');
     expect(() => crossEntropy(logits, targets)).toThrow(ShapeError);
+    const fitting = targets.slice(0, 0, 2);
+    expect(() => gpu.tidy(() => crossEntropy(logits, fitting, { labelSmoothing: 1 }))).toThrow(ArgumentError);
+    expect(() => gpu.tidy(() => crossEntropy(logits, fitting, { ignoreIndex: -100 }))).toThrow(ArgumentError);
+    fitting.dispose();
     logits.dispose();
     targets.dispose();
   });

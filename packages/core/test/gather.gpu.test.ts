@@ -1,11 +1,35 @@
 import { describe, expect, it } from 'vitest';
-import { gather, ShapeError, scatterRows } from '../src/index.ts';
-import { assertClose, modestGpu, randomIntegers, sharedGpu } from '../src/testing/index.ts';
+import { gather, ShapeError, scatterAdd, scatterRows } from '../src/index.ts';
+import { assertClose, modestGpu, randomArray, randomIntegers, sharedGpu } from '../src/testing/index.ts';
 
 describe.each([
   ['full', sharedGpu],
   ['modest', modestGpu],
 ] as const)('rows on the %s device', (_, open) => {
+  it('scatterAdd adds rows of one index in their order, leaves others zero, and those outside out', async () => {
+    const gpu = await open();
+    for (const [count, columns, rows] of [
+      [1, 1, 1],
+      [7, 3, 2],
+      [1500, 5, 37],
+    ] as const) {
+      const list = randomIntegers(count, count, rows + 1);
+      const data = randomArray(count * columns, 9);
+      const [source, indices] = [gpu.tensor(data, [count, columns]), gpu.tensor(list, [count], 'u32')];
+      const out = scatterAdd(source, indices, rows);
+      // Added in f32 in the same order: equal to the last bit.
+      const expected = new Float32Array(rows * columns);
+      list.forEach((row, i) => {
+        for (let column = 0; row < rows && column < columns; column++) {
+          const at = row * columns + column;
+          expected[at] = (expected[at] as number) + (data[i * columns + column] as number);
+        }
+      });
+      expect(await out.read()).toEqual(expected);
+      for (const tensor of [source, indices, out]) tensor.dispose();
+    }
+  });
+
   it.each(['f32', 'f16', 'bf16', 'i32', 'u32'] as const)('gather and scatterRows move %s bit by bit', async (dtype) => {
     const gpu = await open();
     const before = gpu.stats().liveBytes;

@@ -13,15 +13,23 @@ type Values = Float32Array | Int32Array | Uint32Array;
 
 const dtypeOf = (data: Values) => (data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'u32');
 
-async function checkPrefixSum(gpu: Gpu, data: Values, rows: number, exclusive: boolean): Promise<void> {
+async function checkPrefixSum(
+  gpu: Gpu,
+  data: Values,
+  rows: number,
+  exclusive: boolean,
+  reverse = false,
+): Promise<void> {
   const n = data.length / rows;
-  const sums = gpu.tidy(() => prefixSum(gpu.tensor(data, [rows, n], dtypeOf(data)), { exclusive }));
+  const sums = gpu.tidy(() => prefixSum(gpu.tensor(data, [rows, n], dtypeOf(data)), { exclusive, reverse }));
   const found = await sums.read();
   sums.dispose();
   for (let row = 0; row < rows; row++) {
     const values = data.subarray(row * n, (row + 1) * n);
     const actual = found.subarray(row * n, (row + 1) * n);
-    const expected = prefixSumReference(values, exclusive);
+    const expected = reverse
+      ? prefixSumReference(values.toReversed(), exclusive).toReversed()
+      : prefixSumReference(values, exclusive);
     if (data instanceof Float32Array) {
       const size = Float64Array.from(values).reduce((sum, value) => sum + Math.abs(value), 0);
       assertClose(actual, expected, { absolute: 3e-7 * size + 1e-7 });
@@ -40,6 +48,7 @@ describe('prefixSum', () => {
         await checkPrefixSum(gpu, randomArray(3 * n, n), 3, exclusive);
         const bits = randomIntegers(2 * n, n, 2 ** 32);
         await checkPrefixSum(gpu, bits, 2, exclusive);
+        await checkPrefixSum(gpu, bits, 2, exclusive, true);
         await checkPrefixSum(gpu, new Int32Array(bits.buffer), 2, exclusive);
       }
     });

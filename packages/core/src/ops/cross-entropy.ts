@@ -1,4 +1,4 @@
-import { ShapeError } from '../errors.ts';
+import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { LOWEST } from '../kernels/wgsl.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -13,18 +13,25 @@ const crossEntropyRows = defineKernel({
     { name: 'targets', type: 'array<u32>', access: 'read' },
     { name: 'losses', type: 'array<f32>', access: 'read_write' },
   ],
-  parameters: [['classes', 'u32']],
+  parameters: [
+    ['classes', 'u32'],
+    ['ignored', 'u32'],
+    ['smoothing', 'f32'],
+  ],
   workgroupSize: () => lanes,
   source: () => ({
     declarations: `
 var<workgroup> maxima: array<f32, ${lanes}>;
-var<workgroup> sums: array<f32, ${lanes}>;`,
+var<workgroup> sums: array<f32, ${lanes}>;
+var<workgroup> logit_sums: array<f32, ${lanes}>;`,
     main: `
   let base = group * params.classes;
   var maximum = ${LOWEST};
   var sum = 0.0;
+  var logit_sum = 0.0;
   for (var index = lane; index < params.classes; index += ${lanes}u) {
     let value = logits[base + index];
+    logit_sum += value;
     if (value > maximum) {
       sum = sum * exp(maximum - value) + 1.0;
       maximum = value;
@@ -34,25 +41,52 @@ var<workgroup> sums: array<f32, ${lanes}>;`,
   }
   maxima[lane] = maximum;
   sums[lane] = sum;
+  logit_sums[lane] = logit_sum;
   workgroupBarrier();
   if (lane == 0u) {
     for (var other = 1u; other < ${lanes}u; other++) { maximum = max(maximum, maxima[other]); }
     var total = 0.0;
     for (var other = 0u; other < ${lanes}u; other++) { total += sums[other] * exp(maxima[other] - maximum); }
-    losses[group] = log(total) + maximum - logits[base + min(targets[group], params.classes - 1u)];
+    var score = logits[base + min(targets[group], params.classes - 1u)];
+    if (params.smoothing > 0.0) {
+      var all = 0.0;
+      for (var other = 0u; other < ${lanes}u; other++) { all += logit_sums[other]; }
+      score += params.smoothing * (all / f32(params.classes) - score);
+    }
+    losses[group] = select(log(total) + maximum - score, 0.0, targets[group] == params.ignored);
   }`,
   }),
 });
 
+export interface CrossEntropyOptions {
+  /** Rows with this target have no loss and no gradient. Default none. */
+  readonly ignoreIndex?: number;
+  /** Share of the target's probability that is spread evenly over all classes, from 0 to below 1. Default 0. */
+  readonly labelSmoothing?: number;
+}
+
+/** The options as the kernels take them: the ignored target (no class where there is none), and the smoothing. */
+export function crossEntropyParameters(options: CrossEntropyOptions): [ignored: number, smoothing: number] {
+  const { ignoreIndex = 2 ** 32 - 1, labelSmoothing = 0 } = options;
+  if (!(Number.isInteger(ignoreIndex) && ignoreIndex >= 0 && ignoreIndex < 2 ** 32)) {
+    throw new ArgumentError('crossEntropy: ignoreIndex', ignoreIndex, 'an integer from 0 to 2^32 - 1');
+  }
+  if (!(labelSmoothing >= 0 && labelSmoothing < 1)) {
+    throw new ArgumentError('crossEntropy: labelSmoothing', labelSmoothing, '0 <= labelSmoothing < 1');
+  }
+  return [ignoreIndex, labelSmoothing];
+}
+
 /**
- * Negative log-likelihood of one target per row, in nats, without a tensor of probabilities.
+ * Negative log-likelihood of one target per row, in nats, without a tensor of probabilities; with label smoothing the cross-entropy
+ * to the smoothed targets (Szegedy et al., 2016, section 7).
  *
  * @param logits f32 [N, V], contiguous.
- * @param targets u32 [N], each below V.
+ * @param targets u32 [N], each below V or the ignored one. 2^32 - 1 is always ignored.
  * @returns f32 [N].
- * @throws ShapeError when the shapes do not fit.
+ * @throws ShapeError when the shapes do not fit, ArgumentError for an option out of its range.
  */
-export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const [rows, classes] = logits.shape;
   if (
     logits.rank !== 2 ||
@@ -72,7 +106,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
     {},
     {
       bindings: [logits, targets, losses],
-      parameters: [classes as number],
+      parameters: [classes as number, ...crossEntropyParameters(options)],
       workgroups: rows as number,
       cost: { flops: 3 * logits.size, bytes: 4 * logits.size },
     },

@@ -12,6 +12,8 @@ type SummedDtype = 'f32' | 'i32' | 'u32';
 
 interface SumVariant extends Variant {
   readonly dtype: SummedDtype;
+  /** Rows are walked from their end. */
+  readonly reverse: boolean;
 }
 
 interface ScanVariant extends SumVariant {
@@ -25,15 +27,18 @@ const parameters = [
   ['tiles', 'u32'],
 ] as const;
 
+/** Where the element at step `at` of a row stands. */
+const element = (reverse: boolean) => (reverse ? 'base + params.n - 1u - at' : 'base + at');
+
 /** An invocation's stretch of 16 elements: its bounds in the row and its sum. */
-const ownSum = (dtype: SummedDtype) => `
+const ownSum = ({ dtype, reverse }: SumVariant) => `
   let row = group / params.tiles;
   let own_tile = group % params.tiles;
   let base = row * params.n;
   let start = min(own_tile * ${tile}u + lane * ${perLane}u, params.n);
   let end = min(start + ${perLane}u, params.n);
   var own = ${dtype}();
-  for (var at = start; at < end; at++) { own += x[base + at]; }`;
+  for (var at = start; at < end; at++) { own += x[${element(reverse)}]; }`;
 
 const scanFunction = (dtype: SummedDtype) => workgroupScanFunction({ name: 'scan', type: dtype, lanes });
 
@@ -45,9 +50,9 @@ const prefixSumTiles = defineKernel<SumVariant>({
   ],
   parameters,
   workgroupSize: () => lanes,
-  source: ({ dtype }) => ({
-    declarations: scanFunction(dtype),
-    main: `${ownSum(dtype)}
+  source: (variant) => ({
+    declarations: scanFunction(variant.dtype),
+    main: `${ownSum(variant)}
   _ = scan(lane, own);
   if (lane == 0u) { tile_sums[group] = scan_total; }`,
   }),
@@ -62,12 +67,12 @@ const prefixSumScan = defineKernel<ScanVariant>({
   ],
   parameters,
   workgroupSize: () => lanes,
-  source: ({ dtype, exclusive, tiled }) => ({
-    declarations: scanFunction(dtype),
-    main: `${ownSum(dtype)}
-  var before = ${dtype}();
+  source: (variant) => ({
+    declarations: scanFunction(variant.dtype),
+    main: `${ownSum(variant)}
+  var before = ${variant.dtype}();
   ${
-    tiled
+    variant.tiled
       ? `for (var other = lane; other < own_tile; other += ${lanes}u) { before += tile_sums[row * params.tiles + other]; }
   _ = scan(lane, before);
   before = workgroupUniformLoad(&scan_total);`
@@ -75,9 +80,10 @@ const prefixSumScan = defineKernel<ScanVariant>({
   }
   before += scan(lane, own);
   for (var at = start; at < end; at++) {
-    ${exclusive ? 'sums[base + at] = before;' : ''}
-    before += x[base + at];
-    ${exclusive ? '' : 'sums[base + at] = before;'}
+    let place = ${element(variant.reverse)};
+    ${variant.exclusive ? 'sums[place] = before;' : ''}
+    before += x[place];
+    ${variant.exclusive ? '' : 'sums[place] = before;'}
   }`,
   }),
 });
@@ -85,6 +91,8 @@ const prefixSumScan = defineKernel<ScanVariant>({
 export interface PrefixSumOptions {
   /** Element i is the sum of the elements before i rather than up to i. Default false. */
   readonly exclusive?: boolean;
+  /** From the end of each row: element i is the sum of those from i on (exclusive: after i). Default false. */
+  readonly reverse?: boolean;
 }
 
 /**
@@ -100,7 +108,7 @@ export function prefixSum(x: Tensor, options: PrefixSumOptions = {}): Tensor {
   if (x.rank === 0 || (dtype !== 'f32' && dtype !== 'i32' && dtype !== 'u32')) {
     throw new ShapeError('prefixSum', `got ${dtype}[${shape}]; needs f32, i32 or u32 with at least one axis.`);
   }
-  const { exclusive = false } = options;
+  const { exclusive = false, reverse = false } = options;
   const n = shape.at(-1) as number;
   if (x.size === 0) return gpu.empty(shape, dtype);
   return gpu.tidy(() => {
@@ -113,7 +121,7 @@ export function prefixSum(x: Tensor, options: PrefixSumOptions = {}): Tensor {
     for (const target of tileSums) {
       gpu.launch(
         prefixSumTiles,
-        { dtype },
+        { dtype, reverse },
         {
           bindings: [source, target],
           parameters: [n, tiles],
@@ -124,7 +132,7 @@ export function prefixSum(x: Tensor, options: PrefixSumOptions = {}): Tensor {
     }
     gpu.launch(
       prefixSumScan,
-      { dtype, exclusive, tiled: tiles > 1 },
+      { dtype, reverse, exclusive, tiled: tiles > 1 },
       {
         bindings: [source, ...tileSums, sums],
         parameters: [n, tiles],

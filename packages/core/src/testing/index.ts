@@ -1,4 +1,5 @@
 export { assertClose, type Tolerance } from './assert-close.ts';
+export { checkGradient, type GradientCase } from './check-gradient.ts';
 export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { type InterruptionCount, withInterruption } from './interruptions.ts';

@@ -1,0 +1,20 @@
+export { customGradient, stopGradient } from './custom-gradient.ts';
+export { crossEntropy } from './ops/cross-entropy.ts';
+export { dropout } from './ops/dropout.ts';
+export * from './ops/elementwise.ts';
+export { type DifferentiableLinearOptions, linear, matmul } from './ops/matmul.ts';
+export { gatedActivation } from './ops/mlp.ts';
+export { layerNorm, rmsNorm } from './ops/norm.ts';
+export { prefixSum } from './ops/prefix-sum.ts';
+export { max, mean, min, sum } from './ops/reduce.ts';
+export { rope } from './ops/rope.ts';
+export { concatenate, embedding, gather, scatterAdd, scatterRows } from './ops/rows.ts';
+export { logSoftmax, softmax } from './ops/softmax.ts';
+export { type Backward, type Recorded, type Tape, Tracked, type Value } from './tape.ts';
+export {
+  type GradientTree,
+  type TrackedArguments,
+  type TrackedTree,
+  type ValueAndGradients,
+  valueAndGrad,
+} from './value-and-grad.ts';

@@ -1,0 +1,43 @@
+import { type LinearOptions, linear as linearOp } from '../../ops/matmul/linear.ts';
+import { linearInputGradient, linearWeightGradient } from '../../ops/matmul/linear-gradient.ts';
+import { type MatmulOptions, matmul as matmulOp } from '../../ops/matmul/matmul.ts';
+import { sumTo } from '../../ops/sum-to.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { differentiable, from } from '../differentiable.ts';
+import type { Value } from '../tape.ts';
+
+/** {@link matmulOp} */
+export function matmul(left: Value, right: Value, options: MatmulOptions = {}): Value {
+  return differentiable('matmul', [left, right], (a, b) => ({
+    output: matmulOp(a, b, options),
+    gradients: [
+      from([b], (gradient, other) => sumTo(matmulOp(gradient, other.transpose()), a.shape)),
+      from([a], (gradient, other) => sumTo(matmulOp(other.transpose(), gradient), b.shape)),
+    ],
+  }));
+}
+
+/** Bias and residual may be tracked; the rest is as in {@link LinearOptions}. */
+export interface DifferentiableLinearOptions extends Omit<LinearOptions, 'bias' | 'residual'> {
+  readonly bias?: Value;
+  readonly residual?: Value;
+}
+
+/** {@link linearOp}. A quantized or split weight is a constant: x, bias and residual get gradients. */
+export function linear(input: Value, weight: Value, options: DifferentiableLinearOptions = {}): Value {
+  const { bias, residual, ...rest } = options;
+  const inputs = [input, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  return differentiable('linear', inputs, (...tensors) => {
+    const [x, w, ...others] = tensors as [Tensor, Tensor, ...Tensor[]];
+    const [b, r] = bias ? others : [undefined, others[0]];
+    const output = linearOp(x, w, { ...rest, ...(b ? { bias: b } : {}), ...(r ? { residual: r } : {}) });
+    return {
+      output,
+      gradients: [
+        from([w], (gradient, saved) => linearInputGradient(gradient, saved)),
+        from([x], (gradient, saved) => linearWeightGradient(gradient, saved)),
+        ...others.map(({ shape }) => from([], (gradient) => sumTo(gradient, shape))),
+      ],
+    };
+  });
+}
