@@ -78,10 +78,18 @@ const blocks: BlockList<number[]> = {
   per: 'kvHead',
 };
 
-describe.each([
+const devices = [
   ['full', sharedGpu],
   ['modest', modestGpu],
-] as const)('attentionBackward on the %s device', (_, open) => {
+] as const;
+
+/** Rows that a workgroup owns, for head sizes up to 64. */
+function rowsPerWorkgroup({ capabilities }: Gpu): number {
+  const { software, subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
+  return software && subgroups && subgroupMinSize === 8 && subgroupMaxSize === 8 ? 8 : 32;
+}
+
+describe.each(devices)('attentionBackward on the %s device', (_, open) => {
   it.each<[string, AttentionCase]>([
     ['grouped heads, one past a tile', { ...grouped, queries: 33, keys: 65, headSize: 24 }],
     ['causal, fewer queries', { ...grouped, queries: 5, keys: 41, headSize: 24, causal: true }],
@@ -125,7 +133,7 @@ describe('attentionBackward', () => {
     await compare(gradients, { dq, dk, dv }, 1e-4);
   });
 
-  it.each([80, 130])('equals f64: head size %i, several tiles', async (headSize) => {
+  it.each([80, 130, 256])('equals f64: head size %i, several tiles', async (headSize) => {
     await checkBackward(gpu, { ...single, queries: 37, keys: 70, headSize, scale: 0.1 });
   });
 
@@ -218,39 +226,45 @@ describe('attentionBackward', () => {
     expect(gpu.stats().liveBytes).toBe(liveBytes);
   });
 
-  it('loads only listed blocks, by poison and by count, and reproduces bit by bit', async () => {
-    // Four query blocks look at 1, 0, 2 and 1 of the key blocks 0 to 3 of the two key/value heads; nobody looks at block 3.
-    const shape = { batches: 1, heads: 4, kvHeads: 2, queries: 128, keys: 128, headSize: 8 };
-    const lists = [0, 9, 9, 9, 2, 1, 1, 9];
-    const list: BlockList<number[]> = {
-      ...{ indices: [...lists, ...lists], counts: [1, 0, 2, 1, 1, 0, 2, 1] },
-      ...{ queryBlock: 32, keyBlock: 32, per: 'kvHead' },
-    };
-    const run: AttentionCase = { ...shape, mask: { kind: 'blocks', list } };
-    const input = referenceInput(run);
-    const dOut = randomArray(input.q.length, 4);
-    const forward = attentionReference(input);
-    const record = (k: ArrayLike<number>, v: ArrayLike<number>, counter?: Tensor) =>
-      gpu.tidy(() => {
-        const call = deviceCall(gpu, run, { q: input.q, k, v });
-        return attentionBackward(gpu.tensor(dOut, call.q.shape), call.q, call.k, call.v, {
-          ...call.options,
-          ...uploadForward(gpu, forward, call.q.shape),
-          ...(counter ? { streamedRowCounter: counter } : {}),
+  it.each(devices)(
+    'loads only listed blocks, by poison and by count, and reproduces bit by bit: %s',
+    async (_, open) => {
+      const gpu = await open();
+      // Four query blocks look at 1, 0, 2 and 1 of the key blocks 0 to 3 of the two key/value heads; nobody looks at block 3.
+      const shape = { batches: 1, heads: 4, kvHeads: 2, queries: 128, keys: 128, headSize: 8 };
+      const lists = [0, 9, 9, 9, 2, 1, 1, 9];
+      const list: BlockList<number[]> = {
+        ...{ indices: [...lists, ...lists], counts: [1, 0, 2, 1, 1, 0, 2, 1] },
+        ...{ queryBlock: 32, keyBlock: 32, per: 'kvHead' },
+      };
+      const run: AttentionCase = { ...shape, mask: { kind: 'blocks', list } };
+      const input = referenceInput(run);
+      const dOut = randomArray(input.q.length, 4);
+      const forward = attentionReference(input);
+      const record = (k: ArrayLike<number>, v: ArrayLike<number>, counter?: Tensor) =>
+        gpu.tidy(() => {
+          const call = deviceCall(gpu, run, { q: input.q, k, v });
+          return attentionBackward(gpu.tensor(dOut, call.q.shape), call.q, call.k, call.v, {
+            ...call.options,
+            ...uploadForward(gpu, forward, call.q.shape),
+            ...(counter ? { streamedRowCounter: counter } : {}),
+          });
         });
-      });
-    const clean = await readGradients(record(input.k, input.v));
-    expect(await readGradients(record(input.k, input.v))).toEqual(clean);
-    const poison = (data: ArrayLike<number>) => poisonRows(data, [1, 2, 128, 8], (_, row) => row < 96);
-    expect(await readGradients(record(poison(input.k), poison(input.v)))).toEqual(clean);
-    const counter = gpu.zeros([2], 'u32');
-    await readGradients(record(input.k, input.v, counter));
-    // Four listed pairs of blocks, one tile each, for each of the four query heads.
-    expect([...(await counter.read())]).toEqual([4 * 4 * 32, 4 * 4 * 32]);
-    counter.dispose();
-  });
+      const clean = await readGradients(record(input.k, input.v));
+      expect(await readGradients(record(input.k, input.v))).toEqual(clean);
+      const poison = (data: ArrayLike<number>) => poisonRows(data, [1, 2, 128, 8], (_, row) => row < 96);
+      expect(await readGradients(record(poison(input.k), poison(input.v)))).toEqual(clean);
+      const counter = gpu.zeros([2], 'u32');
+      await readGradients(record(input.k, input.v, counter));
+      // Four listed pairs of blocks for each of the four query heads, each loaded for the workgroups of a block.
+      const each = 4 * 4 * 32 * (32 / rowsPerWorkgroup(gpu));
+      expect([...(await counter.read())]).toEqual([each, each]);
+      counter.dispose();
+    },
+  );
 
-  it('passes over what causality hides', async () => {
+  it.each(devices)('passes over what causality hides: %s', async (_, open) => {
+    const gpu = await open();
     const counter = gpu.zeros([2], 'u32');
     gpu.tidy(() => {
       const tensor = gpu.tensor(randomArray(128 * 4, 1), [1, 1, 128, 4]);
@@ -259,8 +273,10 @@ describe('attentionBackward', () => {
         ...{ causal: true, output, logSumExp: logSumExp as Tensor, streamedRowCounter: counter },
       });
     });
-    // 4 tiles of 32 rows: 4 + 3 + 2 + 1 of 16 pairs of tiles.
-    expect([...(await counter.read())]).toEqual([320, 320]);
+    // Queries load keys up to their last one. Keys load the tiles of 32 queries that see any of them: 4 + 3 + 2 + 1 of 16.
+    const own = rowsPerWorkgroup(gpu);
+    const keyRows = (128 * (128 / own + 1)) / 2;
+    expect([...(await counter.read())]).toEqual([keyRows, (10 * 32 * 32) / own]);
     counter.dispose();
   });
 

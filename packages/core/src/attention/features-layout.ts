@@ -1,3 +1,4 @@
+import { butterflySums } from './butterfly.ts';
 import { type AttentionDtype, inputAccess, quadOfRow } from './elements.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
 import { entryRow, gathered, keyPosition, loadRow } from './positions.ts';
@@ -112,15 +113,6 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
     distances
       .map((distance) => `${name} = ${combine(name, `subgroupShuffleXor(${name}, ${distance}u)`)};`)
       .join('\n    ');
-  // Each step adds sums that stand `distance` apart, over invocations that far apart; each keeps the one that is its own.
-  const butterfly = [4, 2, 1].flatMap((distance) =>
-    range(distance).map((index) => {
-      const low = `partial_${index}`;
-      const high = `partial_${index + distance}`;
-      const upper = `(subgroup_lane & ${distance}u) != 0u`;
-      return `${low} = select(${low}, ${high}, ${upper}) + subgroupShuffleXor(select(${high}, ${low}, ${upper}), ${distance}u);`;
-    }),
-  );
   // The bounds of these loops are parameters: unrolled, they compile ten times longer and run slower.
   const scorePacks =
     stride === 1
@@ -139,7 +131,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
       ${range(packKeys)
         .map((index) => dots(`(pack * ${packKeys}u + ${index}u)`, (row) => `partial_${index * stride + row}`))
         .join('')}
-      ${butterfly.join('\n      ')}
+      ${butterflySums('partial')}
       scores[pack] = partial_0;
     }`;
   const weighted = `

@@ -14,8 +14,8 @@ const align = (elements: number): number => Math.ceil(elements / 64) * 64;
  * dispatches; sums have a fixed order, so results reproduce bit by bit.
  *
  * Sinks, biases, tables and key multipliers take part in the probabilities; gradients by them are not made. Rows that see no
- * key give zeros. Keys that a list does not name for a query cost nothing; in the kernel for dK and dV, down to tiles of 32
- * keys (16 for head sizes over 128) and 32 queries.
+ * key give zeros. Keys that a list does not name for a query cost nothing in the kernel for dQ, and in the one for dK and dV
+ * as far as tiles of at most 32 keys and 32 queries hold no listed pair.
  *
  * @param dOut f32 [B, H, N, D]: gradient by the output
  * @param q f32 or f16 [B, H, N, D]

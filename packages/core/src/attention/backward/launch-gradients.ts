@@ -1,3 +1,4 @@
+import type { Capabilities } from '../../device/capabilities.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { CallParts } from '../call-parts.ts';
 import type { AttentionShape } from '../check-inputs.ts';
@@ -12,8 +13,10 @@ import { trustText } from '../trust.ts';
 import { commonQueryBlock, listEntries, listPlaces, whereToLook } from '../where-to-look.ts';
 import { gradientKernel } from './gradient-kernel.ts';
 import { ownKeysWhere } from './listed-keys.ts';
+import { subgroupLanes, subgroupRows } from './subgroup-layout.ts';
+import { columnLanes, tileRowLanes, tileRowsPerLane } from './tiles-layout.ts';
 import type { AttentionBackwardOptions } from './types.ts';
-import { columnLanes, type GradientVariant, rowsPerLane } from './variant.ts';
+import type { GradientVariant } from './variant.ts';
 
 /** A checked call. */
 export interface GradientCall {
@@ -57,12 +60,11 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
   const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counter ? 7 : 6));
   const whole = headSize % 4 === 0;
   const quads = Math.ceil(headSize / 4);
-  // Wide rows get more invocations along the head size, so that none sums more than four quads of a row.
-  const rowLanes = headSize <= 128 ? 8 : 4;
+  const quadRows = whole && [query, key, value, gradient].every(inQuads);
+  const layout = layoutFor(gpu.capabilities, headSize, quadRows);
   const variant: GradientVariant = {
     own,
-    rowLanes,
-    cells: Math.ceil(quads / columnLanes({ rowLanes })),
+    ...layout,
     raggedHeadSize: whole ? 0 : headSize,
     queryDtype: q.dtype as AttentionDtype,
     keyDtype: k.dtype as AttentionDtype,
@@ -82,7 +84,7 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
   const { queryOffset } = options;
   const tokens = own === 'queries' ? sources.tokens?.list : undefined;
   const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : undefined;
-  const ownRows = rowsPerLane * rowLanes;
+  const { ownRows } = layout;
   const queryBlock = Math.min(queries, commonQueryBlock(sources) ?? queries);
   const queryTiles = Math.ceil(queries / Math.max(queryBlock, 1)) * Math.ceil(queryBlock / ownRows);
   const keyTiles = Math.ceil(keys / ownRows);
@@ -130,4 +132,21 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
     // Three products of the five that the two kernels share out, or four; the forward pass counts two.
     cost: { flops: (cost.flops * (own === 'queries' ? 3 : 4)) / 2, bytes: 2 * cost.bytes },
   });
+}
+
+/** Software adapters with subgroups of eight take `subgroup` where rows are bound as quads, every other device `tiles`. */
+function layoutFor(
+  { software, subgroups, subgroupMinSize, subgroupMaxSize }: Capabilities,
+  headSize: number,
+  quadRows: boolean,
+): Pick<GradientVariant, 'layout' | 'ownRows' | 'rowsPerLane' | 'cells'> {
+  const quads = Math.ceil(headSize / 4);
+  const eight = subgroups && subgroupMinSize === subgroupLanes && subgroupMaxSize === subgroupLanes;
+  if (software && eight && quadRows) {
+    const ownRows = subgroupRows(headSize);
+    return { layout: 'subgroup', ownRows, rowsPerLane: 1, cells: Math.ceil(quads / subgroupLanes) };
+  }
+  const rowLanes = tileRowLanes(headSize);
+  const cells = Math.ceil(quads / columnLanes(rowLanes));
+  return { layout: 'tiles', ownRows: tileRowsPerLane * rowLanes, rowsPerLane: tileRowsPerLane, cells };
 }

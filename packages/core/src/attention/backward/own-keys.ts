@@ -1,13 +1,6 @@
 import { entryRange, keyPosition, lengths, rowInterval, storageBase } from '../positions.ts';
 import { range } from '../text.ts';
-import {
-  columnLanes,
-  type GradientVariant,
-  type GradientWalk,
-  rowsPerLane,
-  streamedRows,
-  streamsPerLane,
-} from './variant.ts';
+import { type GradientVariant, type GradientWalk, streamedRows } from './variant.ts';
 import { gradientAt, queryAt, rowNumbers } from './walk-text.ts';
 
 /**
@@ -15,10 +8,7 @@ import { gradientAt, queryAt, rowNumbers } from './walk-text.ts';
  * the group needs no second pass. Tiles of queries that see none of the rows are passed over.
  */
 export function ownKeys(variant: GradientVariant): GradientWalk {
-  const rows = range(rowsPerLane);
-  const streams = range(streamsPerLane(variant));
-  const columns = columnLanes(variant);
-  const ownRows = rowsPerLane * variant.rowLanes;
+  const { ownRows, rowsPerLane } = variant;
   return {
     own: { first: 'key', second: 'value' },
     streamed: { first: 'query', second: 'gradient' },
@@ -31,7 +21,7 @@ ${lengths(variant)}${storageBase(variant, 'key')}${storageBase(variant, 'value')
   let first_row = row_tile * ${ownRows}u;
   let last_row = min(first_row + ${ownRows}u, params.key_capacity) - 1u;
   let part_end = key_length;
-  ${rows
+  ${range(rowsPerLane)
     .map(
       (i) => `let entry_${i} = first_row + ${rowsPerLane}u * own_lane + ${i}u;
   let key_row_${i} = min(entry_${i}, last_row);
@@ -44,18 +34,14 @@ ${lengths(variant)}${storageBase(variant, 'key')}${storageBase(variant, 'value')
   let walk_end = select(0u, query_length, first_row < key_length);
   for (var head = kv_head * params.heads_per_kv; head < (kv_head + 1u) * params.heads_per_kv; head++) {
   for (var tile = 0u; tile < walk_end; tile += ${streamedRows}u) {
-    let count = min(${streamedRows}u, walk_end - tile);${skip(variant)}
-    ${streams
-      .map(
-        (j) => `let walk_${j} = tile + ${j * columns}u + column_lane;
+    let count = min(${streamedRows}u, walk_end - tile);${skip(variant)}`,
+    close: '}\n  }',
+    stream: (j, offset) => `let walk_${j} = tile + ${offset};
     let query_${j} = min(walk_${j}, walk_end - 1u);
     let query_at_${j} = ${queryAt(`query_${j}`)};
     let gradient_at_${j} = ${gradientAt(`query_${j}`)};
     ${rowInterval(variant, `walk_${j}`, `_${j}`)}
     ${rowNumbers(`query_${j}`, `_${j}`)}`,
-      )
-      .join('\n    ')}`,
-    close: '}\n  }',
     streamedAt: (kind, index) => {
       const at = `(tile + ${index})`;
       return kind === 'first' ? queryAt(at) : gradientAt(at);

@@ -10,29 +10,20 @@ import {
 } from '../positions.ts';
 import { rowsPlace } from '../rows-layout.ts';
 import { range } from '../text.ts';
-import {
-  columnLanes,
-  type GradientVariant,
-  type GradientWalk,
-  rowsPerLane,
-  streamedRows,
-  streamsPerLane,
-} from './variant.ts';
+import { type GradientVariant, type GradientWalk, streamedRows } from './variant.ts';
 import { gradientAt, queryAt, rowNumbers } from './walk-text.ts';
 
 /** Own rows are queries of one head; keys are streamed, those that the entries of attention's tile loop stand for. */
 export function ownQueries(variant: GradientVariant): GradientWalk {
-  const rows = range(rowsPerLane);
-  const streams = range(streamsPerLane(variant));
-  const columns = columnLanes(variant);
+  const { ownRows, rowsPerLane } = variant;
   return {
     own: { first: 'query', second: 'gradient' },
     streamed: { first: 'key', second: 'value' },
-    place: `${rowsPlace(rowsPerLane * variant.rowLanes, variant.queryBlocks)}
+    place: `${rowsPlace(ownRows, variant.queryBlocks)}
 ${lengths(variant)}${storageBase(variant, 'key')}${storageBase(variant, 'value')}
 ${entryRange(variant)}
   let part_end = select(begin, end, first_query < query_length);
-  ${rows
+  ${range(rowsPerLane)
     .map(
       (i) => `let query_${i} = min(first_query + ${rowsPerLane}u * own_lane + ${i}u, last_query);
   let query_at_${i} = ${queryAt(`query_${i}`)};
@@ -43,24 +34,14 @@ ${entryRange(variant)}
     .join('\n  ')}`,
     open: `
   for (var tile = begin; tile < part_end; tile += ${streamedRows}u) {
-    let count = min(${streamedRows}u, part_end - tile);
-    ${streams
-      .map(
-        (j) => `let entry_${j} = tile + ${j * columns}u + column_lane;
+    let count = min(${streamedRows}u, part_end - tile);`,
+    close: '}',
+    stream: (j, offset) => `let entry_${j} = tile + ${offset};
     let key_row_${j} = ${entryRow(variant, `entry_${j}`)};
     let position_${j} = ${keyPosition(variant, `key_row_${j}`)};
     let load_row_${j} = ${loadRow(variant, `key_row_${j}`)};
     let key_at_${j} = key_base + load_row_${j} * params.key_row;
     let value_at_${j} = value_base + load_row_${j} * params.value_row;`,
-      )
-      .join('\n    ')}
-    ${
-      gathered(variant)
-        ? `workgroupBarrier();
-    if (own_lane == 0u) { ${streams.map((j) => `tile_rows[${j * columns}u + column_lane] = load_row_${j};`).join(' ')} }`
-        : ''
-    }`,
-    close: '}',
     streamedAt: (kind, index) => {
       const name = kind === 'first' ? 'key' : 'value';
       return `${name}_base + ${gathered(variant) ? `tile_rows[${index}]` : `(tile + ${index})`} * params.${name}_row`;

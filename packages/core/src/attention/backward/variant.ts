@@ -5,8 +5,14 @@ import type { EntryNames, PositionVariant, QueryNames } from '../positions.ts';
 export interface GradientVariant extends PositionVariant {
   /** Whose gradients a workgroup sums up: those of query rows (dQ) or of key rows (dK, dV). */
   readonly own: 'queries' | 'keys';
-  /** Groups of four own rows in a workgroup; the other invocations stand side by side along streamed rows or the head size. */
-  readonly rowLanes: number;
+  /**
+   * How rows are laid over invocations. `tiles`: squares of own and streamed rows, for every device. `subgroup`: eight
+   * invocations along the head size, for subgroups of eight, the vector width of software adapters.
+   */
+  readonly layout: 'tiles' | 'subgroup';
+  /** Own rows of a workgroup, and of one invocation. */
+  readonly ownRows: number;
+  readonly rowsPerLane: number;
   /** Quads of a gradient row that an invocation sums. */
   readonly cells: number;
   /** Head size where it is no multiple of four, else 0. */
@@ -32,20 +38,8 @@ export interface GradientVariant extends PositionVariant {
   readonly [field: string]: string | number | boolean;
 }
 
-/** Invocations of a workgroup, rows that one owns, streamed rows of a tile. */
-export const lanes = 64;
-export const rowsPerLane = 4;
+/** Streamed rows of a tile: what is passed over at once. */
 export const streamedRows = 32;
-
-/** Streamed rows that an invocation scores at a time. */
-export function streamsPerLane({ rowLanes }: Pick<GradientVariant, 'rowLanes'>): number {
-  return (streamedRows * rowLanes) / lanes;
-}
-
-/** Invocations side by side. */
-export function columnLanes({ rowLanes }: Pick<GradientVariant, 'rowLanes'>): number {
-  return lanes / rowLanes;
-}
 
 /**
  * Rows of one kind in the kernel's text. Row `_i` starts at `<first>_at_i` and `<second>_at_i` of its two inputs: the one that
@@ -62,9 +56,11 @@ export interface GradientWalk {
   readonly streamed: GradientRows;
   /** Where the workgroup and the invocation's own rows stand. */
   readonly place: string;
-  /** Opens the loops over tiles and declares the invocation's streamed rows; `count` is how many rows the tile has. */
+  /** Opens the loops over tiles, which begin at `tile` and have `count` rows. */
   readonly open: string;
   readonly close: string;
+  /** Declares streamed row `j`, which stands at `offset` in the tile; past the end, the last one. */
+  readonly stream: (j: number, offset: string) => string;
   /** Where streamed row `index` of the tile starts in the input of that kind. */
   readonly streamedAt: (kind: 'first' | 'second', index: string) => string;
   /** Query and key of own row `i` and streamed row `j`. */
