@@ -190,6 +190,59 @@ describe('attentionBackward', () => {
     await checkBackward(gpu, { ...single, queries: 37, keys: 50, headSize: 20, ...change });
   });
 
+  it.each<[string, AttentionCase]>([
+    [
+      'all three sources in one, lists per query block and per query head',
+      {
+        ...{ ...grouped, queries: 21, keys: 70, headSize: 12, queryLengths: [21, 13], keyLengths: [70, 55] },
+        mask: {
+          kind: 'anyOf',
+          parts: [
+            {
+              kind: 'tokens',
+              list: {
+                // Lists of three rows for each batch entry, query head and three query blocks.
+                indices: Array.from({ length: 2 * 4 * 3 * 3 }, (_, entry) => (entry * 23 + 5) % 70),
+                ...{ per: 'queryHead', queryBlock: 8 },
+              },
+            },
+            {
+              kind: 'allOf',
+              parts: [
+                {
+                  kind: 'blocks',
+                  list: {
+                    indices: Array.from({ length: 2 * 2 * 2 * 2 }, (_, entry) => (entry * 3) % 7),
+                    ...{ counts: [1, 2, 2, 0, 1, 2, 1, 2], per: 'kvHead', queryBlock: 16, keyBlock: 10 },
+                  },
+                },
+                { kind: 'strided', stride: 2 },
+              ],
+            },
+            { kind: 'prefix', length: [2, 5] },
+          ],
+        },
+      },
+    ],
+    [
+      'bounds of a mask in both directions, on one head',
+      {
+        ...{ batches: 1, heads: 1, kvHeads: 1, queries: 100, keys: 130, headSize: 4 },
+        mask: {
+          kind: 'allOf',
+          parts: [
+            { kind: 'causal' },
+            { kind: 'slidingWindow', before: 12, after: 3, dilation: 3 },
+            { kind: 'not', part: { kind: 'prefix', length: 40 } },
+          ],
+        },
+      },
+    ],
+  ])('equals f64: %s', async (_, run) => {
+    await checkBackward(gpu, run);
+    await checkBackward(await modestGpu(), run);
+  });
+
   it('takes positions of rows that stand in any order', async () => {
     const sizes = { ...single, queries: 6, keys: 9, headSize: 8 };
     const input = {
