@@ -73,8 +73,8 @@ function bitsOf(list: TokenList | BlockList, unitRows: number, { keys }: Attenti
 }
 
 /**
- * Defines `<kind>_listed(batch, head, query, row)`, and `<kind>_tile(batch, head, first_query, last_query, first_row,
- * last_row)`: whether any pair of a tile may be listed.
+ * Defines `<kind>_tile(batch, head, first_query, last_query, first_row, last_row)`, whether any pair of a tile may be listed, and
+ * `<kind>_listed(query, row)` for pairs of the tile that this was last asked about.
  */
 function defineListed(
   kind: 'tokens' | 'blocks',
@@ -87,20 +87,24 @@ function defineListed(
   const number = (name: string, value: number) => parts.number(`${kind}_${name}`, 'u32', value);
   const load = parts.input(`${kind}_bits`, bitsOf(list, unitRows, shape));
   const words = number('words', Math.ceil(Math.ceil(shape.keys / unitRows) / 32));
-  const unit = number('unit', unitRows);
-  const queries = number('queries', list.queryBlock ?? shape.queries);
   const place = `(batch * ${number('heads', heads)} + head / ${number('share', share)}) * ${number('rows', rows)}`;
+  const unitOf = divider(unitRows, (value) => number('unit', value));
+  const { queryBlock } = list;
+  const listOf = queryBlock === undefined ? () => '0u' : divider(queryBlock, (value) => number('queries', value));
   parts.define(`
-fn ${kind}_listed(batch: u32, head: u32, query: u32, row: u32) -> bool {
-  let at = (${place} + query / ${queries}) * ${words};
-  let unit = row / ${unit};
+// First list of the batch entry and head; set per tile, since a division per pair would cost as much as a product.
+var<private> ${kind}_lists: u32;
+fn ${kind}_listed(query: u32, row: u32) -> bool {
+  let at = (${kind}_lists + ${listOf('query')}) * ${words};
+  let unit = ${unitOf('row')};
   return ((${load}(at + unit / 32u) >> (unit & 31u)) & 1u) != 0u;
 }
 fn ${kind}_tile(batch: u32, head: u32, first_query: u32, last_query: u32, first_row: u32, last_row: u32) -> bool {
   let lists = ${place};
-  let first = first_row / ${unit};
-  let last = last_row / ${unit};
-  for (var list = first_query / ${queries}; list <= last_query / ${queries}; list++) {
+  ${kind}_lists = lists;
+  let first = ${unitOf('first_row')};
+  let last = ${unitOf('last_row')};
+  for (var list = ${listOf('first_query')}; list <= ${listOf('last_query')}; list++) {
     for (var word = first / 32u; word <= last / 32u; word++) {
       let lowest = select(0u, first & 31u, word == first / 32u);
       let highest = select(31u, last & 31u, word == last / 32u);
@@ -110,6 +114,17 @@ fn ${kind}_tile(batch: u32, head: u32, first_query: u32, last_query: u32, first_
   }
   return false;
 }`);
+}
+
+/** Divides by a number that the launch knows: powers of two, which blocks mostly are, by a shift. */
+function divider(value: number, number: (value: number) => string): (dividend: string) => string {
+  const shift = Math.log2(value);
+  if (!Number.isInteger(shift)) {
+    const divisor = number(value);
+    return (dividend) => `(${dividend} / ${divisor})`;
+  }
+  const bits = number(shift);
+  return (dividend) => `(${dividend} >> ${bits})`;
 }
 
 /** Where the kernel that owns keys looks. */
@@ -138,13 +153,14 @@ export function ownKeysWhere(
     if (!source) continue;
     defineListed(kind, source.list, shape, parts);
     const predicate = source.where ? ` && ${predicateText(source.where, shape, parts).sees}` : '';
-    sees.push(`(${kind}_listed(batch, head, query, u32(key_position))${predicate})`);
+    sees.push(`(${kind}_listed(query, u32(key_position))${predicate})`);
     tiles.push(`${kind}_tile(batch, head, first_query, last_query, first_row, last_row)`);
   }
   return {
     ...where,
     rangeSees: `(${sees.join(' || ')})`,
     ranged: range !== undefined,
-    listedTile: tiles.join(' || '),
+    // Each is asked, whatever the others say.
+    listedTile: tiles.join(' | '),
   };
 }

@@ -72,7 +72,7 @@ function skip(variant: GradientVariant): string {
     const inRange = !ranged ? 'false' : bounded ? '(first_row < end && last_row >= begin)' : 'true';
     sections.push(`${tile}
       ${ranged && bounded ? entryRange(variant) : ''}
-      if (!(${[inRange, ...(listedTile ? [listedTile] : [])].join(' || ')})) { continue; }`);
+      if (!(${[inRange, ...(listedTile ? [listedTile] : [])].join(' | ')})) { continue; }`);
   }
   return sections.map((section) => `\n    {\n      ${section}\n    }`).join('');
 }

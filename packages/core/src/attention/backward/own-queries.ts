@@ -36,12 +36,13 @@ ${entryRange(variant)}
   for (var tile = begin; tile < part_end; tile += ${streamedRows}u) {
     let count = min(${streamedRows}u, part_end - tile);`,
     close: '}',
-    stream: (j, offset) => `let entry_${j} = tile + ${offset};
-    let key_row_${j} = ${entryRow(variant, `entry_${j}`)};
+    stream: (j, offset, row = entryRow(variant, `entry_${j}`)) => `let entry_${j} = tile + ${offset};
+    let key_row_${j} = ${row};
     let position_${j} = ${keyPosition(variant, `key_row_${j}`)};
     let load_row_${j} = ${loadRow(variant, `key_row_${j}`)};
     let key_at_${j} = key_base + load_row_${j} * params.key_row;
     let value_at_${j} = value_base + load_row_${j} * params.value_row;`,
+    ...(gathered(variant) ? { lookup: (offset: string) => entryRow(variant, `(tile + ${offset})`) } : {}),
     streamedAt: (kind, index) => {
       const name = kind === 'first' ? 'key' : 'value';
       return `${name}_base + ${gathered(variant) ? `tile_rows[${index}]` : `(tile + ${index})`} * params.${name}_row`;

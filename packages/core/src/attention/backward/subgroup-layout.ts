@@ -2,6 +2,7 @@ import { butterflySums } from '../butterfly.ts';
 import { range } from '../text.ts';
 import { type GradientLayout, gradientsOf, storeText, totalsText } from './gradient-layout.ts';
 import { pairText } from './pair-text.ts';
+import { streamedRows } from './variant.ts';
 
 /** Invocations of a workgroup: one subgroup. */
 export const subgroupLanes = 8;
@@ -19,6 +20,8 @@ export function subgroupRows(headSize: number): number {
  */
 export const subgroupLayout: GradientLayout = (variant, walk, inputs) => {
   const rows = range(variant.ownRows);
+  // Rows that lists name are looked up by all invocations at once, one for each.
+  const packRows = walk.lookup ? subgroupLanes : streamedRows;
   const cells = range(variant.cells);
   const kinds = ['first', 'second'] as const;
   const ownUnits = rows.flatMap((row) =>
@@ -70,13 +73,16 @@ export const subgroupLayout: GradientLayout = (variant, walk, inputs) => {
   ${ownUnits.join('\n  ')}
   ${totalsText(variant, variant.ownRows)}`,
     tile: `
-    for (var index = 0u; index < count; index++) {
-      ${walk.stream(0, 'index')}
+    for (var pack = 0u; pack < count; pack += ${packRows}u) {
+    ${walk.lookup ? `let lane_row = ${walk.lookup('pack + subgroup_lane')};` : ''}
+    for (var index = pack; index < min(pack + ${packRows}u, count); index++) {
+      ${walk.stream(0, 'index', walk.lookup && 'subgroupShuffle(lane_row, index - pack)')}
       ${streamedUnits.join('\n      ')}
       ${dots('first', 'score')}
       ${dots('second', 'weight_gradient')}
       ${pairText(variant, walk, 0, 0, 0)}
       ${sums.join('\n      ')}
+    }
     }`,
     write: `
   let own_result_row = ${walk.resultRow(0)};

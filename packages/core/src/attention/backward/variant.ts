@@ -59,8 +59,10 @@ export interface GradientWalk {
   /** Opens the loops over tiles, which begin at `tile` and have `count` rows. */
   readonly open: string;
   readonly close: string;
-  /** Declares streamed row `j`, which stands at `offset` in the tile; past the end, the last one. */
-  readonly stream: (j: number, offset: string) => string;
+  /** Declares streamed row `j`, which stands at `offset` in the tile; past the end, the last one. `row`: where it is known already. */
+  readonly stream: (j: number, offset: string, row?: string) => string;
+  /** The stored row at an offset in the tile, where that has to be looked up in lists. */
+  readonly lookup?: (offset: string) => string;
   /** Where streamed row `index` of the tile starts in the input of that kind. */
   readonly streamedAt: (kind: 'first' | 'second', index: string) => string;
   /** Query and key of own row `i` and streamed row `j`. */
