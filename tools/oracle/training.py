@@ -6,6 +6,7 @@ lists them.
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from golden_files import CORE_GOLDEN, provenance, write_tensors
 
@@ -120,10 +121,27 @@ def clipping() -> Tensors:
     }
 
 
+class Mlp(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = torch.nn.Linear(5, 9)
+        self.fc2 = torch.nn.Linear(9, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+def module() -> Tensors:
+    model = Mlp()
+    x = random(4, 5)
+    save_file(model.state_dict(), CORE_GOLDEN / "mlp-state.safetensors", metadata={"format": "pt"})
+    return {"mlp.x": x, "mlp.out": model(x).detach()}
+
+
 def main() -> None:
     torch.manual_seed(6)
     torch.set_num_threads(1)
-    tensors = {**classifier(), **attention(), **optimizers(), **clipping()}
+    tensors = {**classifier(), **attention(), **optimizers(), **clipping(), **module()}
     write_tensors(CORE_GOLDEN / "training.safetensors", tensors, provenance("training.py", torch))
 
 

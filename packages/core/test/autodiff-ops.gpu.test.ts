@@ -3,6 +3,7 @@ import * as ad from '../src/autodiff/index.ts';
 import { quantizedTensor, ropeFrequencies, ropeTable, uniformNumbers } from '../src/index.ts';
 import {
   assertClose,
+  attentionReference,
   broadcastReference,
   checkGradient,
   crossEntropyReference,
@@ -331,6 +332,26 @@ describe.each([
         reference: (x) => [0, 37].flatMap((start) => [...prefixSumReference(x.subarray(start, start + 37), exclusive)]),
       });
     }
+  });
+
+  it('attention: grouped heads, causal, with sinks; self-attention of one value', async () => {
+    const gpu = await open();
+    const sizes = { batches: 1, heads: 4, kvHeads: 2, queries: 5, keys: 7, headSize: 16 };
+    const logits = [0.5, -1, 0, 2];
+    const sinks = gpu.tensor(logits);
+    await checkGradient(gpu, {
+      inputs: [random([1, 4, 5, 16], 36), random([1, 2, 7, 16], 37), random([1, 2, 7, 16], 38)],
+      fn: (q, k, v) => ad.attention(q, k, v, { causal: true, scoreModifiers: [{ kind: 'sinks', logits: sinks }] }),
+      reference: (q, k, v) =>
+        attentionReference({ ...sizes, q, k, v, causal: true, scoreModifiers: [{ kind: 'sinks', logits }] }).output,
+    });
+    sinks.dispose();
+    const alone = { batches: 1, heads: 2, kvHeads: 2, queries: 3, keys: 3, headSize: 8 };
+    await checkGradient(gpu, {
+      inputs: [random([1, 2, 3, 8], 39)],
+      fn: (x) => ad.attention(x, x, x),
+      reference: (x) => attentionReference({ ...alone, q: x, k: x, v: x }).output,
+    });
   });
 
   it('dropout: the numbers of randomUniform decide, forward and back', async () => {

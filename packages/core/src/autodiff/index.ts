@@ -1,4 +1,5 @@
 export { customGradient, stopGradient } from './custom-gradient.ts';
+export { attention, type DifferentiableAttentionOptions } from './ops/attention.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
 export { dropout } from './ops/dropout.ts';
 export * from './ops/elementwise.ts';

@@ -2,11 +2,11 @@ import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError } from '../errors.ts';
 import type { HostArray, PlainDtype } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { type FileTensor, fileTensor, readTensorFile, writeTensorFile } from '../tensor/tensor-file.ts';
 import { ContiguousLayer } from './contiguous-layer.ts';
 import { headStride } from './head-table.ts';
 import { type RaggedFacts, RaggedLayer } from './ragged-layer.ts';
 import { StateLayer } from './state-layer.ts';
-import { type FileTensor, fileTensor, readTensorFile, writeTensorFile } from './tensor-file.ts';
 import type { CacheDtype, CacheLayer, SavedLayer } from './types.ts';
 import { WindowLayer } from './window-layer.ts';
 

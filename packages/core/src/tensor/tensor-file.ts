@@ -1,6 +1,6 @@
 import { ArgumentError } from '../errors.ts';
-import { bytesPerElement, encodeElements, type HostArray, type PlainDtype } from '../tensor/dtype.ts';
-import { elementCount, type Shape } from '../tensor/shape.ts';
+import { bytesPerElement, encodeElements, type HostArray, type PlainDtype } from './dtype.ts';
+import { elementCount, type Shape } from './shape.ts';
 
 /** A tensor in a file: raw little-endian elements. */
 export interface FileTensor {
@@ -9,7 +9,7 @@ export interface FileTensor {
   readonly bytes: Uint8Array;
 }
 
-/** Named tensors and a text, as the safetensors format keeps them. */
+/** Named tensors and a text, as the safetensors format keeps them. The text is empty in files from elsewhere. */
 export interface TensorFile {
   readonly tensors: ReadonlyMap<string, FileTensor>;
   readonly note: string;
@@ -47,10 +47,10 @@ export function writeTensorFile({ tensors, note }: TensorFile): Uint8Array {
   return file;
 }
 
-/** What {@link writeTensorFile} wrote. @throws ArgumentError, called `argument`, for anything else */
+/** The tensors of a safetensors file. @throws ArgumentError, called `argument`, for anything else, also for other dtypes */
 export function readTensorFile(argument: string, file: Uint8Array): TensorFile {
   const fail = (what: string): never => {
-    throw new ArgumentError(argument, what, 'the bytes that were saved, whole and unchanged');
+    throw new ArgumentError(argument, what, 'a safetensors file, whole and unchanged');
   };
   if (file.byteLength < 8) return fail(`${file.byteLength} bytes`);
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
@@ -62,8 +62,8 @@ export function readTensorFile(argument: string, file: Uint8Array): TensorFile {
     return fail('a header that is not JSON');
   }
   const { __metadata__: metadata, ...entries } = (header ?? {}) as Record<string, Record<string, unknown>>;
-  const note = metadata?.[noteKey];
-  if (typeof note !== 'string') return fail('a file of another kind');
+  const text = metadata?.[noteKey];
+  const note = typeof text === 'string' ? text : '';
   const data = file.subarray(8 + headerBytes);
   const tensors = new Map<string, FileTensor>();
   for (const [name, entry] of Object.entries(entries)) {

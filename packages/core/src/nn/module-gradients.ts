@@ -1,0 +1,40 @@
+import { type Tracked, type Value, valueAndGrad } from '../autodiff/index.ts';
+import { ArgumentError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Module } from './module.ts';
+import type { Parameter } from './parameter.ts';
+
+/** Gradients of parameters by name. */
+export type Gradients = Readonly<Record<string, Tensor>>;
+
+/** The loss and its gradients. The caller owns all tensors (in a scope: the scope does). */
+export interface LossAndGradients {
+  /** f32 [] */
+  readonly loss: Tensor;
+  /** f32 in the shapes of the trainable parameters, by name. */
+  readonly gradients: Gradients;
+}
+
+/**
+ * Runs `loss`, in which the trainable parameters of `module` are tracked, and differentiates by them.
+ *
+ * @throws ArgumentError where no parameter is trainable; further as `valueAndGrad`
+ */
+export function moduleGradients(module: Module, loss: () => Value): LossAndGradients {
+  const trainable = [...module.parameters()].filter(([, { trainable }]) => trainable);
+  if (trainable.length === 0)
+    throw new ArgumentError('moduleGradients: module', 'only frozen parameters', 'one to train');
+  const tensors = Object.fromEntries(trainable.map(([name, { tensor }]) => [name, tensor]));
+  const { value, gradients } = valueAndGrad((tracked) => trackAll(trainable, tracked, loss), tensors);
+  return { loss: value, gradients: gradients[0] };
+}
+
+function trackAll(
+  [first, ...rest]: readonly (readonly [string, Parameter])[],
+  tracked: Readonly<Record<string, Tracked>>,
+  work: () => Value,
+): Value {
+  if (!first) return work();
+  const [name, parameter] = first;
+  return parameter.track(tracked[name] as Tracked, () => trackAll(rest, tracked, work));
+}
