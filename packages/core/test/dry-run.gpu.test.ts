@@ -57,4 +57,24 @@ describe('a dry run', () => {
     ).toThrow(/left 256 bytes/);
     left?.dispose();
   });
+
+  it('compiles in the background what the work needs, once', async () => {
+    const fresh = await openGpu();
+    try {
+      const x = fresh.tensor([1, 2, 3]);
+      const work = () => {
+        fresh.tidy(() => scale(add(x, x), 2));
+      };
+      const { liveBytes } = fresh.stats();
+      expect(await fresh.warmUp(work)).toBe(2);
+      expect(fresh.stats()).toMatchObject({ pipelinesCreated: 2, liveBytes });
+      expect(await fresh.warmUp(work)).toBe(0);
+      work();
+      expect(fresh.stats().pipelinesCreated).toBe(2);
+      expect(await x.read()).toEqual(Float32Array.of(1, 2, 3));
+      await expect(fresh.warmUp(() => void fresh.dryRun(work))).rejects.toThrow(RefusedError);
+    } finally {
+      fresh.dispose();
+    }
+  });
 });

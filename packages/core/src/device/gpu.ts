@@ -10,7 +10,7 @@ import {
   type SaccadeError,
   ShapeError,
 } from '../errors.ts';
-import { type KernelDefinition, parametersOf, type Variant } from '../kernels/kernel.ts';
+import { type KernelDefinition, parametersOf, type Variant, variantKey } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
 import type { KernelTiming } from '../profiling/profiler.ts';
 import { TimestampProfiler } from '../profiling/timestamp-profiler.ts';
@@ -93,6 +93,14 @@ const finalizers = new FinalizationRegistry<Leak>(({ storage, dtype, shape, warn
   storage.release();
 });
 
+/** Work that is recorded without being done. */
+interface DryRun {
+  /** Where memory is counted instead of allocated. */
+  readonly pool: BufferPool;
+  /** Compile the pipelines that the work would use, by their keys. */
+  readonly pipelines: Map<string, () => Promise<void>>;
+}
+
 /** Owns a GPUDevice: memory, pipelines, the command stream and the errors of everything that runs on it. */
 export class Gpu {
   readonly device: GPUDevice;
@@ -111,8 +119,7 @@ export class Gpu {
   readonly #warn = (line: string) => {
     if (this.alive) this.#log(line);
   };
-  /** Where memory is counted instead of allocated, during a dry run. */
-  #dry: BufferPool | undefined;
+  #dry: DryRun | undefined;
   #failure: SaccadeError | undefined;
   #lost: DeviceLostError | undefined;
   readonly #lostSignal: Promise<never>;
@@ -256,7 +263,12 @@ export class Gpu {
     const ranges = launch.bindings.map((binding) =>
       binding instanceof Tensor ? this.range(binding, kernel.name) : binding,
     );
-    if (this.#dry) return;
+    if (this.#dry) {
+      this.#dry.pipelines.set(variantKey(kernel.name, variant), async () => {
+        if (await this.#pipelines.prepare(kernel, variant)) this.#touch(kernel, variant);
+      });
+      return;
+    }
     const pipeline = this.#pipelines.get(kernel, variant);
     const slot = this.#recorder.parameters();
     const [x, y] = this.#grid(launch.workgroups);
@@ -431,12 +443,48 @@ export class Gpu {
    * @throws RefusedError for a read or another dry run inside, or for memory that was not freed
    */
   dryRun(work: () => void): number {
+    return this.#runDry(work).pool.peakBytes;
+  }
+
+  /**
+   * Compiles the pipelines that a piece of work needs, all at once and in the background, so that its first run does not
+   * wait for one after another. The work runs dry, see {@link dryRun}.
+   *
+   * @returns how many were compiled; those that were there already are not counted
+   * @throws what `dryRun` does; DeviceLostError
+   */
+  async warmUp(work: () => void): Promise<number> {
+    const before = this.#pipelines.created;
+    const { pipelines } = this.#runDry(work);
+    await this.#orLost(Promise.all([...pipelines.values()].map((compile) => compile())));
+    await this.synchronize();
+    return this.#pipelines.created - before;
+  }
+
+  /**
+   * Runs a kernel on no workgroup: some drivers generate code only when a pipeline is dispatched. The surplus workgroup
+   * that is dispatched returns at once.
+   */
+  #touch<V extends Variant>(kernel: KernelDefinition<V>, variant: V): void {
+    this.tidy(() => {
+      const bindings = kernel.bindings(variant, this.capabilities).map(() => this.range(this.empty([64]), kernel.name));
+      const slot = this.#recorder.parameters();
+      slot.setUnsigned(0, 0);
+      const pipeline = this.#pipelines.get(kernel, variant);
+      const group = this.#groups.get(pipeline, bindings);
+      for (const { buffer } of bindings) buffer.lastUse = this.#recorder.current;
+      this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, 1, 1);
+    });
+  }
+
+  #runDry(work: () => void): DryRun {
     this.#assertUsable();
     if (this.#dry) throw new RefusedError('A dry run is under way.');
     const unlimited = { maxBytes: Number.POSITIVE_INFINITY, maxPooledBytes: 0 };
     const none = { createBuffer: () => ({ destroy: () => undefined }) as unknown as GPUBuffer };
     const pool = new BufferPool(none, this.capabilities.maxBufferSize, unlimited, () => undefined);
-    this.#dry = pool;
+    const dry: DryRun = { pool, pipelines: new Map() };
+    this.#dry = dry;
     try {
       this.tidy(() => {
         work();
@@ -445,7 +493,7 @@ export class Gpu {
       this.#dry = undefined;
     }
     if (pool.liveBytes > 0) throw new RefusedError(`A dry run left ${pool.liveBytes} bytes behind.`);
-    return pool.peakBytes;
+    return dry;
   }
 
   // --- lifetimes ---
@@ -522,7 +570,7 @@ export class Gpu {
     const total = bytesOf(elementCount(shape));
     const rows = shape[0] ?? 1;
     const pieces: StoragePiece[] = [];
-    const pool = this.#dry ?? this.#pool;
+    const pool = this.#dry?.pool ?? this.#pool;
     const acquire = (rowStart: number, count: number, bytes: number) => {
       const buffer = pool.acquire(bytes);
       if (this.#options.poison) this.#fillWithNaN(buffer);

@@ -32,14 +32,19 @@ export class PipelineCache {
     return this.#store(key, this.#device.createComputePipeline(descriptor), layout);
   }
 
-  /** Compiles in the background, so that the first launch does not wait. */
-  async prepare<V extends Variant>(kernel: KernelDefinition<V>, variant: V): Promise<void> {
+  /**
+   * Compiles in the background, so that the first launch does not wait.
+   * @returns whether it had to
+   */
+  async prepare<V extends Variant>(kernel: KernelDefinition<V>, variant: V): Promise<boolean> {
     const key = variantKey(kernel.name, variant);
-    if (this.#pipelines.has(key)) return;
+    if (this.#pipelines.has(key)) return false;
     const { descriptor, layout } = this.#describe(kernel, variant, key);
     try {
       const pipeline = await this.#device.createComputePipelineAsync(descriptor);
-      if (!this.#pipelines.has(key)) this.#store(key, pipeline, layout);
+      if (this.#pipelines.has(key)) return false;
+      this.#store(key, pipeline, layout);
+      return true;
     } catch (cause) {
       throw new GpuValidationError(`Kernel ${key} does not compile: ${(cause as Error).message}`, { cause });
     }

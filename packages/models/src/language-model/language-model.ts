@@ -30,6 +30,7 @@ import { estimateMemory, type MemoryEstimate, type MemoryRequest } from './estim
 import { generate } from './generate.ts';
 import { type BatchPiece, generateBatch } from './generate-batch.ts';
 import { defaultReserve, type PrefillPass, prefillPasses } from './prefill-passes.ts';
+import { type WarmUpOptions, warmUp } from './warm-up.ts';
 
 export interface LanguageForwardOptions extends ForwardOptions {
   /** Kinds of the tokens, for networks that tell them apart (BERT: 0 first text, 1 second); default all 0. */
@@ -246,6 +247,20 @@ export class LanguageModel implements ModelHandle {
     this.#assertCausal();
     this.#network.reserve(request.context);
     return estimateMemory(this, this.#network.residentBytes, request);
+  }
+
+  /**
+   * Compiles the pipelines that a generation needs, all at once and in the background, so that the first token does not wait for
+   * one after another. Of the kernels only empty dispatches run.
+   *
+   * @returns how many pipelines were compiled
+   * @throws ArgumentError; RefusedError as a run with this method would be
+   */
+  async warmUp(options: WarmUpOptions = {}): Promise<number> {
+    this.#assertUsable();
+    this.#assertCausal();
+    this.#network.reserve((options.promptTokens ?? 512) + 1);
+    return warmUp(this, options);
   }
 
   /** A conversation that keeps its cache across turns. The caller disposes it. */
