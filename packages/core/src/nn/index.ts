@@ -1,3 +1,4 @@
+export { loadCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 export { Initializer } from './initializer.ts';
 export { Module, type NamePattern } from './module.ts';
 export { type Gradients, type LossAndGradients, moduleGradients } from './module-gradients.ts';
@@ -7,8 +8,10 @@ export { Lora, type LoraOptions } from './modules/lora.ts';
 export { GatedMlp, Mlp, type MlpSizes } from './modules/mlp.ts';
 export { LayerNorm, RmsNorm } from './modules/norm.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
+export { Ema, type EmaOptions } from './optim/ema.ts';
 export { accumulateGradients, type ClippedGradients, clipGradients } from './optim/gradients.ts';
 export type { GroupSettings, ParameterGroup } from './optim/groups.ts';
+export type { Optimizer, OptimizerState } from './optim/optimizer.ts';
 export { type CosineScheduleOptions, cosineSchedule, type Schedule } from './optim/schedules.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
 export { Parameter } from './parameter.ts';

@@ -1,11 +1,10 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { cast, copyInto } from '../ops/copy.ts';
-import type { PlainDtype } from '../tensor/dtype.ts';
 import { isQuantized } from '../tensor/dtype.ts';
 import { sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { fileTensor, readTensorFile, writeTensorFile } from '../tensor/tensor-file.ts';
+import { type FileTensor, readTensorFile, writeTensorFile } from '../tensor/tensor-file.ts';
 import { Parameter } from './parameter.ts';
+import { readEntries, writeEntry } from './tensor-entries.ts';
 
 /** Which parameters: a name, or names that match. */
 export type NamePattern = string | RegExp;
@@ -55,21 +54,11 @@ export abstract class Module {
    * @throws ShapeError for quantized parameters: their file is the one that they came from
    */
   async saveSafetensors(): Promise<Uint8Array> {
-    const entries = [...this.parameters()];
-    for (const [name, { tensor }] of entries) {
+    for (const [name, { tensor }] of this.parameters()) {
       if (isQuantized(tensor.dtype))
         throw new ShapeError('saveSafetensors', `${name} is ${tensor.dtype}; allowed: plain dtypes.`);
     }
-    const [first] = entries;
-    const data = first ? await first[1].tensor.gpu.read(entries.map(([, { tensor }]) => tensor)) : [];
-    const tensors = new Map(
-      entries.map(([name, { tensor }], index) => {
-        return [
-          name,
-          fileTensor(data[index] as NonNullable<(typeof data)[number]>, tensor.dtype as PlainDtype, tensor.shape),
-        ];
-      }),
-    );
+    const tensors = await readEntries(this.stateDict());
     return writeTensorFile({ tensors, note: '' });
   }
 
@@ -89,7 +78,7 @@ export abstract class Module {
       throw new ArgumentError('loadSafetensors: file', given, 'a tensor for each parameter');
     }
     for (const [name, { tensor }] of parameters) {
-      const { shape, dtype } = tensors.get(name) as { shape: readonly number[]; dtype: PlainDtype };
+      const { shape, dtype } = tensors.get(name) as FileTensor;
       if (!sameShape(shape, tensor.shape) || isQuantized(tensor.dtype)) {
         throw new ShapeError(
           'loadSafetensors',
@@ -97,16 +86,7 @@ export abstract class Module {
         );
       }
     }
-    for (const [name, { tensor }] of parameters) {
-      const { bytes, shape, dtype } = tensors.get(name) as {
-        bytes: Uint8Array;
-        shape: readonly number[];
-        dtype: PlainDtype;
-      };
-      tensor.gpu.tidy(() => {
-        copyInto(tensor, cast(tensor.gpu.fromBytes(bytes, shape, dtype), tensor.dtype as PlainDtype));
-      });
-    }
+    for (const [name, { tensor }] of parameters) writeEntry(tensor, tensors.get(name) as FileTensor);
   }
 
   /** Frees all parameters. */

@@ -59,7 +59,7 @@ var<workgroup> logit_sums: array<f32, ${lanes}>;`,
 });
 
 export interface CrossEntropyOptions {
-  /** Rows with this target have no loss and no gradient. Default none. */
+  /** Rows with this target have no loss and no gradient. Default 2^32 - 1, which is no class. */
   readonly ignoreIndex?: number;
   /** Share of the target's probability that is spread evenly over all classes, from 0 to below 1. Default 0. */
   readonly labelSmoothing?: number;
@@ -82,7 +82,7 @@ export function crossEntropyParameters(options: CrossEntropyOptions): [ignored: 
  * to the smoothed targets (Szegedy et al., 2016, section 7).
  *
  * @param logits f32 [N, V], contiguous.
- * @param targets u32 [N], each below V or the ignored one. 2^32 - 1 is always ignored.
+ * @param targets u32 [N], each below V or the ignored one. Without `ignoreIndex`, that is 2^32 - 1.
  * @returns f32 [N].
  * @throws ShapeError when the shapes do not fit, ArgumentError for an option out of its range.
  */

@@ -1,9 +1,11 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import { contiguous } from '../../ops/copy.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { FileTensor } from '../../tensor/tensor-file.ts';
 import type { Gradients } from '../module-gradients.ts';
 import type { Parameter } from '../parameter.ts';
 import { checkRange, type GroupSettings, type ParameterGroup, settingsOf, withGradients } from './groups.ts';
+import { type Optimizer, type OptimizerState, restoreTensors } from './optimizer.ts';
 
 const workgroupSize = 64;
 
@@ -63,7 +65,7 @@ interface Moments {
  * Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2), with PyTorch's defaults. Parameters are changed in
  * place, by one dispatch each. Moments are made with a parameter's first step.
  */
-export class AdamW {
+export class AdamW implements Optimizer {
   readonly #parameters: ReadonlyMap<string, Parameter>;
   readonly #settings: ReadonlyMap<string, GroupSettings>;
   readonly #betas: readonly [number, number];
@@ -120,6 +122,26 @@ export class AdamW {
         );
       });
     }
+  }
+
+  /** `mean.<name>` and `square.<name>` of the parameters that have made a step, with their number of steps. */
+  state(): OptimizerState {
+    const moments = [...this.#moments];
+    return {
+      tensors: new Map(
+        moments.flatMap(([name, { mean, square }]): [string, Tensor][] => [
+          [`mean.${name}`, mean],
+          [`square.${name}`, square],
+        ]),
+      ),
+      counts: Object.fromEntries(moments.map(([name, { steps }]) => [name, steps])),
+    };
+  }
+
+  restore({ tensors, counts }: OptimizerState<FileTensor>): void {
+    const found = restoreTensors(['mean', 'square'], this.#parameters, tensors);
+    this.dispose();
+    for (const [name, moments] of found) this.#moments.set(name, { ...moments, steps: counts[name] ?? 0 });
   }
 
   /** Frees the moments. */

@@ -1,9 +1,11 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import { contiguous } from '../../ops/copy.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { FileTensor } from '../../tensor/tensor-file.ts';
 import type { Gradients } from '../module-gradients.ts';
 import type { Parameter } from '../parameter.ts';
 import { checkRange, type GroupSettings, type ParameterGroup, settingsOf, withGradients } from './groups.ts';
+import { type Optimizer, type OptimizerState, restoreTensors } from './optimizer.ts';
 
 const workgroupSize = 64;
 
@@ -51,7 +53,7 @@ export interface SgdOptions extends Partial<GroupSettings> {
 }
 
 /** Stochastic gradient descent, with momentum as in PyTorch. Parameters are changed in place, by one dispatch each. */
-export class Sgd {
+export class Sgd implements Optimizer {
   readonly #parameters: ReadonlyMap<string, Parameter>;
   readonly #settings: ReadonlyMap<string, GroupSettings>;
   readonly #momentum: number;
@@ -95,6 +97,20 @@ export class Sgd {
         );
       });
     }
+  }
+
+  /** `velocity.<name>` of the parameters that have made a step with momentum. */
+  state(): OptimizerState {
+    return {
+      tensors: new Map([...this.#velocities].map(([name, tensor]) => [`velocity.${name}`, tensor])),
+      counts: {},
+    };
+  }
+
+  restore({ tensors }: OptimizerState<FileTensor>): void {
+    const found = restoreTensors(['velocity'], this.#parameters, tensors);
+    this.dispose();
+    for (const [name, { velocity }] of found) this.#velocities.set(name, velocity);
   }
 
   /** Frees the velocities. */
