@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as ad from '../src/autodiff/index.ts';
 import { quantizedTensor, ropeFrequencies, ropeTable, uniformNumbers } from '../src/index.ts';
+import { hardwareKernelsGpu } from '../src/testing/hardware-kernels-gpu.ts';
 import {
   assertClose,
   attentionReference,
@@ -46,6 +47,7 @@ const positive = (shape: Shape, seed: number) => ({ shape, data: random(shape, s
 describe.each([
   ['full', sharedGpu],
   ['modest', modestGpu],
+  ['hardware kernels', hardwareKernelsGpu],
 ] as const)('gradients against finite differences on the %s device', (_, open) => {
   const unaries: readonly (readonly [keyof typeof unaryReference, (x: ad.Value) => ad.Value, boolean?])[] = [
     ['negate', ad.negate],
@@ -306,6 +308,15 @@ describe.each([
         reference: (gate, up) => gatedActivationReference(gate, up, activation),
       });
     }
+    await checkGradient(gpu, {
+      name: 'gate and up side by side',
+      inputs: [random([3, 10], 40, 3)],
+      fn: (both) => ad.gatedActivation(both, { activation: 'silu' }),
+      reference: (both) => {
+        const half = (start: number) => both.filter((__, at) => Math.floor((at % 10) / 5) === start);
+        return gatedActivationReference(half(0), half(1), 'silu');
+      },
+    });
     const settings = { rotarySize: 4, positions: 9, scaling: { type: 'yarn', factor: 2, originalContext: 4 } } as const;
     const table = ropeTable(gpu, settings);
     const positions = gpu.tensor([7, 2, 2], [3], 'u32');
@@ -334,25 +345,29 @@ describe.each([
     }
   });
 
-  it('attention: grouped heads, causal, with sinks; self-attention of one value', async () => {
-    const gpu = await open();
-    const sizes = { batches: 1, heads: 4, kvHeads: 2, queries: 5, keys: 7, headSize: 16 };
-    const logits = [0.5, -1, 0, 2];
-    const sinks = gpu.tensor(logits);
-    await checkGradient(gpu, {
-      inputs: [random([1, 4, 5, 16], 36), random([1, 2, 7, 16], 37), random([1, 2, 7, 16], 38)],
-      fn: (q, k, v) => ad.attention(q, k, v, { causal: true, scoreModifiers: [{ kind: 'sinks', logits: sinks }] }),
-      reference: (q, k, v) =>
-        attentionReference({ ...sizes, q, k, v, causal: true, scoreModifiers: [{ kind: 'sinks', logits }] }).output,
-    });
-    sinks.dispose();
-    const alone = { batches: 1, heads: 2, kvHeads: 2, queries: 3, keys: 3, headSize: 8 };
-    await checkGradient(gpu, {
-      inputs: [random([1, 2, 3, 8], 39)],
-      fn: (x) => ad.attention(x, x, x),
-      reference: (x) => attentionReference({ ...alone, q: x, k: x, v: x }).output,
-    });
-  });
+  // The engine's own tests compile its kernels for hardware, which takes a software adapter seconds.
+  it.skipIf(open === hardwareKernelsGpu)(
+    'attention: grouped heads, causal, with sinks; self-attention of one value',
+    async () => {
+      const gpu = await open();
+      const sizes = { batches: 1, heads: 4, kvHeads: 2, queries: 5, keys: 7, headSize: 16 };
+      const logits = [0.5, -1, 0, 2];
+      const sinks = gpu.tensor(logits);
+      await checkGradient(gpu, {
+        inputs: [random([1, 4, 5, 16], 36), random([1, 2, 7, 16], 37), random([1, 2, 7, 16], 38)],
+        fn: (q, k, v) => ad.attention(q, k, v, { causal: true, scoreModifiers: [{ kind: 'sinks', logits: sinks }] }),
+        reference: (q, k, v) =>
+          attentionReference({ ...sizes, q, k, v, causal: true, scoreModifiers: [{ kind: 'sinks', logits }] }).output,
+      });
+      sinks.dispose();
+      const alone = { batches: 1, heads: 2, kvHeads: 2, queries: 3, keys: 3, headSize: 8 };
+      await checkGradient(gpu, {
+        inputs: [random([1, 2, 3, 8], 39)],
+        fn: (x) => ad.attention(x, x, x),
+        reference: (x) => attentionReference({ ...alone, q: x, k: x, v: x }).output,
+      });
+    },
+  );
 
   it('dropout: the numbers of randomUniform decide, forward and back', async () => {
     const gpu = await open();
@@ -364,6 +379,24 @@ describe.each([
       fn: (x) => ad.dropout(x, options),
       reference: (x) => x.map((value, at) => value * (kept[at] as number)),
     });
+  });
+
+  it('weights in 16 bits are constants that pass the gradient on', async () => {
+    const gpu = await open();
+    for (const dtype of ['f16', 'bf16'] as const) {
+      // Multiples of 1/64 below 1 are exact in both.
+      const weights = Array.from({ length: 3 * 7 }, (__, at) => ((at * 37) % 127) / 64 - 1);
+      const scales = Array.from({ length: 7 }, (__, at) => 1 + at / 8);
+      const [weight, norm] = [gpu.tensor(weights, [3, 7], dtype), gpu.tensor(scales, [7], dtype)];
+      await checkGradient(gpu, {
+        name: dtype,
+        inputs: [random([5, 7], 41)],
+        fn: (x) => ad.linear(ad.rmsNorm(x, norm), weight),
+        reference: (x) => linearReference(rmsNormReference(x, scales, 1e-6), weights, 5, 7, 3),
+      });
+      weight.dispose();
+      norm.dispose();
+    }
   });
 
   it('a frozen quantized weight passes the gradient on to x', async () => {
