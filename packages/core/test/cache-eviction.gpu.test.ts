@@ -391,6 +391,46 @@ describe('an evicted layer', () => {
     expect(() => cache.truncate(4)).toThrow(RefusedError);
   });
 
+  it('keeps its room where it evicts inside a pass, before or after it caches all or some tokens', async () => {
+    const kept = () => ({ indices: gpu.tensor([0, 0], [1, kvHeads, 1], 'u32') });
+    for (const [before, some] of [
+      [true, undefined],
+      [false, undefined],
+      [false, [7, 9]],
+    ] as const) {
+      using cache = KvCache.create(gpu, { layers: 2, kvHeads, headSize, capacity: 16 });
+      const appendTo = (layer: number, positions?: readonly number[]) =>
+        gpu.tidy(() => {
+          const k = gpu.zeros([1, kvHeads, positions?.length ?? 6, headSize]);
+          cache.layer(layer).append(k, k, positions && gpu.tensor(positions, [positions.length], 'u32'));
+        });
+      appendTo(0);
+      appendTo(1);
+      cache.advance();
+      appendTo(0);
+      if (before) gpu.tidy(() => cache.layer(1).evict(kept()));
+      expect(cache.capacity).toBe(16);
+      appendTo(1, some);
+      if (!before) gpu.tidy(() => cache.layer(1).evict(kept()));
+      expect(cache.capacity).toBe(16);
+      cache.advance();
+      expect(cache.capacity).toBe(16);
+    }
+  });
+
+  it('cannot go back to rows that it evicted after it cached some tokens', () => {
+    using cache = KvCache.create(gpu, { layers: 1, kvHeads, headSize, capacity: 16 });
+    gpu.tidy(() => {
+      const k = gpu.zeros([1, kvHeads, 2, headSize]);
+      cache.layer(0).append(k, k, gpu.tensor([0, 3], [2], 'u32'));
+      cache.layer(0).evict({ indices: gpu.tensor([1, 1], [1, kvHeads, 1], 'u32') });
+    });
+    expect(() => cache.grow(20)).toThrow(RefusedError);
+    cache.advance(4);
+    cache.grow(20);
+    expect(cache.capacity).toBe(20);
+  });
+
   it('gets room when it lacks some, and the others stay where they are', async () => {
     using cache = KvCache.create(gpu, { layers: 2, kvHeads, headSize, capacity: 16 });
     const model = emptyModel(1);

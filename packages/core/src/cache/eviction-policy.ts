@@ -28,6 +28,7 @@ export interface EvictionPolicy {
   readonly recent?: number;
 }
 
+/** A policy with all its defaults. */
 export type ResolvedEvictionPolicy = Required<EvictionPolicy>;
 
 /** Checks a policy and fills in its defaults. @throws ArgumentError */
@@ -45,7 +46,7 @@ export function resolveEvictionPolicy(policy: EvictionPolicy): ResolvedEvictionP
 }
 
 /** Rows that a head keeps on average when `seen` tokens were seen; never fewer than sinks and recent ones. */
-export function budgetOf({ budget, sinks, recent }: ResolvedEvictionPolicy, seen: number): number {
+function budgetOf({ budget, sinks, recent }: ResolvedEvictionPolicy, seen: number): number {
   if (typeof budget === 'number') return budget;
   return Math.max(Math.ceil(budget.ratio * seen), sinks + recent, 1);
 }
@@ -57,7 +58,6 @@ export function budgetOf({ budget, sinks, recent }: ResolvedEvictionPolicy, seen
  * @param scores f32 [B, Hkv, M or more]: higher is kept. No NaN.
  * @param rows As `LayerCache.padded` gives them.
  * @param seen Tokens that every sequence has seen.
- * @param longest Most rows of a head that count.
  * @returns undefined where all rows fit. The caller disposes the tensors (or its scope does).
  * @throws ShapeError
  */

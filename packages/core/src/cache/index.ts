@@ -1,5 +1,4 @@
 export {
-  budgetOf,
   chooseRows,
   type EvictionBudget,
   type EvictionPolicy,

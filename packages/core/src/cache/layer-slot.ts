@@ -42,7 +42,10 @@ export class LayerSlot implements LayerCache {
   #layer: CacheLayer;
   /** The pass in which it has appended, until that ends. */
   #appended: SequencePass | undefined;
+  /** Whether rows are gone that the open pass, were it given up, would need. */
   #evicted = false;
+  /** Tokens per sequence behind which the layer's room begins, where it was laid out inside the open pass. */
+  #roomBehind: readonly number[] | undefined;
   /** Rows per sequence when a pass was finished without this layer: from then on rows are fewer than tokens. */
   #beforeGap: readonly number[] | undefined;
 
@@ -94,10 +97,8 @@ export class LayerSlot implements LayerCache {
 
   /** Tokens of a sequence that fit. */
   capacityOf(sequence: number): number {
-    const { lengths, pass } = this.#owner;
-    // The room of a layer that was laid out inside the pass is behind the pass.
-    const length = (this.#evicted && pass ? pass.ends : lengths)[sequence] as number;
-    return this.#layer.capacityOf(sequence, length);
+    const tokens = this.#roomBehind ?? this.#owner.lengths;
+    return this.#layer.capacityOf(sequence, tokens[sequence] as number);
   }
 
   append(k: Tensor, v: Tensor, positions?: Tensor): CacheView {
@@ -146,7 +147,7 @@ export class LayerSlot implements LayerCache {
     this.#whole('evict');
     this.#checkChoice('evict', kept);
     this.#layOut(kept);
-    this.#evicted ||= this.#owner.pass !== undefined;
+    this.#evicted ||= (this.#appended ?? this.#owner.pass) !== undefined;
   }
 
   /** The open pass counts. A layer that has cached none of its tokens has a gap now. */
@@ -167,6 +168,7 @@ export class LayerSlot implements LayerCache {
   #close(): void {
     this.#appended = undefined;
     this.#evicted = false;
+    this.#roomBehind = undefined;
   }
 
   /** Appends the tokens of a pass that this layer caches, where others cache more. */
@@ -227,6 +229,7 @@ export class LayerSlot implements LayerCache {
     });
     const { window } = layer;
     this.#layer = RaggedLayer.create(gpu, { source: layer.source(held), keep: kept, sequences, window });
+    this.#roomBehind = this.#owner.pass && seen;
     layer.dispose();
   }
 
