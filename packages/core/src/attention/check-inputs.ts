@@ -16,7 +16,7 @@ export interface AttentionShape {
 }
 
 /** Shapes and dtypes of q [B, H, N, D] and k [B, Hkv, M, D]. */
-export function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): AttentionShape {
+function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): AttentionShape {
   checkRows(operation, 'q', q, 4);
   checkRows(operation, 'k', k, 4);
   const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
@@ -123,7 +123,7 @@ export function checkInteger(name: string, value: number, least: number, most: n
 }
 
 /** Heads that a grouping has. */
-export function groupedHeads(per: HeadGrouping, shape: AttentionShape): number {
+function groupedHeads(per: HeadGrouping, shape: AttentionShape): number {
   return per === 'kvHead' ? shape.kvHeads : shape.heads;
 }
 

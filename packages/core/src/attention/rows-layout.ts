@@ -7,7 +7,7 @@ import { range } from './text.ts';
 export const stagedRowsPerWorkgroup = 64;
 
 /** Key rows of a tile in workgroup memory: at most 8 KiB, so that two workgroups fit into WebGPU's least. */
-export function stagedTile(headSize: number, software: boolean): number {
+function stagedTile(headSize: number, software: boolean): number {
   return Math.max(4, Math.min(software ? 8 : 16, Math.floor(512 / Math.ceil(headSize / 4))));
 }
 

@@ -18,7 +18,7 @@ export interface PoolOptions {
 }
 
 /** Size classes: four steps per power of two, so that at most a fifth of a buffer is waste. */
-export function sizeClass(bytes: number): number {
+function sizeClass(bytes: number): number {
   const least = 256;
   if (bytes <= least) return least;
   const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 2, 4);

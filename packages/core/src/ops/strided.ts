@@ -16,7 +16,7 @@ import { Tensor } from '../tensor/tensor.ts';
  */
 
 /** Axes that remain after merging may be no more than this. */
-export const maxRank = 6;
+const maxRank = 6;
 
 /** Invocations per workgroup of all strided kernels. */
 const workgroupSize = 64;

@@ -15,7 +15,7 @@ import { scanPairsFunction } from '../kernels/workgroup-scan.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** Elements per workgroup. */
-export const selectionTile = 4096;
+const selectionTile = 4096;
 const lanes = 256;
 const bins = 2048;
 const shifts = [21, 10, 0] as const;

@@ -507,7 +507,7 @@ export class MethodRun {
 }
 
 /** For each layer its number among the global layers, or -1. */
-export function globalLayerIndices(facts: ModelFacts): number[] {
+function globalLayerIndices(facts: ModelFacts): number[] {
   let count = 0;
   return facts.layerKinds.map((kind) => (kind === 'global' ? count++ : -1));
 }

@@ -249,7 +249,7 @@ export function optionsTable(schema: OptionSchema): string {
 }
 
 /** What an option accepts, in words: `an integer >= 1, or null (off)`. */
-export function allowedValues(option: Option): string {
+function allowedValues(option: Option): string {
   return option.default === null ? `${allowedRaw(option)}, or null (off)` : allowedRaw(option);
 }
 

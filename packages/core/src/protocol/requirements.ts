@@ -28,7 +28,7 @@ export interface Requirements {
 }
 
 /** Phases that a model runs in. */
-export function phasesOf(facts: ModelFacts): readonly Phase[] {
+function phasesOf(facts: ModelFacts): readonly Phase[] {
   return facts.phases ?? (facts.causal ? ['prefill', 'decode'] : ['encode']);
 }
 

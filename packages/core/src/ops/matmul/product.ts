@@ -128,7 +128,7 @@ export function productVariant(product: Product): ProductVariant {
   };
 }
 
-export function batchCount(product: Product): number {
+function batchCount(product: Product): number {
   return product.batch[0] * product.batch[1] * product.batch[2];
 }
 

@@ -2,7 +2,7 @@ import type { Capabilities } from '../../device/capabilities.ts';
 import type { BindingDeclaration } from '../../kernels/kernel.ts';
 import { elementAccess } from '../../kernels/wgsl.ts';
 import { blockFactors, quantValue } from '../../kernels/wgsl-quantized.ts';
-import { isQuantized, type PlainDtype, type QuantizedDtype } from '../../tensor/dtype.ts';
+import type { PlainDtype, QuantizedDtype } from '../../tensor/dtype.ts';
 import { quantWords } from '../../tensor/quantized.ts';
 
 /**
@@ -50,11 +50,6 @@ export function rightOperand(format: RightFormat, capabilities: Capabilities): R
     default:
       return quantizedOperand(format);
   }
-}
-
-/** Whether a format holds quantized blocks. */
-export function isQuantizedFormat(format: RightFormat): format is QuantizedDtype {
-  return isQuantized(format);
 }
 
 /** The format of a plain right operand with these strides, in elements. */
