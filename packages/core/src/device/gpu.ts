@@ -10,7 +10,7 @@ import {
   type SaccadeError,
   ShapeError,
 } from '../errors.ts';
-import { type KernelDefinition, parametersOf, type Variant, variantKey } from '../kernels/kernel.ts';
+import { type KernelDefinition, parametersOf, rangeParameters, type Variant, variantKey } from '../kernels/kernel.ts';
 import { Profile } from '../profiling/profile.ts';
 import type { KernelTiming } from '../profiling/profiler.ts';
 import { TimestampProfiler } from '../profiling/timestamp-profiler.ts';
@@ -37,6 +37,7 @@ import { PipelineCache } from './pipelines.ts';
 import { planRead } from './plan-read.ts';
 import { StagingPool } from './readback.ts';
 import { Recorder } from './recorder.ts';
+import { defaultMaxDispatchFlops, workgroupsPerDispatch } from './work-bound.ts';
 
 /** What to print or check while ops run. `check` finds NaN and infinity and names the first op that made one. */
 export type DebugLevel = 'off' | 'dispatch' | 'wgsl' | 'check';
@@ -46,6 +47,14 @@ export interface GpuOptions {
   readonly maxBytes?: number;
   /** Most bytes of freed buffers kept for reuse. Default 512 MiB. */
   readonly maxPooledBytes?: number;
+  /**
+   * Most FLOPs of one dispatch, and of one submission: a launch that declares more is recorded as several dispatches over
+   * ranges of its workgroups, with the same result. Keeps a long context from running into the watchdog that resets a GPU
+   * after about 2 s. Default: what the slowest device of the adapter's class does in 0.5 s, which is 5e11 (NVIDIA since
+   * Ampere), 2.5e11 (other NVIDIA, Apple, Radeon RX and Pro, Arc) or 5e10 (all others); no limit on software adapters. On
+   * a device that is known to be faster, more keeps it fuller at very long contexts.
+   */
+  readonly maxDispatchFlops?: number;
   /** Default `off`. */
   readonly debug?: DebugLevel;
   /** Where debug lines go. Default: `console.error`. */
@@ -79,7 +88,7 @@ export interface Launch {
   readonly parameters?: readonly number[];
   /** Number of workgroups; folded into two dimensions where a device limit asks for it. 0 launches nothing. */
   readonly workgroups: number;
-  /** Declared work, for the profiler. */
+  /** Declared work, for the profiler and for the bound on a dispatch. Assumed to be spread evenly over the workgroups. */
   readonly cost?: KernelTiming;
 }
 
@@ -106,6 +115,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly capabilities: Capabilities;
   readonly adapter: AdapterFacts;
+  /** Most FLOPs of a dispatch and of a submission, see {@link GpuOptions.maxDispatchFlops}. */
+  readonly maxDispatchFlops: number;
   readonly #options: GpuOptions;
   readonly #pool: BufferPool;
   readonly #recorder: Recorder;
@@ -126,14 +137,22 @@ export class Gpu {
   #readbacks = 0;
   #dispatchSerial = 0;
 
-  /** Use {@link openGpu} or {@link gpuFromDevice}. */
+  /**
+   * Use {@link openGpu} or {@link gpuFromDevice}.
+   *
+   * @throws ArgumentError when `maxDispatchFlops` is not positive
+   */
   constructor(device: GPUDevice, capabilities: Capabilities, adapter: AdapterFacts, options: GpuOptions = {}) {
     this.device = device;
     this.capabilities = capabilities;
     this.adapter = adapter;
     this.#options = options;
     this.#log = options.log ?? ((line) => console.error(line));
-    this.#recorder = new Recorder(device, (error) => this.#fail(error));
+    this.maxDispatchFlops = options.maxDispatchFlops ?? defaultMaxDispatchFlops(capabilities, adapter);
+    if (!(this.maxDispatchFlops > 0)) {
+      throw new ArgumentError('openGpu: maxDispatchFlops', this.maxDispatchFlops, 'a number above 0');
+    }
+    this.#recorder = new Recorder(device, this.maxDispatchFlops, (error) => this.#fail(error));
     this.#groups = new BindGroupCache(device, this.#recorder.uniforms);
     this.#pool = new BufferPool(
       device,
@@ -251,7 +270,7 @@ export class Gpu {
 
   // --- running kernels ---
 
-  /** Records one dispatch. Outputs are bound like inputs; nothing is read back. */
+  /** Records a kernel: one dispatch, or several if it declares more than `maxDispatchFlops`. Outputs are bound like inputs; nothing is read back. */
   launch<V extends Variant>(kernel: KernelDefinition<V>, variant: V, launch: Launch): void {
     this.#assertUsable();
     if (launch.workgroups === 0) return;
@@ -270,17 +289,25 @@ export class Gpu {
       return;
     }
     const pipeline = this.#pipelines.get(kernel, variant);
-    const slot = this.#recorder.parameters();
-    const [x, y] = this.#grid(launch.workgroups);
-    slot.setUnsigned(0, launch.workgroups);
-    for (let index = 0; index < declared.length; index++) {
-      const value = parameters[index] as number;
-      if (declared[index]?.[1] === 'f32') slot.setFloat(index + 1, value);
-      else slot.setUnsigned(index + 1, value);
-    }
-    for (const range of ranges) range.buffer.lastUse = this.#recorder.current;
     const group = this.#groups.get(pipeline, ranges);
-    this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, x, y, launch.cost);
+    const { workgroups, cost } = launch;
+    const perDispatch = workgroupsPerDispatch(workgroups, cost?.flops ?? 0, this.maxDispatchFlops);
+    for (let first = 0; first < workgroups; first += perDispatch) {
+      const end = Math.min(first + perDispatch, workgroups);
+      const share = (end - first) / workgroups;
+      const work = cost && { flops: cost.flops * share, bytes: cost.bytes * share };
+      const slot = this.#recorder.parameters(work?.flops);
+      const [x, y] = this.#grid(end - first);
+      slot.setWorkgroups(first, end);
+      for (let index = 0; index < declared.length; index++) {
+        const value = parameters[index] as number;
+        if (declared[index]?.[1] === 'f32') slot.setFloat(index + rangeParameters, value);
+        else slot.setUnsigned(index + rangeParameters, value);
+      }
+      // In each turn: reserving the slot may have begun another submission.
+      for (const range of ranges) range.buffer.lastUse = this.#recorder.current;
+      this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, x, y, work);
+    }
     this.#dispatchSerial++;
     if (this.#options.debug === 'dispatch') {
       this.#log(
@@ -469,7 +496,7 @@ export class Gpu {
     this.tidy(() => {
       const bindings = kernel.bindings(variant, this.capabilities).map(() => this.range(this.empty([64]), kernel.name));
       const slot = this.#recorder.parameters();
-      slot.setUnsigned(0, 0);
+      slot.setWorkgroups(0, 0);
       const pipeline = this.#pipelines.get(kernel, variant);
       const group = this.#groups.get(pipeline, bindings);
       for (const { buffer } of bindings) buffer.lastUse = this.#recorder.current;

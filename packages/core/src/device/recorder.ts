@@ -12,6 +12,12 @@ export class ParameterSlot {
   readonly #floats = new Float32Array(this.bytes);
   readonly #words = new Uint32Array(this.bytes);
 
+  /** The range of workgroups that the dispatch runs, in the first words (`rangeParameters` of them); an empty one runs none. */
+  setWorkgroups(first: number, end: number): void {
+    this.setUnsigned(0, first);
+    this.setUnsigned(1, end);
+  }
+
   setFloat(index: number, value: number): void {
     this.#floats[this.offset / 4 + index] = value;
   }
@@ -39,11 +45,15 @@ export class Recorder {
   #pass: GPUComputePassEncoder | undefined;
   #slotsUsed = 0;
   #dispatchesRecorded = 0;
+  #flopsRecorded = 0;
+  readonly #maxFlops: number;
   #errorScopeOpen = false;
   readonly #onError: (error: GPUError) => void;
 
-  constructor(device: GPUDevice, onError: (error: GPUError) => void) {
+  /** `maxFlops`: most declared FLOPs of a submission, beyond which only a single dispatch goes. */
+  constructor(device: GPUDevice, maxFlops: number, onError: (error: GPUError) => void) {
     this.#device = device;
+    this.#maxFlops = maxFlops;
     this.#onError = onError;
     this.uniforms = device.createBuffer({
       label: 'saccade parameters',
@@ -52,9 +62,11 @@ export class Recorder {
     });
   }
 
-  /** Reserves a parameter slot; the caller fills it before the next submit. */
-  parameters(): ParameterSlot {
-    if (this.#slotsUsed === slots || this.#dispatchesRecorded >= dispatchesPerSubmit) this.submit();
+  /** Reserves the parameter slot of a dispatch of this many FLOPs; the caller fills it before the next submit. */
+  parameters(flops = 0): ParameterSlot {
+    const full = this.#slotsUsed === slots || this.#dispatchesRecorded >= dispatchesPerSubmit;
+    if (full || this.#flopsRecorded + flops > this.#maxFlops) this.submit();
+    this.#flopsRecorded += flops;
     this.#slot.offset = this.#slotsUsed++ * slotBytes;
     return this.#slot;
   }
@@ -101,6 +113,7 @@ export class Recorder {
     this.#encoder = undefined;
     this.#slotsUsed = 0;
     this.#dispatchesRecorded = 0;
+    this.#flopsRecorded = 0;
     this.submits++;
     this.current++;
     this.#closeErrorScope();

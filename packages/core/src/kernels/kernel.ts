@@ -20,8 +20,8 @@ export interface KernelSource {
   /** Module-scope declarations: functions, workgroup variables, constants. */
   readonly declarations?: string;
   /**
-   * Body of the entry point. In scope: the bindings and `params` by name; `group` (linear workgroup index, below
-   * `params.workgroups`), `local` (vec3u), `lane` (index in the workgroup), and with `subgroups` also `subgroup_lane` and `subgroup_size`.
+   * Body of the entry point. In scope: the bindings and `params` by name; `group` (linear workgroup index in the
+   * launch, below its `workgroups`), `local` (vec3u), `lane` (index in the workgroup), and with `subgroups` also `subgroup_lane` and `subgroup_size`.
    */
   readonly main: string;
   /** Uses subgroup operations; only where the capabilities have them. */
@@ -33,7 +33,7 @@ export interface KernelDefinition<V extends Variant = Variant> {
   /** Unique name; shown by the profiler and in error messages. */
   readonly name: string;
   readonly bindings: (variant: V, capabilities: Capabilities) => readonly BindingDeclaration[];
-  /** Scalars of each dispatch, in order, at most 63; a function where variants take further ones. */
+  /** Scalars of each dispatch, in order, at most 62; a function where variants take further ones. */
   readonly parameters: ParameterList | ((variant: V) => ParameterList);
   readonly workgroupSize: (variant: V, capabilities: Capabilities) => number | readonly [number, number, number];
   readonly source: (variant: V, capabilities: Capabilities) => KernelSource;
@@ -45,8 +45,11 @@ export function defineKernel<V extends Variant>(definition: KernelDefinition<V>)
   return definition;
 }
 
-/** Most scalars of a dispatch: with the number of workgroups they fill a slot of 256 bytes. */
-export const mostParameters = 63;
+/** Words of a parameter slot in front of the kernel's own: the range of workgroups of the dispatch. */
+export const rangeParameters = 2;
+
+/** Most scalars of a dispatch: with its range of workgroups they fill a slot of 256 bytes. */
+export const mostParameters = 64 - rangeParameters;
 
 function checkCount(name: string, parameters: ParameterList): void {
   if (parameters.length > mostParameters) {
@@ -85,7 +88,7 @@ export function assembleWgsl<V extends Variant>(
   const lines: string[] = [];
   if (/\bf16\b|\bvec[234]h\b/.test(text)) lines.push('enable f16;');
   if (source.subgroups) lines.push('enable subgroups;');
-  lines.push('struct Params {', '  workgroups: u32,');
+  lines.push('struct Params {', '  first_workgroup: u32,', '  end_workgroup: u32,');
   const parameters = parametersOf(kernel, variant);
   checkCount(kernel.name, parameters);
   for (const [name, type] of parameters) lines.push(`  ${name}: ${type},`);
@@ -104,7 +107,7 @@ export function assembleWgsl<V extends Variant>(
     builtins.push('@builtin(subgroup_invocation_id) subgroup_lane: u32', '@builtin(subgroup_size) subgroup_size: u32');
   }
   lines.push(`@compute @workgroup_size(${dimensions.join(', ')})`, `fn main(${builtins.join(', ')}) {`);
-  lines.push('  let group = workgroup_id.x + workgroup_id.y * workgroup_count.x;');
-  lines.push('  if (group >= params.workgroups) { return; }', source.main, '}');
+  lines.push('  let group = params.first_workgroup + workgroup_id.x + workgroup_id.y * workgroup_count.x;');
+  lines.push('  if (group >= params.end_workgroup) { return; }', source.main, '}');
   return lines.join('\n');
 }
