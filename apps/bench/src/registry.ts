@@ -60,7 +60,11 @@ export class Registry {
    */
   model(name: string): ModelEntry {
     const known = this.models.find((entry) => entry.name === name);
-    return known ?? this.#modelFromPath?.(name) ?? find('model', name, this.models);
+    return (
+      known ??
+      this.#modelFromPath?.(name) ??
+      find('model', name, this.models, this.#modelFromPath && 'A local file or folder works too.')
+    );
   }
 
   /**
@@ -77,13 +81,19 @@ export class Registry {
   }
 }
 
-function find<Entry extends { readonly name: string }>(kind: string, name: string, entries: readonly Entry[]): Entry {
+function find<Entry extends { readonly name: string }>(
+  kind: string,
+  name: string,
+  entries: readonly Entry[],
+  instead?: string,
+): Entry {
   const entry = entries.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
   throw unknownName(
     kind,
     name,
     entries.map((candidate) => candidate.name),
+    instead,
   );
 }
 

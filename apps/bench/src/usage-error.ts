@@ -7,12 +7,18 @@ export class UsageError extends SaccadeError {
   }
 }
 
-/** The error for a name that is not in `names`: it lists the near ones, and all of them where none is near. */
-export function unknownName(kind: string, given: string, names: readonly string[]): UsageError {
+/**
+ * The error for a name that is not in `names`: it lists the near ones, and all of them where none is near.
+ *
+ * @param instead a sentence that says what else would be allowed
+ */
+export function unknownName(kind: string, given: string, names: readonly string[], instead?: string): UsageError {
   const near = nearNames(given, names);
   const hint =
     near.length > 0
       ? `Did you mean ${near.join(' or ')}?`
       : `Known: ${names.length > 0 ? [...names].sort().join(', ') : 'none'}.`;
-  return new UsageError(`There is no ${kind} ${JSON.stringify(given)}. ${hint}`);
+  return new UsageError(
+    `There is no ${kind} ${JSON.stringify(given)}. ${hint}${instead === undefined ? '' : ` ${instead}`}`,
+  );
 }

@@ -42,6 +42,12 @@ describe('htmlReport', () => {
     expect(texts('section tbody tr.dense').every((row) => row.startsWith('dense'))).toBe(true);
   });
 
+  it('wraps options, which would push every number off the page', () => {
+    const cells = [...page.querySelectorAll('section td')].filter((cell) => cell.textContent?.includes('topK=410'));
+    expect(cells.map((cell) => cell.className)).toEqual(cells.map(() => 'wide'));
+    expect(cells.length).toBeGreaterThan(0);
+  });
+
   it('draws quality against budget and time against length', () => {
     expect(texts('figcaption strong')).toEqual([
       'Accuracy against budget',

@@ -60,6 +60,8 @@ it('runs on the tiny model where the real one cannot be had, and says so everywh
   expect(printed).toContain('--- dense: every head reads all tokens');
   expect(printed).toContain('--- tidaldecode: heads of sparse layers read 128 bytes');
 
+  expect(printed).toMatch(/persuasion-bytes: the fastest is TidalDecode/);
+
   const file = readResultFile(`${folder}start.json`);
   expect(file.environment.notice).toBe(fallbackJob.notice);
   expect(file.results.map(({ status }) => status)).toEqual(file.results.map(() => 'ok'));

@@ -12,6 +12,8 @@ export type { MemoryEstimate, MemoryRequest } from './language-model/estimate-me
 export type { BatchPiece } from './language-model/generate-batch.ts';
 export { type LanguageForwardOptions, LanguageModel } from './language-model/language-model.ts';
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
+export type { PrefillPass } from './language-model/prefill-passes.ts';
+export type { WarmUpOptions } from './language-model/warm-up.ts';
 export { HubError, type HubErrorCode } from './resolve/hub/hub-error.ts';
 export type { ModelLicence } from './resolve/licence.ts';
 export { resolveModel } from './resolve/resolve-model.ts';
@@ -25,7 +27,7 @@ export {
 } from './resolve/types.ts';
 export { modelFilesFromUrls } from './resolve/url-files.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
-export { type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
+export { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
 export type { LoadDtype } from './weights/loadable-weights.ts';
 export {
   ModelConfigError,
@@ -35,4 +37,13 @@ export {
   type StorageConfig,
   type TransformerConfig,
 } from './weights/model-config.ts';
-export { type WeightFile, WeightFileError, type WeightFileErrorCode, type WeightInfo } from './weights/types.ts';
+export {
+  type ByteSource,
+  type MetadataValue,
+  type RowRange,
+  type WeightDtype,
+  type WeightFile,
+  WeightFileError,
+  type WeightFileErrorCode,
+  type WeightInfo,
+} from './weights/types.ts';

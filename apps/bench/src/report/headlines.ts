@@ -4,8 +4,13 @@ import { formatMeasure, formatNumber, formatShare, grouped, spreadOf } from './f
 import type { Group } from './groups.ts';
 import { contextLength, qualityTexts } from './metrics.ts';
 
+/** The most important thing of each group of a result file; groups without one are left out. */
+export function headlinesOf(groups: readonly Group[]): string[] {
+  return groups.flatMap((group) => headline(group) ?? []);
+}
+
 /** One plain sentence per group that says the most important thing, or undefined where there is nothing to say. */
-export function headline(group: Group): string | undefined {
+function headline(group: Group): string | undefined {
   const bad = group.rows.filter((row) => row.status === 'failed').length;
   const failures = bad === 0 ? '' : ` ${bad} of ${group.rows.length} measurements failed.`;
   const best = fastest(group) ?? closest(group);

@@ -5,7 +5,7 @@ import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
 import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
-import { headline } from './headlines.ts';
+import { headlinesOf } from './headlines.ts';
 import { peerColumns } from './peer-columns.ts';
 import { styleSheet } from './style.ts';
 import { chartSvg, legendSvg, type SeriesStyle, styleSeries } from './svg.ts';
@@ -15,7 +15,7 @@ export function htmlReport(file: ResultFile, registry: Registry): string {
   const groups = groupRows(file.results, registry);
   const { environment } = file;
   const where = environment.adapter === null ? '' : ` on ${adapterName(environment.adapter)}`;
-  const headlines = groups.flatMap((group) => headline(group) ?? []);
+  const headlines = headlinesOf(groups);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -52,8 +52,8 @@ const guide = `<details><summary>How to read this page</summary>
 <dt>Dense</dt><dd>The model without any method. Every other row is compared with it.</dd>
 <dt>Budget</dt><dd>The share of the context that a method was allowed to read.</dd>
 <dt>Density</dt><dd>The share that it did read, measured.</dd>
-<dt>Baselines</dt><dd>Plain competitors at the same budget: random tokens, or the first few and the most recent ones.
-A method is worth its trouble only if it beats them.</dd>
+<dt>Baselines</dt><dd>Plain competitors at the same budget: random tokens, the first few and the most recent ones, or those that gathered
+most attention so far. A method is worth its trouble only if it beats them.</dd>
 <dt>Oracle</dt><dd>Picks the best tokens with knowledge that costs as much as dense attention: an upper bound, no shortcut.</dd>
 <dt>a [b, c]</dt><dd>For sampled quantities and ratios: the value and its 95% interval. For times: the median and the 10th and 90th percentile.</dd>
 <dt>Status</dt><dd>“dense fails”: the task is too hard for the model itself, so the row says nothing about the method.
@@ -105,7 +105,7 @@ const statusClasses = { ok: 'status-ok', 'dense fails': 'status-warn', refused: 
 function cell(column: Column, row: ResultRow): string {
   const text = escapeHtml(column.cell(row));
   if (column.header === 'Status') return `<td class="${statusClasses[row.status]}">${text}</td>`;
-  if (column.header === 'Remark') return `<td class="wide">${text}</td>`;
+  if (column.header === 'Options' || column.header === 'Remark') return `<td class="wide">${text}</td>`;
   if (!column.numeric) return `<td>${text}</td>`;
   // The interval steps back behind the value.
   return `<td class="number">${text.replace(/ (\[.*\])$/, ' <small>$1</small>')}</td>`;

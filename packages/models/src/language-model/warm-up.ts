@@ -2,6 +2,7 @@ import { ArgumentError, type Method, MethodRun } from '@saccade/core';
 import { DryGeneration } from './dry-generation.ts';
 import type { LanguageModel } from './language-model.ts';
 
+/** What a generation to come will look like. */
 export interface WarmUpOptions {
   /** Tokens of the prompt to come, since short and long ones use different kernels. Default 512. */
   readonly promptTokens?: number;

@@ -5,6 +5,8 @@ import { type ExecuteOptions, executeOnModel, loadModel } from '../../execute-pl
 import { planRun, type RunPlan } from '../../plan.ts';
 import { progressStream, startProgress } from '../../progress/progress.ts';
 import type { Registry } from '../../registry.ts';
+import { groupRows } from '../../report/groups.ts';
+import { headlinesOf } from '../../report/headlines.ts';
 import { htmlReport } from '../../report/html.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile, writeTextFile } from '../../result-file/read-write.ts';
@@ -129,6 +131,7 @@ function report(context: CliContext, gpu: Gpu, { rows, roofline, plan, job, fold
   const file = { schema: 'saccade-bench/1', environment, results: rows, roofline } as const;
   writeResultFile(`${folder}start.json`, file);
   writeTextFile(`${folder}start.html`, htmlReport(file, context.registry));
+  console.log(`\n${headlinesOf(groupRows(rows, context.registry)).join('\n')}`);
   if (notice !== undefined) console.log(`\n*** ${notice} ***`);
   console.log(`\nResults: ${folder}start.json\nReport:  ${folder}start.html (open it in a browser)`);
 }
