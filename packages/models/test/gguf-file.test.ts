@@ -101,8 +101,11 @@ describe('a GGUF file that is cut short', () => {
       bytes.length - 1,
     ];
     for (const cut of cuts) {
-      const { code } = await failure(open(bytes.slice(0, cut)));
+      const { code, message } = await failure(open(bytes.slice(0, cut)));
       expect(code, `cut at ${cut}`).toBe(cut < 8 ? 'not-a-weight-file' : 'truncated');
+      expect(message).toContain(
+        cut < 8 ? 'Models are GGUF or safetensors files' : 'The file is incomplete: get it again.',
+      );
     }
   });
 });

@@ -16,6 +16,12 @@ function run(command: string, args: readonly string[]): void {
   if (error || status !== 0) throw new Error(`${command} ${args.join(' ')} failed${error ? `: ${error.message}` : ''}`);
 }
 
+/** Lines of what to run or read, and what that gives, in two columns. */
+function aligned(rows: readonly (readonly [what: string, gives: string])[]): string[] {
+  const width = Math.max(...rows.map(([what]) => what.length));
+  return rows.map(([what, gives]) => `  ${what.padEnd(width)}   ${gives}`);
+}
+
 try {
   const [slug, ...rest] = process.argv.slice(2);
   if (slug === undefined || rest.length > 0) {
@@ -28,9 +34,11 @@ try {
     [
       `Made ${folder}; changed ${changed.join(', ')}.`,
       '',
-      `  npx pnpm test --project ${slug}     its tests`,
-      `  npx pnpm bench list                 it is among the methods`,
-      `  docs/guides/write-a-method.md       from here to a method of your own`,
+      ...aligned([
+        [`npx pnpm test --project ${slug}`, 'its tests'],
+        ['npx pnpm bench list', 'it is among the methods'],
+        ['docs/guides/write-a-method.md', 'from here to a method of your own'],
+      ]),
       '',
     ].join('\n'),
   );

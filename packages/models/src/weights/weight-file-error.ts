@@ -24,6 +24,13 @@ export type WeightFileErrorCode =
   | 'out-of-range'
   | 'closed';
 
+/** What to do, where the code alone tells it. */
+const remedies: Partial<Record<WeightFileErrorCode, string>> = {
+  'not-a-weight-file': 'Models are GGUF or safetensors files, or folders with one.',
+  truncated: 'The file is incomplete: get it again.',
+  corrupt: 'Get the file again.',
+};
+
 /**
  * A weight file cannot be used; `code` is a {@link WeightFileErrorCode}, and the message names file and tensor. Get a damaged file
  * anew; for a type or kind that is not supported choose another file of the model.
@@ -32,6 +39,7 @@ export class WeightFileError extends SaccadeError {
   static override readonly typeName: string = 'WeightFileError';
 
   constructor(code: WeightFileErrorCode, message: string, options?: { cause?: unknown }) {
-    super(code, message, options);
+    const remedy = remedies[code];
+    super(code, remedy === undefined ? message : `${message} ${remedy}`, options);
   }
 }
