@@ -2,10 +2,11 @@ import type { LaunchBinding } from '../device/gpu.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { placeParameters } from './call-parameters.ts';
 import { CallParts, numberParameters } from './call-parts.ts';
 import { type AttentionShape, checkDeviceNumbers } from './check-inputs.ts';
 import { type AttentionDtype, inputAccess } from './elements.ts';
-import { callBounds } from './plan-call.ts';
+import { callBounds, columnsOf } from './plan-call.ts';
 import { lengths, type PositionVariant, storageBase } from './positions.ts';
 import type { ResultBuffer } from './result.ts';
 import { bindSideInputs, sideBindings, sideFunctions, sideLoad, sideParameters } from './side-inputs.ts';
@@ -50,10 +51,7 @@ const givenKernel = defineKernel<GivenVariant>({
     ['head_size', 'u32'],
     ['query_offset', 'i32'],
     ['query_offset_given', 'u32'],
-    ['value_start', 'u32'],
-    ['value_batch', 'u32'],
-    ['value_head', 'u32'],
-    ['value_row', 'u32'],
+    ...placeParameters('value'),
     ...sideParameters(variant),
     ...numberParameters(variant.numbers),
   ],
@@ -83,15 +81,15 @@ const givenKernel = defineKernel<GivenVariant>({
 /** @throws ShapeError, ArgumentError */
 export function checkGivenProbabilities(
   { rows, probabilities, count }: GivenProbabilities,
-  { keys }: AttentionShape,
-  { keyStarts, keyBound }: AttentionOptions,
+  shape: AttentionShape,
+  options: AttentionOptions,
 ): void {
   const length = rows.shape[0] ?? 0;
   checkDeviceNumbers('attention: givenProbabilities.rows', rows, [length, 3]);
   if (probabilities.dtype !== 'f32') {
     throw new ArgumentError('dtype of attention: givenProbabilities.probabilities', probabilities.dtype, 'f32');
   }
-  const columns = keyStarts ? (keyBound ?? keys) : keys;
+  const columns = columnsOf(shape, options);
   if (probabilities.rank !== 2 || probabilities.shape[0] !== length || probabilities.shape[1] !== columns) {
     throw new ShapeError(
       'attention',

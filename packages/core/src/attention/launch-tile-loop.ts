@@ -1,6 +1,7 @@
 import { LimitError } from '../errors.ts';
 import { mostParameters } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { callValues, listValues } from './call-parameters.ts';
 import { CallParts } from './call-parts.ts';
 import type { AttentionShape } from './check-inputs.ts';
 import { attentionCost } from './cost.ts';
@@ -16,9 +17,7 @@ import { inQuads, placeOf, stridedInput } from './strided-input.ts';
 import { parameters, tileLoop } from './tile-loop.ts';
 import { trustText } from './trust.ts';
 import type { AttentionOptions } from './types.ts';
-import { listEntries, listPlaces, whereToLook } from './where-to-look.ts';
-
-const noList = { length: 0, count: 0, heads: 1, share: 1 };
+import { whereToLook } from './where-to-look.ts';
 
 /** A checked and planned call. */
 export interface TileLoopCall {
@@ -40,16 +39,14 @@ export function launchTileLoop(
   { shape, sources, call, options, statistics, keySets }: TileLoopCall,
 ): ResultBuffer {
   const { gpu } = q;
-  const { batches, heads, kvHeads, queries, keys, headSize } = shape;
-  const { plan, keyBound, queryBound, rowGroups } = call;
+  const { batches, headSize } = shape;
+  const { plan, rowGroups } = call;
   const [query, key, value] = [
     stridedInput(gpu, 'attention', 'q', q),
     stridedInput(gpu, 'attention', 'k', k),
     stridedInput(gpu, 'attention', 'v', v),
   ] as const;
-  const { queryOffset, keyRowCounter } = options;
-  const tokens = sources.tokens?.list;
-  const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : noList;
+  const { keyRowCounter } = options;
   const counting = keyRowCounter !== undefined;
   const parts = new CallParts();
   const where = whereToLook(shape, options, sources, parts);
@@ -90,29 +87,16 @@ export function launchTileLoop(
   gpu.launch(tileLoop, variant, {
     bindings,
     parameters: [
+      ...callValues(shape, options, call),
       batches,
-      heads,
-      heads / kvHeads,
-      queries,
-      queryBound,
-      keyBound,
       headSize,
-      Math.ceil(headSize / 4),
-      options.scale ?? 1 / Math.sqrt(headSize),
-      options.slidingWindow ?? 0,
-      typeof queryOffset === 'number' ? queryOffset : 0,
-      typeof queryOffset === 'number' ? 1 : 0,
       ...placeOf(query),
       ...placeOf(key),
-      keys,
       ...placeOf(value),
       0,
       8,
       plan.sharedHeads,
-      list.length,
-      list.count,
-      list.heads,
-      list.share,
+      ...listValues(sources.tokens?.list, shape),
       plan.launchedParts,
       result.logSumExpStart,
       result.rowMaximumStart,

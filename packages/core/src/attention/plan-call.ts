@@ -20,6 +20,11 @@ export function callBounds({ queries, keys }: AttentionShape, options: WhereToLo
   };
 }
 
+/** Keys of a row of results, M: the rows of a head, in ragged storage the most that a head has. */
+export function columnsOf({ keys }: AttentionShape, options: WhereToLook): number {
+  return options.keyStarts ? (options.keyBound ?? keys) : keys;
+}
+
 /** A call's plan. */
 export interface CallPlan extends CallBounds {
   readonly plan: AttentionPlan;

@@ -1,4 +1,5 @@
 import { type BindingDeclaration, defineKernel, type KernelDefinition, type ParameterList } from '../kernels/kernel.ts';
+import { callParameters, listParameters, placeParameters } from './call-parameters.ts';
 import { numberParameters } from './call-parts.ts';
 import { inputAccess } from './elements.ts';
 import { stagedFeatures, subgroupFeatures } from './features-layout.ts';
@@ -28,38 +29,16 @@ function partRange(variant: TileLoopVariant, tile: number): string {
 
 /** Scalars of every launch. */
 export const parameters: ParameterList = [
+  ...callParameters,
   ['batches', 'u32'],
-  ['heads', 'u32'],
-  ['heads_per_kv', 'u32'],
-  ['queries', 'u32'],
-  ['query_bound', 'u32'],
-  ['keys', 'u32'],
   ['head_size', 'u32'],
-  ['quads', 'u32'],
-  ['scale', 'f32'],
-  ['window', 'i32'],
-  ['query_offset', 'i32'],
-  ['query_offset_given', 'u32'],
-  ['query_start', 'u32'],
-  ['query_batch', 'u32'],
-  ['query_head', 'u32'],
-  ['query_row', 'u32'],
-  ['key_start', 'u32'],
-  ['key_batch', 'u32'],
-  ['key_head', 'u32'],
-  ['key_row', 'u32'],
-  ['key_capacity', 'u32'],
-  ['value_start', 'u32'],
-  ['value_batch', 'u32'],
-  ['value_head', 'u32'],
-  ['value_row', 'u32'],
+  ...placeParameters('query'),
+  ...placeParameters('key'),
+  ...placeParameters('value'),
   ['zero', 'f32'],
   ['tile_keys', 'u32'],
   ['shared_heads', 'u32'],
-  ['list_length', 'u32'],
-  ['list_count', 'u32'],
-  ['list_heads', 'u32'],
-  ['list_share', 'u32'],
+  ...listParameters,
   ['parts', 'u32'],
   ['log_sum_exp_start', 'u32'],
   ['row_maximum_start', 'u32'],

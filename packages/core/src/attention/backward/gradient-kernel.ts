@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../device/capabilities.ts';
 import { type BindingDeclaration, defineKernel, type KernelSource, type ParameterList } from '../../kernels/kernel.ts';
+import { callParameters, listParameters, placeParameters } from '../call-parameters.ts';
 import { numberParameters } from '../call-parts.ts';
 import { inputAccess } from '../elements.ts';
 import { entryFunctions } from '../positions.ts';
@@ -21,30 +22,14 @@ function inputsOf(variant: GradientVariant, capabilities: Capabilities): Gradien
   };
 }
 
-const place = (name: keyof GradientInputs): ParameterList =>
-  (['start', 'batch', 'head', 'row'] as const).map((part) => [`${name}_${part}`, 'u32'] as const);
-
 const parameters: ParameterList = [
-  ['heads', 'u32'],
-  ['heads_per_kv', 'u32'],
-  ['queries', 'u32'],
-  ['query_bound', 'u32'],
-  ['keys', 'u32'],
-  ['key_capacity', 'u32'],
+  ...callParameters,
   ['head_size', 'u32'],
-  ['quads', 'u32'],
-  ['scale', 'f32'],
-  ['window', 'i32'],
-  ['query_offset', 'i32'],
-  ['query_offset_given', 'u32'],
-  ...place('query'),
-  ...place('key'),
-  ...place('value'),
-  ...place('gradient'),
-  ['list_length', 'u32'],
-  ['list_count', 'u32'],
-  ['list_heads', 'u32'],
-  ['list_share', 'u32'],
+  ...placeParameters('query'),
+  ...placeParameters('key'),
+  ...placeParameters('value'),
+  ...placeParameters('gradient'),
+  ...listParameters,
   ['parts', 'u32'],
   ['row_tiles', 'u32'],
   ['row_count', 'u32'],

@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { callValues, listValues } from '../call-parameters.ts';
 import { CallParts } from '../call-parts.ts';
 import type { AttentionShape } from '../check-inputs.ts';
 import { attentionCost } from '../cost.ts';
@@ -10,7 +11,7 @@ import { scoreSlopeText } from '../score-modifiers.ts';
 import { bindSideInputs } from '../side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from '../strided-input.ts';
 import { trustText } from '../trust.ts';
-import { commonQueryBlock, listEntries, listPlaces, whereToLook } from '../where-to-look.ts';
+import { commonQueryBlock, whereToLook } from '../where-to-look.ts';
 import { gradientKernel } from './gradient-kernel.ts';
 import { ownKeysWhere } from './listed-keys.ts';
 import { subgroupLanes, subgroupRows } from './subgroup-layout.ts';
@@ -59,7 +60,6 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
   const counter = options.streamedRowCounter;
   const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counter ? 7 : 6));
   const whole = headSize % 4 === 0;
-  const quads = Math.ceil(headSize / 4);
   const quadRows = whole && [query, key, value, gradient].every(inQuads);
   const layout = layoutFor(gpu.capabilities, headSize, quadRows);
   const variant: GradientVariant = {
@@ -80,10 +80,6 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
     inputs: side.inputs,
     packed: side.packed,
   };
-  const { keyBound, queryBound } = callBounds(shape, options);
-  const { queryOffset } = options;
-  const tokens = own === 'queries' ? sources.tokens?.list : undefined;
-  const list = tokens ? { ...listEntries(tokens), ...listPlaces(tokens, shape) } : undefined;
   const { ownRows } = layout;
   const queryBlock = Math.min(queries, commonQueryBlock(sources) ?? queries);
   const queryTiles = Math.ceil(queries / Math.max(queryBlock, 1)) * Math.ceil(queryBlock / ownRows);
@@ -101,26 +97,13 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
       ...(counter ? [counter] : []),
     ],
     parameters: [
-      heads,
-      heads / kvHeads,
-      queries,
-      queryBound,
-      keyBound,
-      keys,
+      ...callValues(shape, options, callBounds(shape, options)),
       headSize,
-      quads,
-      options.scale ?? 1 / Math.sqrt(headSize),
-      options.slidingWindow ?? 0,
-      typeof queryOffset === 'number' ? queryOffset : 0,
-      typeof queryOffset === 'number' ? 1 : 0,
       ...placeOf(query),
       ...placeOf(key),
       ...placeOf(value),
       ...placeOf(gradient),
-      list?.length ?? 0,
-      list?.count ?? 0,
-      list?.heads ?? 1,
-      list?.share ?? 1,
+      ...listValues(own === 'queries' ? sources.tokens?.list : undefined, shape),
       1,
       keyTiles,
       batches * heads * queries,

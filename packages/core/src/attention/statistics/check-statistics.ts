@@ -1,7 +1,8 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { type AttentionShape, checkInteger, checkWhereToLook } from '../check-inputs.ts';
-import { checkSources, columnsOf } from './second-pass.ts';
+import { columnsOf } from '../plan-call.ts';
+import { checkSources } from './second-pass.ts';
 import type {
   AttentionStatisticsOptions,
   HeadReduction,

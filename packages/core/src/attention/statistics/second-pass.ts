@@ -5,13 +5,14 @@ import type { BindingDeclaration, KernelDefinition, KernelSource, ParameterList 
 import { LOWEST } from '../../kernels/wgsl.ts';
 import type { KernelTiming } from '../../profiling/profiler.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { callParameters, callValues, listParameters, listValues, placeParameters } from '../call-parameters.ts';
 import { CallParts, numberParameters } from '../call-parts.ts';
 import { type AttentionShape, checkLists } from '../check-inputs.ts';
 import { dotProductText } from '../dot-products.ts';
 import { type AttentionDtype, inputAccess } from '../elements.ts';
 import type { MaskSources } from '../mask-sources.ts';
 import { modifiedScore } from '../online-softmax.ts';
-import { callBounds } from '../plan-call.ts';
+import { callBounds, columnsOf } from '../plan-call.ts';
 import {
   type EntryNames,
   entryFunctions,
@@ -68,29 +69,10 @@ export function secondPassBindings(variant: SecondPassVariant, capabilities: Cap
 }
 
 const parameters: ParameterList = [
-  ['heads', 'u32'],
-  ['heads_per_kv', 'u32'],
-  ['queries', 'u32'],
-  ['query_bound', 'u32'],
-  ['keys', 'u32'],
-  ['key_capacity', 'u32'],
-  ['quads', 'u32'],
-  ['scale', 'f32'],
-  ['window', 'i32'],
-  ['query_offset', 'i32'],
-  ['query_offset_given', 'u32'],
-  ['query_start', 'u32'],
-  ['query_batch', 'u32'],
-  ['query_head', 'u32'],
-  ['query_row', 'u32'],
-  ['key_start', 'u32'],
-  ['key_batch', 'u32'],
-  ['key_head', 'u32'],
-  ['key_row', 'u32'],
-  ['list_length', 'u32'],
-  ['list_count', 'u32'],
-  ['list_heads', 'u32'],
-  ['list_share', 'u32'],
+  ...callParameters,
+  ...placeParameters('query'),
+  ...placeParameters('key'),
+  ...listParameters,
   ['columns', 'u32'],
 ];
 
@@ -128,11 +110,10 @@ export function secondPass(
   options: WhereToLook,
 ): SecondPass {
   const { gpu } = q;
-  const { heads, kvHeads, queries, keys, headSize } = shape;
-  const { queryOffset } = options;
+  const { headSize } = shape;
   const sources = checkSources(operation, shape, options);
   const tokens = sources.tokens?.list;
-  const { keyBound, queryBound } = callBounds(shape, options);
+  const bounds = callBounds(shape, options);
   const parts = new CallParts();
   const where = whereToLook(shape, options, sources, parts);
   // A sink takes part in the log-sum-exp, which is given.
@@ -143,9 +124,7 @@ export function secondPass(
     shape,
     parts,
   );
-  const list = tokens ? listEntries(tokens) : { length: 0, count: 0 };
   const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
-  const listShare = tokens ? listPlaces(tokens, shape).share : 1;
   const columns = columnsOf(shape, options);
   const quads = headSize % 4 === 0;
   return {
@@ -166,30 +145,16 @@ export function secondPass(
     bindings: [query.range, key.range],
     sides: parts.sides,
     parameters: [
-      heads,
-      heads / kvHeads,
-      queries,
-      queryBound,
-      keyBound,
-      keys,
-      Math.ceil(headSize / 4),
-      options.scale ?? 1 / Math.sqrt(headSize),
-      options.slidingWindow ?? 0,
-      typeof queryOffset === 'number' ? queryOffset : 0,
-      typeof queryOffset === 'number' ? 1 : 0,
+      ...callValues(shape, options, bounds),
       ...placeOf(query),
       ...placeOf(key),
-      list.length,
-      list.count,
-      heads / listShare,
-      listShare,
+      ...listValues(tokens, shape),
       columns,
     ],
     numbers: parts.values,
-    keyBound,
-    queryBound,
-    entries: tokens ? list.count : keyBound,
-    listShare: tokens ? listShare : 0,
+    ...bounds,
+    entries: tokens ? listEntries(tokens).count : bounds.keyBound,
+    listShare: tokens ? listPlaces(tokens, shape).share : 0,
     columns,
   };
 }
@@ -220,11 +185,6 @@ export function checkSources(operation: string, shape: AttentionShape, options: 
 export function secondPassSource(variant: SecondPassVariant, main: string, declarations = ''): KernelSource {
   const functions = `${variant.functions}${entryFunctions(variant)}`;
   return { declarations: `${declarations}${sideFunctions(variant, functions + main)}${functions}`, main };
-}
-
-/** Keys of a result: the rows of a head, in ragged storage the most that a head has. */
-export function columnsOf({ keys }: AttentionShape, options: WhereToLook): number {
-  return options.keyStarts ? (options.keyBound ?? keys) : keys;
 }
 
 /** What a second pass adds to the call: its own variant, tensors given beside q and k, and its launch. */
