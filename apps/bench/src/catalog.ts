@@ -6,6 +6,7 @@ import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
 import {
   attentionDecode,
+  flashAttention2Length,
   languageDecode,
   languageNeedle,
   languagePerplexity,
@@ -14,7 +15,14 @@ import {
 
 /** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
 export const catalog = new Registry({
-  scenarios: [languagePerplexity, languageNeedle, languageDecode, attentionDecode, tidalDecodeReselection],
+  scenarios: [
+    languagePerplexity,
+    languageNeedle,
+    languageDecode,
+    attentionDecode,
+    flashAttention2Length,
+    tidalDecodeReselection,
+  ],
   methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],
   models: [smollm2, persuasionBytes],
   modelFromPath,

@@ -1,4 +1,5 @@
 export { attentionDecode } from './attention/decode.ts';
+export { flashAttention2Length } from './flash-attention-2/length.ts';
 export { languageDecode } from './language/decode.ts';
 export { languageNeedle } from './language/needle.ts';
 export { languagePerplexity } from './language/perplexity.ts';

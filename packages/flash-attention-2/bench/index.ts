@@ -1,0 +1,1 @@
+export { flashAttention1Entry, flashAttention2Entry } from './entries.ts';
