@@ -1,6 +1,5 @@
 import { flashAttention1Entry, flashAttention2Entry } from '@saccade/flash-attention-2/bench';
 import { type InterleavedTimes, interleave, speedup } from '../../measure/interleave.ts';
-import type { MethodEntry } from '../../method-entry.ts';
 import type { ResultRow } from '../../result-file/types.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { type Pass, passes, ScheduleWorkload } from './schedules.ts';
@@ -15,7 +14,7 @@ export const flashAttention2Length: Scenario = {
     'each; three kernels fail where the device cannot bind a score matrix.',
   needs: 'none',
   phases: ['prefill'],
-  ownMethods: [causal(flashAttention1Entry), causal(flashAttention2Entry)],
+  ownMethods: [flashAttention1Entry, flashAttention2Entry],
   lengths: { full: [512, 1024, 2048, 4096, 8192, 16384], quick: [256, 512, 1024] },
   budgets: { full: [1], quick: [1] },
   repeats: { full: 5, quick: 5 },
@@ -34,12 +33,6 @@ export const flashAttention2Length: Scenario = {
     }
   },
 };
-
-/** The entry with causality on, as the scenario measures it. */
-function causal<Entry extends MethodEntry>(entry: Entry): Entry {
-  const { causal: option } = entry.options;
-  return { ...entry, options: { ...entry.options, causal: { ...option, default: true } } };
-}
 
 async function* measurePass(
   context: ScenarioContext,

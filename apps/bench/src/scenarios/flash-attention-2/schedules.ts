@@ -28,14 +28,15 @@ export class ScheduleWorkload {
     this.#tensors = [random(0), random(1), random(2), random(3)];
   }
 
-  /** Runs a schedule by the name of its entry (`dense`: three kernels), and waits for it. */
-  async run(name: string, pass: Pass, options: Readonly<Record<string, unknown>>): Promise<undefined> {
+  /** Runs a schedule, causal, by the name of its entry (`dense`: three kernels), and waits for it. */
+  async run(name: string, pass: Pass, given: Readonly<Record<string, unknown>>): Promise<undefined> {
+    const options = { ...given, causal: true };
     const [q, k, v, dOut] = this.#tensors;
     this.#gpu.tidy(() => {
       const backward = pass === 'forward+backward';
       if (name === 'dense') {
-        const { probabilities } = standardAttention(q, k, v, { causal: true });
-        if (backward) standardAttentionBackward(dOut, q, k, v, probabilities);
+        const { probabilities } = standardAttention(q, k, v, options);
+        if (backward) standardAttentionBackward(dOut, q, k, v, probabilities, options);
       } else if (name === 'flash-attention-1') {
         const { out, logSumExp } = flashAttention1(q, k, v, options);
         if (backward) flashAttention1Backward(dOut, q, k, v, out, logSumExp, options);
