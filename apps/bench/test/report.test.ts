@@ -51,7 +51,7 @@ describe('htmlReport', () => {
   it('draws quality against budget and time against length', () => {
     expect(texts('figcaption strong')).toEqual([
       'Accuracy against budget',
-      'Attention (ms per token) against context length',
+      'Attention (ms) against context length',
       'Prefill (ms) against context length',
       'Decoding (ms per token) against context length',
     ]);

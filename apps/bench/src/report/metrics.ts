@@ -85,7 +85,7 @@ export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs';
 export const timeTexts: Readonly<Record<TimeName, string>> = {
   prefillMs: 'Prefill (ms)',
   decodeMsPerToken: 'Decoding (ms per token)',
-  attentionMs: 'Attention (ms per token)',
+  attentionMs: 'Attention (ms)',
 };
 
 export const timeNames = Object.keys(timeTexts) as readonly TimeName[];

@@ -1,3 +1,4 @@
+import { LimitError, RefusedError } from '@saccade/core';
 import { flashAttention1Entry, flashAttention2Entry } from '@saccade/flash-attention-2/bench';
 import { type InterleavedTimes, interleave, speedup } from '../../measure/interleave.ts';
 import type { ResultRow } from '../../result-file/types.ts';
@@ -11,7 +12,7 @@ export const flashAttention2Length: Scenario = {
   description:
     'Causal attention of 2 heads of 64, forward and forward with backward: FlashAttention-2, FlashAttention-1’s order of loops out of the same ' +
     'kernels, and as the dense row three kernels with the N x N matrices in memory. They are timed alternately, a repeat is one call of ' +
-    'each; three kernels fail where the device cannot bind a score matrix.',
+    'each; three kernels are refused where the device cannot bind a score matrix.',
   needs: 'none',
   phases: ['prefill'],
   ownMethods: [flashAttention1Entry, flashAttention2Entry],
@@ -44,7 +45,8 @@ async function* measurePass(
   const peaks = new Map<Variant, number>();
   for (const variant of context.variants(length)) {
     const row = await context.measure(variant, { pass, contextLength: length }, async () => {
-      peaks.set(variant, await workload.peakBytes(variant.entry.name, pass, variant.options));
+      const peakBytes = workload.peakBytes(variant.entry.name, pass, variant.options);
+      peaks.set(variant, await peakBytes.catch(refuseLimit));
       return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };
     });
     if (!peaks.has(variant)) yield row;
@@ -67,4 +69,9 @@ async function* measurePass(
       memory: { peakBytes },
     }));
   }
+}
+
+/** A matrix that no binding of the device holds is a finding about the schedule, not a failure of the run. */
+function refuseLimit(error: unknown): never {
+  throw LimitError.isInstance(error) ? new RefusedError(error.message) : error;
 }
