@@ -1,4 +1,3 @@
-import { defineOptions } from '@saccade/core';
 import { flashAttention1Options } from '../src/index.ts';
 
 /** FlashAttention-2 as the bench lists it: a function over tensors, which only the scenario of its own runs. */
@@ -21,6 +20,6 @@ export const flashAttention1Entry = {
   paper: 'arXiv 2205.14135',
   role: 'baseline' as const,
   phases: ['prefill'] as const,
-  options: defineOptions({ keyBlock: flashAttention1Options.keyBlock }),
+  options: { keyBlock: flashAttention1Options.keyBlock },
   create: () => undefined,
 };
