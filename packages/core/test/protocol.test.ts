@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Gpu, Method, ModelFacts, ModelHandle, Tensor } from '../src/index.ts';
 import {
+  ArgumentError,
   defineOptions,
   IndexStore,
   layers,
@@ -30,6 +31,13 @@ const facts: ModelFacts = {
   contextLength: 128,
   causal: true,
 };
+
+describe('a method', () => {
+  it.each([[{}], [{ topK: 64 }], [{ name: 'nameless phases' }], ['tidaldecode'], [null]])('is not %j', (value) => {
+    expect(() => checkOwners([value as unknown as Method])).toThrow(ArgumentError);
+    expect(() => checkOwners([value as unknown as Method])).toThrow(/as the function of its package makes it/);
+  });
+});
 
 describe('requires', () => {
   const refusal = (requires: Requirements, model: Partial<ModelFacts> = {}): string => {

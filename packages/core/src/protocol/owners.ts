@@ -1,5 +1,5 @@
 import type { Gpu } from '../device/gpu.ts';
-import { RefusedError } from '../errors.ts';
+import { ArgumentError, RefusedError } from '../errors.ts';
 import type { MethodState, Phase } from './contexts.ts';
 import { IndexStore } from './index-store.ts';
 import type { Method } from './method.ts';
@@ -59,8 +59,20 @@ export interface Seams {
   readonly processLogits: readonly Owner[];
 }
 
-/** @throws RefusedError when two methods fill a seam that has one owner; names both. */
+/**
+ * @throws ArgumentError for what is no method, such as a method's options; RefusedError when two methods fill a seam that
+ *   has one owner: names both.
+ */
 export function checkOwners(methods: readonly Method[]): void {
+  for (const method of methods) {
+    if (typeof method?.name !== 'string' || !Array.isArray(method.phases)) {
+      throw new ArgumentError(
+        'method',
+        method,
+        'a method, as the function of its package makes it, or a list of methods',
+      );
+    }
+  }
   for (const seam of exclusiveSeams) {
     const [first, second] = methods.filter((method) => method[seam] !== undefined);
     if (first && second) {
