@@ -1,4 +1,5 @@
+import { hylraEntry } from '@saccade/hylra/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry];
+export const methods = [tidalDecodeEntry, hylraEntry];

@@ -1,5 +1,6 @@
 export * from './attention/index.ts';
 export * from './cache/index.ts';
+export * from './calibration/index.ts';
 export type { BufferRange } from './device/bind-groups.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
 export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch, type LaunchBinding } from './device/gpu.ts';

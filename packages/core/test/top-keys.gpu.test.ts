@@ -91,6 +91,7 @@ interface MaskedCase
   readonly per: HeadReduction;
   readonly queryBlock?: number;
   readonly forceNewest?: number;
+  readonly forceOldest?: number;
   readonly slidingWindow?: number;
   readonly queryOffset?: number;
   readonly keyLengths?: readonly number[];
@@ -109,7 +110,7 @@ const masked: MaskedCase = {
 
 /** Compares the lists of some blocks with what sorting the explicit scores or probabilities gives. */
 async function checkMasked(gpu: Gpu, c: MaskedCase, by: 'score' | 'probability', only?: number[]): Promise<void> {
-  const { batches, heads, kvHeads, queries, keys, headSize, k, per, queryBlock, forceNewest = 0 } = c;
+  const { batches, heads, kvHeads, queries, keys, headSize, k, per, queryBlock, forceNewest = 0, forceOldest = 0 } = c;
   const input: AttentionReferenceInput = {
     ...c,
     q: randomArray(batches * heads * queries * headSize, 5),
@@ -134,6 +135,7 @@ async function checkMasked(gpu: Gpu, c: MaskedCase, by: 'score' | 'probability',
       k,
       per,
       forceNewest,
+      forceOldest,
       ...(queryBlock === undefined ? {} : { queryBlock }),
       ...(logSumExp ? { logSumExp } : {}),
     });
@@ -164,9 +166,9 @@ async function checkMasked(gpu: Gpu, c: MaskedCase, by: 'score' | 'probability',
         }
       }
       const seen = Array.from({ length: keys }, (_, key) => key).filter((key) => (seenBy[key] as number) > 0);
-      const newest = seen.length === 0 ? [] : seen.slice(-forceNewest || keys);
+      const forced = seen.length === 0 ? [] : [...seen.slice(-forceNewest || keys), ...seen.slice(0, forceOldest)];
       const value = (key: number) => {
-        if (newest.includes(key)) return Number.POSITIVE_INFINITY;
+        if (forced.includes(key)) return Number.POSITIVE_INFINITY;
         return (sums[key] as number) / (by === 'score' ? (seenBy[key] as number) : 1);
       };
       const best = [...seen].sort((a, b) => value(b) - value(a) || a - b).slice(0, k);
@@ -204,6 +206,8 @@ describe('topKeys', () => {
     ['a list per query', { queryBlock: 1 }],
     ['lists per query block, of the mean over heads', { queryBlock: 7, per: 'allHeads' }],
     ['the newest that a block sees', { queryBlock: 7, per: 'kvHead', forceNewest: 2 }],
+    ['the newest and the oldest', { queryBlock: 7, per: 'allHeads', forceNewest: 2, forceOldest: 2 }],
+    ['the oldest in a window', { queryBlock: 5, slidingWindow: 9, forceOldest: 3 }],
     ['a window, one list', { slidingWindow: 6, per: 'allHeads' }],
     ['few keys seen', { queryBlock: 4, queryOffset: 2 }],
     ['ragged lengths', { batches: 2, keyLengths: [40, 23], queryBlock: 9, per: 'kvHead' }],
@@ -265,6 +269,7 @@ describe('topKeys', () => {
       expect(() => topKeys(q, keys, { k: 9, per: 'queryHead' })).toThrow(/k: got 9.*1 to 8/);
       expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', keyLength: 9 })).toThrow(/keyLength/);
       expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', forceNewest: 3 })).toThrow(/forceNewest/);
+      expect(() => topKeys(q, keys, { k: 2, per: 'queryHead', forceNewest: 1, forceOldest: 2 })).toThrow(/forceOldest/);
       expect(() => topKeys(q, keys, { k: 2, per: 'layer' as 'kvHead' })).toThrow(/per: got "layer".*allHeads/);
       expect(() => topKeys(q, keys, { k: 2, per: 'kvHead', queryBlock: 0 })).toThrow(/queryBlock/);
       expect(() => topKeys(q, keys, { k: 2, per: 'kvHead', logSumExp: gpu.zeros([1, 2, 1]) })).toThrow(/logSumExp/);

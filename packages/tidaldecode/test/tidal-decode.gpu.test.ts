@@ -3,7 +3,7 @@ import { assertClose, sharedGpu } from '@saccade/core/testing';
 import type { LanguageModel } from '@saccade/models';
 import { randomLlama } from '@saccade/models/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { layerOverlap, type TidalDecodeOptions, tidalDecode } from '../src/index.ts';
+import { type TidalDecodeOptions, tidalDecode } from '../src/index.ts';
 import { attentionScores, selectTopTokens } from '../src/reference.ts';
 import { recording } from './recording.ts';
 
@@ -258,45 +258,5 @@ describe('a cache that lost tokens', () => {
     const evicted = await model.prefill(promptIds, { method: evicting });
     await expect(decodeLogits(tidalDecode(), [5], evicted)).rejects.toThrow(/layer 0 has lost tokens/);
     evicted.dispose();
-  });
-});
-
-describe('layerOverlap', () => {
-  it('equals the overlap of the layers’ own selections, by the reference', async () => {
-    const profile = await layerOverlap(model, [promptIds], { topK: 8, queries: 1 });
-    const recorded = recording({ name: 'dense', options: {}, phases: ['decode'] });
-    const shorter = await model.prefill(promptIds.slice(0, -1));
-    await decodeLogits(recorded.method, promptIds.slice(-1), shorter);
-    const { heads, kvHeads, headSize } = model.facts;
-    const sets = await Promise.all(
-      recorded.calls.map(async (call) => {
-        const [q, keys] = await model.gpu.read([call.q, call.keys]);
-        const capacity = call.keys.shape[2] as number;
-        return Array.from({ length: heads }, (_, head) => {
-          const kvHead = Math.floor((head * kvHeads) / heads);
-          const rows = promptIds.map((_, position) => [
-            ...(keys as Float32Array).subarray(
-              (kvHead * capacity + position) * headSize,
-              (kvHead * capacity + position + 1) * headSize,
-            ),
-          ]);
-          return selectTopTokens(
-            attentionScores([...(q as Float32Array).subarray(head * headSize, (head + 1) * headSize)], rows),
-            8,
-            false,
-          );
-        });
-      }),
-    );
-    const expected = sets.flatMap((a) =>
-      sets.map(
-        (b) =>
-          a.reduce((sum, own, head) => sum + own.filter((position) => b[head]?.includes(position)).length / 8, 0) /
-          heads,
-      ),
-    );
-    assertClose(profile.overlap, expected, { absolute: 1e-6 });
-    recorded.dispose();
-    shorter.dispose();
   });
 });

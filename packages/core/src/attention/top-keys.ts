@@ -19,6 +19,8 @@ export interface TopKeysOptions extends Omit<WhereToLook, 'tokens' | 'blocks' | 
   readonly per: HeadReduction;
   /** Newest keys that the queries see and every list holds, within k. Default 0. */
   readonly forceNewest?: number;
+  /** Oldest keys that the queries see and every list holds, within k beside the newest. Default 0. */
+  readonly forceOldest?: number;
   /**
    * f32 [B, H, N] of attention with the same options: keys are ranked by their probability mass. Without it they are ranked
    * by their mean score, scale q k^T before the softmax, over the queries that see them.
@@ -52,7 +54,7 @@ const mostScores = 2 ** 22;
  */
 export function topKeys(q: Tensor, keys: Tensor, options: TopKeysOptions): TopKeys {
   const shape = checkWhereToLook('topKeys', q, keys, options);
-  const { k, per, forceNewest = 0, logSumExp, queryBlock } = options;
+  const { k, per, forceNewest = 0, forceOldest = 0, logSumExp, queryBlock } = options;
   const { batches, heads, queries } = shape;
   checkReduction('topKeys: per', per);
   if (queries === 0) throw new ArgumentError('topKeys: queries', 0, 'at least one');
@@ -69,8 +71,20 @@ export function topKeys(q: Tensor, keys: Tensor, options: TopKeysOptions): TopKe
     if (!(Number.isInteger(forceNewest) && forceNewest >= 0 && forceNewest <= k)) {
       throw new ArgumentError('topKeys: forceNewest', forceNewest, `an integer from 0 to k (${k})`);
     }
-    if (forceNewest > 0 && options.keyPositions) {
-      throw new ArgumentError('topKeys: forceNewest', forceNewest, '0 where keyPositions say which keys are newest');
+    if (!(Number.isInteger(forceOldest) && forceOldest >= 0 && forceOldest + forceNewest <= k)) {
+      throw new ArgumentError(
+        'topKeys: forceOldest',
+        forceOldest,
+        `an integer from 0 to k - forceNewest (${k - forceNewest})`,
+      );
+    }
+    if (forceNewest + forceOldest > 0 && options.keyPositions) {
+      const name = forceNewest > 0 ? 'forceNewest' : 'forceOldest';
+      throw new ArgumentError(
+        `topKeys: ${name}`,
+        forceNewest || forceOldest,
+        '0 where keyPositions say which keys are newest',
+      );
     }
     const normaliser = logSumExp && contiguous(logSumExp);
     const lists = (begin: number, end: number, chunk: number | undefined) =>
@@ -83,6 +97,7 @@ export function topKeys(q: Tensor, keys: Tensor, options: TopKeysOptions): TopKe
           chunk,
           writeBound: keyBound,
           forceNewest,
+          forceOldest,
         });
         return topK(scores, k, { lengths: keyBound, order: 'index' }).indices;
       });

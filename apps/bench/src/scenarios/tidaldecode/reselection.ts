@@ -1,4 +1,5 @@
-import { type LayerOverlap, layerOverlap, rankReselectionLayers, tidalDecode } from '@saccade/tidaldecode';
+import { type LayerOverlap, layerOverlap } from '@saccade/core';
+import { rankReselectionLayers, tidalDecode } from '@saccade/tidaldecode';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 import { calibrationText } from '../../data/text.ts';
 import type { Measure, ResultRow } from '../../result-file/types.ts';

@@ -63,7 +63,8 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     ['range_end', 'u32'],
     ['range_last', 'u32'],
     ['write_bound', 'u32'],
-    ['forced', 'u32'],
+    ['forced_newest', 'u32'],
+    ['forced_oldest', 'u32'],
   ]),
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
@@ -109,7 +110,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     const results = joined ? 'params.head_groups' : `params.head_groups * ${tileHeads}u`;
     const store = (index: number, key: number) => {
       const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
-      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place_${key}] = select(${value(index, key)}, 3e38, newest_${key});`;
+      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place_${key}] = select(${value(index, key)}, 3e38, forced_${key});`;
     };
     const main = `
   let tile = group % params.tiles;
@@ -121,7 +122,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     .map(
       (key) => `let entry_${key} = first_entry + ${key * lanes}u + lane;
   var place_${key} = ${variant.list ? '0xffffffffu' : `entry_${key}`};
-  var newest_${key} = false;
+  var forced_${key} = false;
   ${measure === 'score' ? `var count_${key} = 0.0;` : ''}
   ${sums.map((index) => `var sum_${index}_${key} = 0.0;`).join(' ')}`,
     )
@@ -137,7 +138,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     let last_query = max(range_end, first_query + 1u) - 1u;
     ${entryRange(variant)}
     let part_end = end;
-    ${own.map((key) => `newest_${key} = entry_${key} < end && entry_${key} + params.forced >= end;`).join(' ')}
+    ${own.map((key) => `forced_${key} = entry_${key} < end && (entry_${key} + params.forced_newest >= end || (entry_${key} >= begin && entry_${key} - begin < params.forced_oldest));`).join(' ')}
     ${variant.list ? own.map((key) => `place_${key} = ${listedColumn(variant, `entry_${key}`)};`).join(' ') : ''}
     if (first_entry >= end || first_entry + ${lanes * ownKeys}u <= begin) { continue; }
     ${storageBase(variant, 'key')}
@@ -188,8 +189,9 @@ export interface KeyMassOptions {
   readonly chunk?: number | undefined;
   /** Keys that the result must hold: the tensor's M, or fewer where nobody reads the rest. */
   readonly writeBound: number;
-  /** Newest keys of those that the queries see, which gather more than every other. Default 0. */
+  /** Newest and oldest keys of those that the queries see, which gather more than every other. Default 0. */
   readonly forceNewest?: number;
+  readonly forceOldest?: number;
 }
 
 /**
@@ -199,7 +201,16 @@ export interface KeyMassOptions {
 export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const { gpu, shape, variant, entries, listShare, columns } = pass;
   const { batches, heads, kvHeads } = shape;
-  const { measure, joinedHeads, logSumExp, queryWeights, queries, writeBound, forceNewest = 0 } = options;
+  const {
+    measure,
+    joinedHeads,
+    logSumExp,
+    queryWeights,
+    queries,
+    writeBound,
+    forceNewest = 0,
+    forceOldest = 0,
+  } = options;
   const joined = joinedHeads > 1;
   const group = heads / kvHeads;
   const count = queries.last > 0 ? Math.min(queries.last, queries.end) : queries.end - queries.begin;
@@ -241,6 +252,7 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
         queries.last,
         writeBound,
         forceNewest,
+        forceOldest,
       ],
       workgroups: batches * headGroups * tiles * parts,
       cost: secondPassCost(shape, { heads, rows: count, entries }),

@@ -1,5 +1,6 @@
+import type { LayerOverlap } from '@saccade/core';
 import { describe, expect, it } from 'vitest';
-import { expectedRecall, type LayerOverlap, rankReselectionLayers } from '../src/index.ts';
+import { expectedRecall, rankReselectionLayers } from '../src/index.ts';
 
 /** Overlap 0.9 inside two blocks of layers, 0.1 across: the second block begins at layer 4 of 8. */
 const profile: LayerOverlap = {

@@ -1,0 +1,1 @@
+export { hylraEntry } from './entry.ts';
