@@ -1,5 +1,6 @@
 import { accumulatedMass, lastWindow, layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
 import { methods } from './methods.ts';
+import { gemma3 } from './models/gemma3.ts';
 import { modelFromPath } from './models/model-from-path.ts';
 import { persuasionBytes } from './models/persuasion-bytes.ts';
 import { smollm2 } from './models/smollm2.ts';
@@ -7,6 +8,7 @@ import { Registry } from './registry.ts';
 import {
   attentionDecode,
   flashAttention2Length,
+  hylraPolicy,
   languageDecode,
   languageNeedle,
   languagePerplexity,
@@ -22,8 +24,9 @@ export const catalog = new Registry({
     attentionDecode,
     flashAttention2Length,
     tidalDecodeReselection,
+    hylraPolicy,
   ],
   methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],
-  models: [smollm2, persuasionBytes],
+  models: [smollm2, gemma3, persuasionBytes],
   modelFromPath,
 });

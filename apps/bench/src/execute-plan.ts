@@ -2,7 +2,7 @@ import type { Gpu, ModelHandle } from '@saccade/core';
 import type { ModelEntry } from './model-entry.ts';
 import type { PlannedScenario, RunPlan } from './plan.ts';
 import { type ProgressStream, startProgress } from './progress/progress.ts';
-import type { ResultRow } from './result-file/types.ts';
+import type { Heatmap, ResultRow } from './result-file/types.ts';
 import { runScenario } from './run-scenario.ts';
 
 /** What a run needs from its surroundings. */
@@ -11,6 +11,8 @@ export interface ExecuteOptions {
   readonly signal: AbortSignal;
   /** Where progress bars and notes go. */
   readonly stream: ProgressStream;
+  /** Takes the pictures that scenarios make. */
+  readonly onPicture?: (picture: Heatmap) => void;
 }
 
 /**
@@ -76,7 +78,7 @@ async function* runItems(
   plan: RunPlan,
   items: readonly PlannedScenario[],
   handle: ModelHandle | undefined,
-  { gpu, signal, stream }: ExecuteOptions,
+  { gpu, signal, stream, onPicture }: ExecuteOptions,
 ): AsyncGenerator<ResultRow> {
   for (const item of items) {
     const progress = startProgress(item.scenario.name, stream);
@@ -94,6 +96,7 @@ async function* runItems(
         quick: plan.quick,
         signal,
         progress,
+        ...(onPicture ? { onPicture } : {}),
       });
     } finally {
       progress.finish();

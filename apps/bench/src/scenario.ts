@@ -1,6 +1,6 @@
 import type { Gpu, Method, ModelHandle, Phase } from '@saccade/core';
 import type { MethodEntry } from './method-entry.ts';
-import type { ResultRow } from './result-file/types.ts';
+import type { Heatmap, ResultRow } from './result-file/types.ts';
 
 /** A setting in a full run and in one with `--quick`. */
 export interface FullAndQuick<T> {
@@ -21,6 +21,8 @@ export interface Scenario {
   readonly phases: readonly Phase[];
   /** Methods that make sense in this scenario only; found by `--method` there. */
   readonly ownMethods?: readonly MethodEntry[];
+  /** Options that name a line of a chart; default: all that differ between rows of equal budget and length. */
+  readonly telling?: readonly string[];
   /** Context lengths, in tokens. */
   readonly lengths: FullAndQuick<readonly number[]>;
   /** Shares of the context that methods with a budget may read. */
@@ -74,6 +76,8 @@ export interface ScenarioContext {
    * @param extra further entries of the row's `options`, such as `contextLength` where it matters.
    */
   measure(variant: Variant, extra: Readonly<Record<string, unknown>>, run: () => Promise<Measured>): Promise<ResultRow>;
+  /** Adds a picture to the report. */
+  picture(heatmap: Omit<Heatmap, 'scenario' | 'model'>): void;
 }
 
 /** Progress of a scenario. */

@@ -42,6 +42,32 @@ describe('htmlReport', () => {
     expect(texts('section tbody tr.dense').every((row) => row.startsWith('dense'))).toBe(true);
   });
 
+  it('shows each picture in its section, with a cell for every value and marked ones outlined', () => {
+    const picture = {
+      scenario: 'language/needle',
+      model: 'tiny',
+      title: 'Where <it> looks',
+      caption: 'A matrix.',
+      xLabel: 'key',
+      yLabel: 'query',
+      values: [
+        [0.25, null, 1],
+        [0, 0.5, null],
+      ],
+      marks: [[0, 2]],
+    } as const;
+    const shown = pageOf({ ...sampleFile(), pictures: [picture] });
+    const figures = [...shown.querySelectorAll('section figure')].filter((figure) =>
+      figure.textContent?.includes('A matrix.'),
+    );
+    expect(figures).toHaveLength(1);
+    expect(figures[0]?.closest('section')?.querySelector('h2')?.textContent).toContain('language/needle');
+    expect(figures[0]?.querySelector('strong')?.textContent).toBe('Where <it> looks');
+    const groups = [...(figures[0]?.querySelectorAll('g[aria-label="cell"]') ?? [])];
+    expect(groups.map((group) => group.querySelectorAll('rect').length)).toEqual([4, 1]);
+    expect(groups[0]?.querySelector('rect')?.getAttribute('fill-opacity')).toBe('0.25');
+  });
+
   it('wraps options, which would push every number off the page', () => {
     const cells = [...page.querySelectorAll('section td')].filter((cell) => cell.textContent?.includes('topK=410'));
     expect(cells.map((cell) => cell.className)).toEqual(cells.map(() => 'wide'));

@@ -6,10 +6,10 @@ import {
   calibrationQueries,
   klDivergence,
   type LayerOverlap,
-  layerOverlap,
   type Method,
   MethodRun,
   type ModelHandle,
+  OverlapSums,
   ownSelection,
   type SelectionRule,
   type Tensor,
@@ -61,40 +61,33 @@ export async function profileLayers(
   const { queries, signal, ...given } = rest;
   const rule = { per: 'allHeads', forceNewest: 1, ...given, topK } as const;
   const walk = { ...(queries === undefined ? {} : { queries }), ...(signal ? { signal } : {}) };
-  // Overlaps take one pass per query, sensitivities one more and, with divergences, one per layer.
-  const overlapShare = divergence ? 0.1 : 0.5;
-  const overlap = await layerOverlap(model, texts, {
-    ...rule,
-    ...walk,
-    onProgress: (share) => onProgress?.(share * overlapShare),
-  });
+  const layers = model.facts.layerKinds.filter((kind) => kind === 'global').length;
+  const sums = new OverlapSums(layers, topK);
   const samples: Sample[] = [];
-  const hooks = {
-    leastTokens: topK,
-    onProgress: (share: number) => onProgress?.(overlapShare + share * (1 - overlapShare)),
-  };
+  const hooks = { leastTokens: topK, ...(onProgress ? { onProgress } : {}) };
   for await (const query of calibrationQueries(model, texts, { ...walk, ...hooks })) {
-    signal?.throwIfAborted();
-    const divergences = divergence ? await layerDivergences(model, query, rule, overlap.layers, signal) : [];
-    samples.push({ ...(await sensitivities(model, query, rule, blockSize)), divergence: divergences });
+    const divergences = divergence ? await layerDivergences(model, query, rule, layers, signal) : [];
+    const { sets, ...measured } = await denseStep(model, query, rule, blockSize);
+    sums.add(sets);
+    samples.push({ ...measured, divergence: divergences });
   }
   const perLayer = (of: (sample: Sample, layer: number) => number, join = average) =>
-    Float32Array.from({ length: overlap.layers }, (_, layer) => join(samples.map((sample) => of(sample, layer))));
+    Float32Array.from({ length: layers }, (_, layer) => join(samples.map((sample) => of(sample, layer))));
   return {
-    ...overlap,
+    ...sums.result(),
     rnmse: perLayer(({ rnmse }, layer) => rnmse[layer] as number),
     ...(divergence ? { divergence: perLayer((sample, layer) => sample.divergence[layer] as number) } : {}),
     massRatio90: perLayer(({ massRatio }, layer) => massRatio[layer] as number, clippedMean),
   };
 }
 
-/** Errors of all layers' outputs under their own sets, and how their mass spreads, in one dense step that appends the token. */
-async function sensitivities(
+/** All layers' own sets, errors of their outputs under these, and how their mass spreads, in one dense step that appends the token. */
+async function denseStep(
   model: ModelHandle,
   { prompt, token }: CalibrationQuery,
   rule: SelectionRule,
   blockSize: number,
-): Promise<Omit<Sample, 'divergence'>> {
+): Promise<Omit<Sample, 'divergence'> & { readonly sets: Uint32Array[] }> {
   const kept: Tensor[] = [];
   const keyLength = prompt.kv.length + 1;
   const observer: Method = {
@@ -108,7 +101,8 @@ async function sensitivities(
       const tokens = ownSelection(context, call, rule);
       const own = attention(call.q, call.keys, call.values, { ...call.options, tokens }).output;
       const { keyMass } = result.statistics ?? {};
-      for (const tensor of [result.output, own, keyMass as Tensor]) kept.push(context.gpu.keep(tensor.alias()));
+      for (const tensor of [result.output, own, keyMass as Tensor, tokens.indices])
+        kept.push(context.gpu.keep(tensor.alias()));
       return result;
     },
   };
@@ -116,11 +110,12 @@ async function sensitivities(
   run.phase = 'decode';
   try {
     model.forward([token], { cache: prompt.kv, run, logits: 'none' }).hidden.dispose();
-    const data = (await model.gpu.read(kept)) as Float32Array[];
-    const layers = data.length / 3;
-    const at = (layer: number, which: 0 | 1 | 2) => data[3 * layer + which] as Float32Array;
+    const data = await model.gpu.read(kept);
+    const layers = data.length / 4;
+    const at = (layer: number, which: 0 | 1 | 2) => data[4 * layer + which] as Float32Array;
     const all = Array.from({ length: layers }, (_, layer) => layer);
     return {
+      sets: all.map((layer) => data[4 * layer + 3] as Uint32Array),
       rnmse: all.map((layer) => relativeError(at(layer, 0), at(layer, 1))),
       massRatio: all.map((layer) => coverage(at(layer, 2), model.facts.kvHeads, keyLength, blockSize)),
     };

@@ -41,7 +41,9 @@ function makeGroup(rows: readonly ResultRow[], registry: Registry): Group {
     rows,
     roleOf: (row) => findEntry(row.method, registry, known)?.role ?? 'method',
     seriesOf(row) {
-      const options = Object.entries(row.options).filter(([name]) => telling.get(row.method)?.has(name));
+      const options = Object.entries(row.options).filter(
+        ([name]) => telling.get(row.method)?.has(name) && (known?.telling?.includes(name) ?? true),
+      );
       const label = findEntry(row.method, registry, known)?.title ?? row.method;
       return options.length === 0
         ? label

@@ -1,11 +1,12 @@
 import type { Registry } from '../registry.ts';
-import type { PeerRow, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
+import type { Heatmap, PeerRow, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
 import { type Chart, chartsFor, denseSeries } from './charts.ts';
 import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
 import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
 import { type Group, groupRows } from './groups.ts';
 import { headlinesOf } from './headlines.ts';
+import { heatmapSvg } from './heatmap.ts';
 import { peerColumns } from './peer-columns.ts';
 import { styleSheet } from './style.ts';
 import { chartSvg, legendSvg, type SeriesStyle, styleSeries } from './svg.ts';
@@ -35,7 +36,7 @@ ${environment.notice === undefined ? '' : `<p class="notice" role="note">${escap
   }</p>
 ${headlines.length === 0 ? '' : `<ul class="headline">${headlines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`}
 ${guide}
-${groups.map(groupSection).join('\n')}
+${groups.map((group) => groupSection(group, file.pictures ?? [])).join('\n')}
 ${file.peers === undefined || file.peers.length === 0 ? '' : peersSection(file.peers)}
 ${file.roofline === undefined ? '' : rooflineSection(file.roofline)}
 <h2>Where and how this was measured</h2>
@@ -60,7 +61,7 @@ most attention so far. A method is worth its trouble only if it beats them.</dd>
 “refused”: method and model do not fit.</dd>
 </dl></details>`;
 
-function groupSection(group: Group): string {
+function groupSection(group: Group, pictures: readonly Heatmap[]): string {
   const charts = chartsFor(group);
   const dense = denseSeries(group);
   const styles = styleSeries([...new Set(charts.flatMap(({ series }) => series))], dense);
@@ -69,6 +70,10 @@ function groupSection(group: Group): string {
 <p>${escapeHtml(group.description)}</p>
 <p class="soft"><code>${escapeHtml(group.scenario)}</code></p>
 ${charts.map((chart) => figure(chart, styles)).join('\n')}
+${pictures
+  .filter(({ scenario, model }) => scenario === group.scenario && model === group.model)
+  .map(pictureFigure)
+  .join('\n')}
 <h3>All measurements</h3>
 ${rowTable(group.rows)}
 </section>`;
@@ -85,6 +90,15 @@ function figure(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>): string 
 <div class="axis">${escapeHtml(chart.yLabel)}</div>
 <div class="chart">${chartSvg(chart, styles)}</div>
 <div class="axis x">${escapeHtml(chart.xLabel)}</div>
+</figure>`;
+}
+
+function pictureFigure(picture: Heatmap): string {
+  return `<figure>
+<figcaption><strong>${escapeHtml(picture.title)}</strong>${escapeHtml(picture.caption)}</figcaption>
+<div class="axis">${escapeHtml(picture.yLabel)}</div>
+<div class="chart">${heatmapSvg(picture)}</div>
+<div class="axis x">${escapeHtml(picture.xLabel)}</div>
 </figure>`;
 }
 

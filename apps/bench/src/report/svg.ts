@@ -131,7 +131,7 @@ export function legendSvg(style: SeriesStyle): string {
 }
 
 /** Draws with a document of its own; the library's style sheet is dropped, since the page has one. */
-function plotElement(options: Plot.PlotOptions): Element {
+export function plotElement(options: Plot.PlotOptions): Element {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const element = Plot.plot({ ...options, document: document as unknown as Document });
   element.querySelector('style')?.remove();

@@ -145,6 +145,21 @@ export interface PeerRow {
   readonly remark?: string;
 }
 
+/** A matrix as a picture: how alike layers are, or where queries look. */
+export interface Heatmap {
+  readonly scenario: string;
+  readonly model: string | null;
+  readonly title: string;
+  readonly caption: string;
+  /** What columns and rows count. */
+  readonly xLabel: string;
+  readonly yLabel: string;
+  /** Row by row, from 0 to 1; null where there is nothing. */
+  readonly values: readonly (readonly (number | null)[])[];
+  /** Cells that are outlined: [row, column]. */
+  readonly marks: readonly (readonly [number, number])[];
+}
+
 /** A result file, `saccade-bench/1`. */
 export interface ResultFile {
   readonly schema: 'saccade-bench/1';
@@ -152,4 +167,5 @@ export interface ResultFile {
   readonly results: readonly ResultRow[];
   readonly roofline?: Roofline;
   readonly peers?: readonly PeerRow[];
+  readonly pictures?: readonly Heatmap[];
 }

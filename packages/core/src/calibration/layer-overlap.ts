@@ -6,17 +6,7 @@ import type { ModelHandle } from '../protocol/model-handle.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type CalibrationOptions, calibrationQueries } from './calibration-queries.ts';
 import { ownSelection, type SelectionRule } from './layer-selections.ts';
-
-/** How alike the layers' own selections are: the ground on which methods stand that hand selections on. */
-export interface LayerOverlap {
-  /** Global layers, L. */
-  readonly layers: number;
-  readonly topK: number;
-  /** Pairs of sets that were compared for each pair of layers: decode steps times sets of a layer. */
-  readonly samples: number;
-  /** [L, L] row-major: mean of |S_i ∩ S_j| / k, where S_l is a top-k set of layer l. */
-  readonly overlap: Float32Array;
-}
+import { type LayerOverlap, OverlapSums } from './overlap-sums.ts';
 
 /** What {@link layerOverlap} takes. */
 export interface LayerOverlapOptions extends CalibrationOptions, Partial<SelectionRule> {
@@ -41,15 +31,13 @@ export async function layerOverlap(
   const { topK = 256, queries, signal, onProgress, method = [], ...rule } = options;
   if (!(Number.isInteger(topK) && topK >= 1)) throw new ArgumentError('topK', topK, 'an integer of 1 or more');
   const layers = model.facts.layerKinds.filter((kind) => kind === 'global').length;
-  const sums = new Float64Array(layers * layers);
-  let samples = 0;
+  const sums = new OverlapSums(layers, topK);
   const walk = { leastTokens: topK, ...(queries === undefined ? {} : { queries }) };
   const hooks = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) };
   for await (const { prompt, token } of calibrationQueries(model, texts, { ...walk, ...hooks })) {
-    const sets = await selections(model, prompt.kv, token, { ...rule, topK }, method);
-    samples += addOverlaps(sums, sets, topK);
+    sums.add(await selections(model, prompt.kv, token, { ...rule, topK }, method));
   }
-  return { layers, topK, samples, overlap: Float32Array.from(sums, (sum) => sum / samples) };
+  return sums.result();
 }
 
 /** Own sets of every global layer for one decoded token: one [sets, k] array per layer. One readback. */
@@ -79,20 +67,4 @@ async function selections(
     for (const tensor of found) tensor.dispose();
     run.dispose();
   }
-}
-
-/** Adds |S_i ∩ S_j| / k of every set to the [L, L] sums; returns the number of sets. */
-function addOverlaps(sums: Float64Array, perLayer: readonly Uint32Array[], topK: number): number {
-  const count = (perLayer[0]?.length ?? 0) / topK;
-  for (let set = 0; set < count; set++) {
-    const members = perLayer.map((indices) => new Set(indices.subarray(set * topK, (set + 1) * topK)));
-    members.forEach((own, i) => {
-      members.forEach((other, j) => {
-        let common = 0;
-        for (const position of own) if (other.has(position)) common++;
-        sums[i * members.length + j] = (sums[i * members.length + j] as number) + common / topK;
-      });
-    });
-  }
-  return count;
 }

@@ -1,9 +1,9 @@
 import { type LayerOverlap, layerOverlap } from '@saccade/core';
 import { rankReselectionLayers, tidalDecode } from '@saccade/tidaldecode';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
-import { calibrationText } from '../../data/text.ts';
 import type { Measure, ResultRow } from '../../result-file/types.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
+import { calibrationTexts } from '../language/calibration-texts.ts';
 import { languageModel } from '../language/language-model.ts';
 import { preparePassages } from '../language/passages.ts';
 import { PassageScorer } from '../language/score-passages.ts';
@@ -32,11 +32,7 @@ export const tidalDecodeReselection: Scenario = {
   async *run(context) {
     const model = languageModel(context);
     const setting = context.quick ? settings.quick : settings.full;
-    const ids = model.tokenizer.encode(calibrationText());
-    const texts = Array.from({ length: setting.texts }, (_, index) => {
-      const start = Math.floor((index * (ids.length - setting.textTokens)) / setting.texts);
-      return ids.slice(start, start + setting.textTokens);
-    });
+    const texts = calibrationTexts(model, setting.texts, setting.textTokens);
     context.progress.total(model.facts.layers + setting.texts);
     for (const length of context.lengths) {
       for (const budget of context.budgets) {
