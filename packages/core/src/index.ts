@@ -45,6 +45,7 @@ export {
 export { type DifferentiableUnary, unaryGradient } from './ops/elementwise-gradient.ts';
 export { embedding } from './ops/embedding.ts';
 export { gather, scatterRows } from './ops/gather.ts';
+export * from './ops/linear-attention/index.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';

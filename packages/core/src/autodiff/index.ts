@@ -3,6 +3,7 @@ export { attention, type DifferentiableAttentionOptions } from './ops/attention.
 export { crossEntropy } from './ops/cross-entropy.ts';
 export { dropout } from './ops/dropout.ts';
 export * from './ops/elementwise.ts';
+export { type DifferentiableLinearAttentionOptions, linearAttention } from './ops/linear-attention.ts';
 export { type DifferentiableLinearOptions, linear, matmul } from './ops/matmul.ts';
 export { gatedActivation } from './ops/mlp.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';

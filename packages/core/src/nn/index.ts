@@ -1,4 +1,9 @@
 export { loadCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.ts';
+export {
+  type AssociativeRecallBatch,
+  type AssociativeRecallOptions,
+  associativeRecall,
+} from './data/associative-recall.ts';
 export { Initializer } from './initializer.ts';
 export { Module, type NamePattern } from './module.ts';
 export { type Gradients, type LossAndGradients, moduleGradients } from './module-gradients.ts';

@@ -31,6 +31,12 @@ export {
   unaryReference,
 } from './reference/elementwise.ts';
 export { embeddingReference } from './reference/embedding.ts';
+export {
+  featureReference,
+  type LinearAttentionReference,
+  type LinearAttentionReferenceInput,
+  linearAttentionReference,
+} from './reference/linear-attention.ts';
 export { type HostMask, maskReference } from './reference/mask.ts';
 export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
