@@ -5,9 +5,23 @@ export {
   associativeRecall,
 } from './data/associative-recall.ts';
 export { Initializer } from './initializer.ts';
+export {
+  CausalLm,
+  type CausalLmForwardOptions,
+  type CausalLmLossOptions,
+  type CausalLmParts,
+} from './language-model/causal-lm.ts';
+export { type CausalLmConfig, type FullCausalLmConfig, huggingFaceConfig } from './language-model/config.ts';
+export {
+  MultiHeadAttention,
+  type MultiHeadAttentionOptions,
+  type ProjectedHeads,
+} from './language-model/multi-head-attention.ts';
+export { type LayerContext, TokenMixer } from './language-model/token-mixer.ts';
+export { TokenModule, TransformerBlock } from './language-model/transformer-block.ts';
 export { Module, type NamePattern } from './module.ts';
 export { type Gradients, type LossAndGradients, moduleGradients } from './module-gradients.ts';
-export { Embedding } from './modules/embedding.ts';
+export { Embedding, type EmbeddingSizes } from './modules/embedding.ts';
 export { Linear, type LinearSizes } from './modules/linear.ts';
 export { Lora, type LoraOptions } from './modules/lora.ts';
 export { GatedMlp, Mlp, type MlpSizes } from './modules/mlp.ts';

@@ -13,6 +13,8 @@ export interface LinearSizes {
   readonly bias?: boolean | Tensor;
   /** [outputs, inputs] of any float or quantized dtype, taken over in place of random numbers; frozen unless f32. */
   readonly weight?: Tensor;
+  /** The weight begins normal with this standard deviation instead. */
+  readonly deviation?: number | undefined;
 }
 
 /** `x weight^T + bias`; weight [outputs, inputs]. Initialised as PyTorch's: uniform within 1 / sqrt(inputs). */
@@ -21,13 +23,15 @@ export class Linear extends Module {
   readonly bias: Parameter | undefined;
 
   /** @throws ShapeError for a weight of another shape */
-  constructor(init: Initializer, { inputs, outputs, bias = true, weight }: LinearSizes) {
+  constructor(init: Initializer, { inputs, outputs, bias = true, weight, deviation }: LinearSizes) {
     super();
     if (weight && !sameShape(weight.shape, [outputs, inputs])) {
       throw new ShapeError('Linear', `the weight is [${weight.shape}]; the sizes ask for [${outputs}, ${inputs}].`);
     }
     const bound = 1 / Math.sqrt(inputs);
-    this.weight = weight ? new Parameter(weight) : init.uniform([outputs, inputs], bound);
+    if (weight) this.weight = new Parameter(weight);
+    else if (deviation === undefined) this.weight = init.uniform([outputs, inputs], bound);
+    else this.weight = init.normal([outputs, inputs], deviation);
     if (typeof bias === 'boolean') this.bias = bias ? init.uniform([outputs], bound) : undefined;
     else this.bias = new Parameter(bias);
   }

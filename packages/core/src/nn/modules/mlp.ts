@@ -18,6 +18,8 @@ export interface MlpSizes {
   readonly outputs?: number;
   /** Default true for {@link Mlp}, false for {@link GatedMlp}. */
   readonly bias?: boolean;
+  /** Standard deviation of the matrices at the beginning. Default: as `Linear`. */
+  readonly deviation?: number;
 }
 
 /** `fc2(activation(fc1(x)))`; names as in ViT, CLIP and OPT checkpoints. */
@@ -29,9 +31,9 @@ export class Mlp extends Module {
   /** The activation is `gelu` by default. */
   constructor(init: Initializer, options: MlpSizes & { readonly activation?: keyof typeof activations }) {
     super();
-    const { size, hidden, outputs = size, bias = true } = options;
-    this.fc1 = new Linear(init, { inputs: size, outputs: hidden, bias });
-    this.fc2 = new Linear(init, { inputs: hidden, outputs, bias });
+    const { size, hidden, outputs = size, bias = true, deviation } = options;
+    this.fc1 = new Linear(init, { inputs: size, outputs: hidden, bias, deviation });
+    this.fc2 = new Linear(init, { inputs: hidden, outputs, bias, deviation });
     this.#activation = options.activation ?? 'gelu';
   }
 
@@ -51,10 +53,10 @@ export class GatedMlp extends Module {
   /** The activation is `silu` by default. */
   constructor(init: Initializer, options: MlpSizes & { readonly activation?: GateActivation }) {
     super();
-    const { size, hidden, outputs = size, bias = false } = options;
-    this.gate_proj = new Linear(init, { inputs: size, outputs: hidden, bias });
-    this.up_proj = new Linear(init, { inputs: size, outputs: hidden, bias });
-    this.down_proj = new Linear(init, { inputs: hidden, outputs, bias });
+    const { size, hidden, outputs = size, bias = false, deviation } = options;
+    this.gate_proj = new Linear(init, { inputs: size, outputs: hidden, bias, deviation });
+    this.up_proj = new Linear(init, { inputs: size, outputs: hidden, bias, deviation });
+    this.down_proj = new Linear(init, { inputs: hidden, outputs, bias, deviation });
     this.#activation = options.activation ?? 'silu';
   }
 
