@@ -33,7 +33,7 @@ class RunningSum extends TokenMixer {
   }
 
   forward(x: Value): Value {
-    return prefixSum(this.in_proj.forward(x), { axis: 1 });
+    return prefixSum(this.in_proj.forward(x).transpose()).transpose();
   }
 }
 
