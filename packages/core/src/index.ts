@@ -15,6 +15,7 @@ export {
   type Variant,
 } from './kernels/kernel.ts';
 export { type Compacted, compact, maskPositions, type Positions } from './ops/compact.ts';
+export * from './ops/convolution/index.ts';
 export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
 export { type CrossEntropyOptions, crossEntropy } from './ops/cross-entropy.ts';
 export { crossEntropyGradient } from './ops/cross-entropy-gradient.ts';

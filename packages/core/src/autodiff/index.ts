@@ -1,5 +1,13 @@
 export { customGradient, stopGradient } from './custom-gradient.ts';
 export { attention, type DifferentiableAttentionOptions } from './ops/attention.ts';
+export {
+  conv1d,
+  conv2d,
+  convTranspose1d,
+  convTranspose2d,
+  type DifferentiableConvolutionOptions,
+  type DifferentiableTransposedConvolutionOptions,
+} from './ops/convolution.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
 export { dropout } from './ops/dropout.ts';
 export * from './ops/elementwise.ts';

@@ -21,6 +21,14 @@ export { type LayerContext, TokenMixer } from './language-model/token-mixer.ts';
 export { TokenModule, TransformerBlock } from './language-model/transformer-block.ts';
 export { Module, type NamePattern } from './module.ts';
 export { type Gradients, type LossAndGradients, moduleGradients } from './module-gradients.ts';
+export {
+  Conv1d,
+  Conv2d,
+  type ConvolutionSettings,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  type TransposedConvolutionSettings,
+} from './modules/convolution.ts';
 export { Embedding, type EmbeddingSizes } from './modules/embedding.ts';
 export { Linear, type LinearSizes } from './modules/linear.ts';
 export { Lora, type LoraOptions } from './modules/lora.ts';

@@ -23,6 +23,11 @@ export {
   keySetMassReference,
   type ProbabilitySizes,
 } from './reference/attention-statistics.ts';
+export {
+  type ConvolutionReferenceSizes,
+  convolutionReference,
+  transposedConvolutionReference,
+} from './reference/convolution.ts';
 export { crossEntropyReference } from './reference/cross-entropy.ts';
 export {
   binaryReference,

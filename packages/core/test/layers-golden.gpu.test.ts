@@ -1,0 +1,67 @@
+import { describe, it } from 'vitest';
+import * as ad from '../src/autodiff/index.ts';
+import type { Gpu, Tensor } from '../src/index.ts';
+import { assertClose, modestGpu, sharedGpu } from '../src/testing/index.ts';
+import { goldenTensors } from './golden-tensors.ts';
+
+const golden = goldenTensors('layers');
+
+type Layer<N extends string> = (inputs: Readonly<Record<N, ad.Tracked>>) => ad.Value;
+
+/** Compares the output of a layer, and the gradients of the sum of its output times random numbers, with PyTorch's. */
+async function compare<const N extends string>(
+  gpu: Gpu,
+  test: string,
+  names: readonly N[],
+  layer: Layer<N>,
+  source = test,
+): Promise<void> {
+  const upload = (name: string) => gpu.tensor(golden(name).data, golden(name).shape);
+  const results: Record<string, Tensor> = gpu.tidy(() => {
+    const inputs = Object.fromEntries(names.map((name) => [name, upload(`${source}.${name}`)])) as Record<N, Tensor>;
+    const kept: Tensor[] = [];
+    const { gradients } = ad.valueAndGrad((tracked) => {
+      const output = layer(tracked as Readonly<Record<N, ad.Tracked>>);
+      kept.push(gpu.keep(ad.stopGradient(output)));
+      return ad.sum(ad.multiply(output, upload(`${test}.probe`)));
+    }, inputs);
+    const found = Object.entries(gradients[0] as Record<string, Tensor>);
+    return {
+      ...Object.fromEntries(found.map(([name, gradient]) => [`${test}.grad.${name}`, gradient])),
+      [`${test}.out`]: kept[0] as Tensor,
+    };
+  });
+  for (const [name, result] of Object.entries(results)) {
+    const { data } = golden(name);
+    const largest = Math.max(...Array.from(data, Math.abs));
+    assertClose(await result.read(), data, { relative: 1e-4, absolute: 5e-6 * largest, name });
+    result.dispose();
+  }
+}
+
+describe.each([
+  ['full', sharedGpu],
+  ['modest', modestGpu],
+] as const)("layers against PyTorch's on the %s device", (_, open) => {
+  it('convolutions', async () => {
+    const gpu = await open();
+    const names = ['x', 'weight', 'bias'] as const;
+    await compare(gpu, 'conv2d', names, ({ x, weight, bias }) =>
+      ad.conv2d(x, weight, { bias, stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 2 }),
+    );
+    await compare(gpu, 'depthwise', names, ({ x, weight, bias }) =>
+      ad.conv2d(x, weight, { bias, padding: 1, groups: 3 }),
+    );
+    await compare(gpu, 'conv1d', names, ({ x, weight, bias }) => ad.conv1d(x, weight, { bias, stride: 2, padding: 3 }));
+    await compare(gpu, 'conv_transpose2d', names, ({ x, weight, bias }) =>
+      ad.convTranspose2d(x, weight, {
+        bias,
+        stride: [2, 3],
+        padding: [1, 0],
+        dilation: [1, 2],
+        outputPadding: [1, 0],
+        groups: 2,
+      }),
+    );
+  });
+});
