@@ -3,7 +3,9 @@ export * from './cache/index.ts';
 export * from './calibration/index.ts';
 export type { BufferRange } from './device/bind-groups.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
-export { type DebugLevel, Gpu, type GpuOptions, type GpuStats, type Launch, type LaunchBinding } from './device/gpu.ts';
+export { Gpu } from './device/gpu.ts';
+export type { DebugLevel, GpuOptions, GpuStats } from './device/gpu-options.ts';
+export type { Launch, LaunchBinding } from './device/launcher.ts';
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
 export * from './errors.ts';
 export {

@@ -1,4 +1,4 @@
-import type { LaunchBinding } from '../device/gpu.ts';
+import type { LaunchBinding } from '../device/launcher.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { Tensor } from '../tensor/tensor.ts';

@@ -1,5 +1,6 @@
 import type { BufferRange } from '../device/bind-groups.ts';
-import type { Gpu, LaunchBinding } from '../device/gpu.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { LaunchBinding } from '../device/launcher.ts';
 import { LimitError } from '../errors.ts';
 import type { BindingDeclaration, ParameterList } from '../kernels/kernel.ts';
 import { contiguous } from '../ops/copy.ts';

@@ -1,4 +1,5 @@
-import type { Gpu, LaunchBinding } from '../device/gpu.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { LaunchBinding } from '../device/launcher.ts';
 import { LimitError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
 import { gather } from '../ops/gather.ts';

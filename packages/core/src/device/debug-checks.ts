@@ -3,7 +3,8 @@ import { defineKernel, type KernelDefinition, type Variant } from '../kernels/ke
 import { exponentBits } from '../kernels/wgsl.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BufferRange } from './bind-groups.ts';
-import type { Gpu, Launch } from './gpu.ts';
+import type { Gpu } from './gpu.ts';
+import type { Launch } from './launcher.ts';
 
 type FloatFormat = keyof typeof exponentBits;
 

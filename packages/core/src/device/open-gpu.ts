@@ -1,7 +1,8 @@
 import { adapterAdvice, platformGpu } from '#provider';
 import { AdapterNotFoundError } from '../errors.ts';
 import { deviceDescriptor, readCapabilities } from './capabilities.ts';
-import { Gpu, type GpuOptions } from './gpu.ts';
+import { Gpu } from './gpu.ts';
+import type { GpuOptions } from './gpu-options.ts';
 
 export interface OpenGpuOptions extends GpuOptions {
   /** Passed to `requestAdapter`. Default `high-performance`. */

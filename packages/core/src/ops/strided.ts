@@ -1,7 +1,8 @@
 import type { BufferRange } from '../device/bind-groups.ts';
 import type { PooledBuffer } from '../device/buffer-pool.ts';
 import type { Capabilities } from '../device/capabilities.ts';
-import type { Gpu, LaunchBinding } from '../device/gpu.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { LaunchBinding } from '../device/launcher.ts';
 import { LimitError, ShapeError } from '../errors.ts';
 import { defineKernel, type KernelDefinition, type ParameterType, type Variant } from '../kernels/kernel.ts';
 import { elementAccess, narrowFunctions } from '../kernels/wgsl.ts';

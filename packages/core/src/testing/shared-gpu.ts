@@ -1,4 +1,5 @@
-import type { Gpu, GpuOptions } from '../device/gpu.ts';
+import type { Gpu } from '../device/gpu.ts';
+import type { GpuOptions } from '../device/gpu-options.ts';
 import { openGpu } from '../device/open-gpu.ts';
 import { rememberLaunches } from './launched-kernels.ts';
 

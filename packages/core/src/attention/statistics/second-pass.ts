@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../device/capabilities.ts';
-import type { Gpu, LaunchBinding } from '../../device/gpu.ts';
+import type { Gpu } from '../../device/gpu.ts';
+import type { LaunchBinding } from '../../device/launcher.ts';
 import { ArgumentError } from '../../errors.ts';
 import type { BindingDeclaration, KernelDefinition, KernelSource, ParameterList } from '../../kernels/kernel.ts';
 import { LOWEST } from '../../kernels/wgsl.ts';
