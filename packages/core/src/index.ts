@@ -125,7 +125,7 @@ export type {
   TokenSelection,
 } from './protocol/method.ts';
 export { attention, bareRun, type MethodAttentionOptions } from './protocol/method-attention.ts';
-export { type LayerBody, MethodRun, type RunStart } from './protocol/method-run.ts';
+export { MethodRun, type RunStart } from './protocol/method-run.ts';
 export {
   type ChatMessage,
   type FinishReason,
@@ -150,6 +150,7 @@ export { OptionError } from './protocol/option-error.ts';
 export * from './protocol/option-schema.ts';
 export type { PassSequence, RowPositions } from './protocol/pass.ts';
 export type { ModelFeature, Requirements } from './protocol/requirements.ts';
+export type { LayerBody } from './protocol/run-layer.ts';
 export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
 export { type ScoredRows, type ScorerOptions, type ScorerState, scorer } from './protocol/scorer.ts';
 export { philox, type Words4 } from './random/philox.ts';
