@@ -16,6 +16,13 @@ export {
   type ParameterType,
   type Variant,
 } from './kernels/kernel.ts';
+export {
+  batchNorm,
+  type ChannelNormOptions,
+  channelMoments,
+  groupNorm,
+  type Moments,
+} from './ops/channel-norm/channel-norm.ts';
 export { type Compacted, compact, maskPositions, type Positions } from './ops/compact.ts';
 export * from './ops/convolution/index.ts';
 export { cast, concatenate, contiguous, copyInto } from './ops/copy.ts';
@@ -53,6 +60,14 @@ export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
 export { normInputGradient, normWeightGradient } from './ops/norm-gradient.ts';
+export {
+  adaptiveAvgPool2d,
+  avgPool1d,
+  avgPool2d,
+  maxPool1d,
+  maxPool2d,
+} from './ops/pooling/pooling.ts';
+export type { AveragePoolOptions, MaxPoolOptions } from './ops/pooling/sizes.ts';
 export { type PrefixSumOptions, prefixSum } from './ops/prefix-sum.ts';
 export { type ArgmaxOptions, argmax, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
@@ -72,6 +87,7 @@ export { logSoftmaxGradient, softmaxGradient } from './ops/softmax-gradient.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { sumTo } from './ops/sum-to.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
+export type { PerAxis, WindowOptions } from './ops/windows.ts';
 export { rowBytes, writeRows } from './ops/write-rows.ts';
 export { type KernelSummary, Profile } from './profiling/profile.ts';
 export type { KernelTiming, ProfileEntry, ProfileSource } from './profiling/profiler.ts';

@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 import * as ad from '../src/autodiff/index.ts';
-import type { Gpu, Tensor } from '../src/index.ts';
+import { copyInto, type Gpu, type Tensor } from '../src/index.ts';
+import { BatchNorm, Initializer } from '../src/nn/index.ts';
 import { assertClose, modestGpu, sharedGpu } from '../src/testing/index.ts';
 import { goldenTensors } from './golden-tensors.ts';
 
@@ -63,5 +64,43 @@ describe.each([
         groups: 2,
       }),
     );
+  });
+
+  it('pools', async () => {
+    const gpu = await open();
+    const window = { kernel: [3, 2], stride: 2, padding: 1 } as const;
+    const pools: Record<string, (x: ad.Value) => ad.Value> = {
+      max_pool2d: (x) => ad.maxPool2d(x, { kernel: [3, 2], stride: [2, 1], padding: 1, dilation: [1, 2] }),
+      avg_pool2d: (x) => ad.avgPool2d(x, window),
+      avg_pool2d_inside: (x) => ad.avgPool2d(x, { ...window, countIncludePad: false }),
+      adaptive_avg_pool2d: (x) => ad.adaptiveAvgPool2d(x, [4, 3]),
+    };
+    for (const [name, pool] of Object.entries(pools)) await compare(gpu, name, ['x'], ({ x }) => pool(x), 'pool');
+  });
+
+  it('norms over channels', async () => {
+    const gpu = await open();
+    const names = ['x', 'weight', 'bias'] as const;
+    const norm = new BatchNorm(new Initializer(gpu), { size: 6 });
+    for (const [name, parameter] of [
+      ['mean', norm.running_mean],
+      ['var', norm.running_var],
+    ] as const) {
+      gpu.tidy(() => copyInto(parameter.tensor, gpu.tensor(golden(`batch_norm.${name}`).data)));
+    }
+    const layer: Layer<(typeof names)[number]> = ({ x, weight, bias }) =>
+      norm.weight.track(weight, () => norm.bias.track(bias, () => norm.forward(x)));
+    norm.eval();
+    await compare(gpu, 'batch_norm_evaluation', names, layer, 'norm');
+    norm.train();
+    await compare(gpu, 'batch_norm', names, layer, 'norm');
+    for (const [name, parameter] of [
+      ['mean', norm.running_mean],
+      ['var', norm.running_var],
+    ] as const) {
+      assertClose(await parameter.tensor.read(), golden(`batch_norm.${name}.after`).data, { relative: 1e-5, name });
+    }
+    norm.dispose();
+    await compare(gpu, 'group_norm', names, ({ x, weight, bias }) => ad.groupNorm(x, 3, { weight, bias }), 'norm');
   });
 });

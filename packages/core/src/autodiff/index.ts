@@ -1,6 +1,12 @@
 export { customGradient, stopGradient } from './custom-gradient.ts';
 export { attention, type DifferentiableAttentionOptions } from './ops/attention.ts';
 export {
+  batchNorm,
+  type DifferentiableBatchNormOptions,
+  type DifferentiableChannelNormOptions,
+  groupNorm,
+} from './ops/channel-norm.ts';
+export {
   conv1d,
   conv2d,
   convTranspose1d,
@@ -15,6 +21,7 @@ export { type DifferentiableLinearAttentionOptions, linearAttention } from './op
 export { type DifferentiableLinearOptions, linear, matmul } from './ops/matmul.ts';
 export { gatedActivation } from './ops/mlp.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
+export { adaptiveAvgPool2d, avgPool1d, avgPool2d, maxPool1d, maxPool2d } from './ops/pooling.ts';
 export { prefixSum } from './ops/prefix-sum.ts';
 export { max, mean, min, sum } from './ops/reduce.ts';
 export { rope } from './ops/rope.ts';

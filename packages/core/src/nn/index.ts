@@ -21,6 +21,7 @@ export { type LayerContext, TokenMixer } from './language-model/token-mixer.ts';
 export { TokenModule, TransformerBlock } from './language-model/transformer-block.ts';
 export { Module, type NamePattern } from './module.ts';
 export { type Gradients, type LossAndGradients, moduleGradients } from './module-gradients.ts';
+export { BatchNorm, type BatchNormSettings, GroupNorm, type GroupNormSettings } from './modules/channel-norm.ts';
 export {
   Conv1d,
   Conv2d,

@@ -20,6 +20,24 @@ export function matchesName(pattern: NamePattern, name: string): boolean {
  * names are the paths, as in PyTorch: `layers.0.up_proj.weight`.
  */
 export abstract class Module {
+  #training = true;
+
+  /** Whether layers behave as in training. What differs says so: batch norm uses the moments of its batch. */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /** Sets {@link training}, also of all modules below. */
+  train(training = true): this {
+    for (const module of modules(this)) module.#training = training;
+    return this;
+  }
+
+  /** Sets {@link training} to false, also of all modules below. */
+  eval(): this {
+    return this.train(false);
+  }
+
   /** All parameters by name, in the order of the properties. */
   parameters(): Map<string, Parameter> {
     const found = new Map<string, Parameter>();
@@ -101,6 +119,13 @@ export abstract class Module {
       throw new ArgumentError(`${operation}: pattern`, String(pattern), all.map(([name]) => name).join(', '));
     return meant.map(([, parameter]) => parameter);
   }
+}
+
+/** A module and all modules below it. */
+function modules(value: unknown): Module[] {
+  if (!(value instanceof Module || Array.isArray(value))) return [];
+  const below = Object.values(value).flatMap(modules);
+  return value instanceof Module ? [value, ...below] : below;
 }
 
 function collect(value: unknown, path: string, found: Map<string, Parameter>): void {

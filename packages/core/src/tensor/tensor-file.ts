@@ -47,7 +47,14 @@ export function writeTensorFile({ tensors, note }: TensorFile): Uint8Array {
   return file;
 }
 
-/** The tensors of a safetensors file. @throws ArgumentError, called `argument`, for anything else, also for other dtypes */
+/** 64-bit integers as 32-bit ones; undefined where one does not fit. */
+function lowWords(bytes: Uint8Array): Uint8Array | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const numbers = Array.from({ length: bytes.byteLength / 8 }, (_, at) => Number(view.getBigInt64(8 * at, true)));
+  return numbers.every((each) => each === (each | 0)) ? encodeElements(numbers, 'i32') : undefined;
+}
+
+/** The tensors of a safetensors file, 64-bit integers (counts in PyTorch's state dicts) as i32. @throws ArgumentError, called `argument`, for anything else, also for other dtypes */
 export function readTensorFile(argument: string, file: Uint8Array): TensorFile {
   const fail = (what: string): never => {
     throw new ArgumentError(argument, what, 'a safetensors file, whole and unchanged');
@@ -67,14 +74,18 @@ export function readTensorFile(argument: string, file: Uint8Array): TensorFile {
   const data = file.subarray(8 + headerBytes);
   const tensors = new Map<string, FileTensor>();
   for (const [name, entry] of Object.entries(entries)) {
-    const dtype = (Object.keys(codes) as PlainDtype[]).find((own) => codes[own] === entry?.dtype);
+    const wide = entry?.dtype === 'I64';
+    const dtype = wide ? 'i32' : (Object.keys(codes) as PlainDtype[]).find((own) => codes[own] === entry?.dtype);
     const { shape, data_offsets: offsets } = (entry ?? {}) as { shape?: unknown; data_offsets?: unknown };
     if (!dtype || !isCounts(shape) || !isCounts(offsets)) return fail(`a tensor ${name} that is not described`);
     const [start = 0, end = 0] = offsets;
-    const size = elementCount(shape) * bytesPerElement[dtype];
+    const size = elementCount(shape) * (wide ? 8 : bytesPerElement[dtype]);
     if (end - start !== size || end > data.byteLength)
       return fail(`${end - start} bytes for ${name} ${dtype}[${shape}]`);
-    tensors.set(name, { dtype, shape, bytes: data.subarray(start, end) });
+    const bytes = data.subarray(start, end);
+    const narrowed = wide ? lowWords(bytes) : bytes;
+    if (!narrowed) return fail(`64-bit integers in ${name} that do not fit into 32 bits`);
+    tensors.set(name, { dtype, shape, bytes: narrowed });
   }
   return { tensors, note };
 }

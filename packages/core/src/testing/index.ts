@@ -45,7 +45,13 @@ export {
 export { type HostMask, maskReference } from './reference/mask.ts';
 export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';
-export { layerNormReference, rmsNormReference } from './reference/norm.ts';
+export {
+  type ChannelNormReferenceSizes,
+  channelNormReference,
+  layerNormReference,
+  rmsNormReference,
+} from './reference/norm.ts';
+export { adaptivePoolReference, type PoolReferenceSizes, poolReference } from './reference/pooling.ts';
 export { prefixSumReference } from './reference/prefix-sum.ts';
 export { reduceReference } from './reference/reduce.ts';
 export { ropeReference } from './reference/rope.ts';

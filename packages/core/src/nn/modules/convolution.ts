@@ -1,6 +1,6 @@
 import { conv1d, conv2d, convTranspose1d, convTranspose2d, type Value } from '../../autodiff/index.ts';
 import { ArgumentError } from '../../errors.ts';
-import type { PerAxis, WindowOptions } from '../../ops/convolution/index.ts';
+import type { PerAxis, WindowOptions } from '../../ops/windows.ts';
 import type { Initializer } from '../initializer.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';

@@ -1,6 +1,7 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type ConvolutionSizes, imageParameters, imageValues, overWindowsOf } from './sizes.ts';
+import { imageParameters, imageValues, overWindowsOf } from '../windows.ts';
+import type { ConvolutionSizes } from './sizes.ts';
 
 /** A convolution as a matrix product: each window of the image becomes a column, channel by channel. */
 

@@ -4,8 +4,9 @@ import { type Shape, sameShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
 import { add } from '../elementwise.ts';
+import { type PerAxis, perAxis, type WindowOptions, windowCounts, windowOf } from '../windows.ts';
 import { asImages, convolve, convolveInputGradient } from './convolve.ts';
-import { type ConvolutionSizes, type PerAxis, perAxis, type WindowOptions, windowCounts, windowOf } from './sizes.ts';
+import type { ConvolutionSizes } from './sizes.ts';
 
 export interface ConvolutionOptions extends WindowOptions {
   /** Floats [O], added to every position. */

@@ -1,7 +1,8 @@
 import { defineKernel } from '../../kernels/kernel.ts';
 import { lanesPerRow, workgroupReduction } from '../../kernels/wgsl-reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type ConvolutionSizes, imageParameters, imageValues, overWindow, overWindowsOf } from './sizes.ts';
+import { imageParameters, imageValues, overWindow, overWindowsOf } from '../windows.ts';
+import type { ConvolutionSizes } from './sizes.ts';
 
 /**
  * Convolutions with few output channels per group, such as depthwise ones: each result is added up by one owner, without columns, which would

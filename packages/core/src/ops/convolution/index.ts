@@ -6,4 +6,3 @@ export {
   convTranspose2d,
   type TransposedConvolutionOptions,
 } from './convolution.ts';
-export type { PerAxis, WindowOptions } from './sizes.ts';

@@ -32,3 +32,38 @@ export function layerNormReference(
   }
   return out;
 }
+
+/** Sizes of x [B, C, P] and how many groups its channels form; of a batch norm undefined. */
+export interface ChannelNormReferenceSizes {
+  readonly images: number;
+  readonly channels: number;
+  readonly positions: number;
+  readonly groups?: number;
+}
+
+/** Batch norm, or with groups group norm, by the moments of x itself. */
+export function channelNormReference(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  { images, channels, positions, groups }: ChannelNormReferenceSizes,
+  epsilon: number,
+): Float64Array {
+  const channelOf = (at: number) => Math.floor(at / positions) % channels;
+  const setOf = (at: number) => {
+    if (groups === undefined) return channelOf(at);
+    return Math.floor(at / positions / channels) * groups + Math.floor((channelOf(at) * groups) / channels);
+  };
+  const sets = groups === undefined ? channels : images * groups;
+  const elements = Array.from({ length: sets }, (): number[] => []);
+  for (let at = 0; at < x.length; at++) elements[setOf(at)]?.push(x[at] as number);
+  const moments = elements.map((values) => {
+    const mean = values.reduce((sum, value) => sum + value / values.length, 0);
+    return { mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2 / values.length, 0) };
+  });
+  return Float64Array.from({ length: x.length }, (_, at) => {
+    const { mean, variance } = moments[setOf(at)] as { mean: number; variance: number };
+    const normal = ((x[at] as number) - mean) / Math.sqrt(variance + epsilon);
+    return normal * (weight[channelOf(at)] as number) + (bias[channelOf(at)] as number);
+  });
+}
