@@ -3,6 +3,7 @@ export * from './cache/index.ts';
 export * from './calibration/index.ts';
 export type { BufferRange } from './device/bind-groups.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
+export { CommandPlan } from './device/command-plan.ts';
 export { Gpu } from './device/gpu.ts';
 export type { DebugLevel, GpuOptions, GpuStats } from './device/gpu-options.ts';
 export type { Launch, LaunchBinding } from './device/launcher.ts';

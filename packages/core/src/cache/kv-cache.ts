@@ -1,6 +1,7 @@
 import { checkInteger } from '../attention/check-inputs.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, CapacityError, DisposedError, RefusedError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { createLayer } from './create-layer.ts';
 import { DeviceNumbers } from './device-numbers.ts';
 import { LayerSlot, type SlotOwner } from './layer-slot.ts';
@@ -185,6 +186,35 @@ export class KvCache {
   }
 
   /**
+   * Opens a pass of one token per sequence whose lengths and positions all stand on the device, so that its commands may be
+   * captured in a plan and run again for later tokens; each time, this call brings the numbers up to date.
+   *
+   * @param bound Most tokens of a sequence for which the commands shall hold, those of the pass included.
+   * @returns the pass, and the keys of the layers: other tensors than before mean that captured commands do not hold any more.
+   *   Undefined where steps differ in more than their lengths: after an eviction, or with layers that are not rows at
+   *   positions.
+   * @throws CapacityError, ArgumentError
+   */
+  beginStep(bound: number): { readonly pass: SequencePass; readonly rows: readonly Tensor[] } | undefined {
+    this.#assertAlive();
+    const ones = new Array<number>(this.batch).fill(1);
+    this.#assertRoom(ones);
+    checkInteger('KvCache.beginStep: bound', bound, this.length + 1, this.capacity);
+    const rows = this.#slots.map((slot) => slot.steadyRows());
+    if (rows.includes(undefined)) return undefined;
+    const pass = this.#open(ones, bound);
+    this.#begun = true;
+    pass.announce();
+    for (const slot of this.#slots) slot.announce(pass);
+    return { pass, rows: rows as Tensor[] };
+  }
+
+  /** The pass that {@link beginStep} opened, while it is open. */
+  get openStep(): SequencePass | undefined {
+    return this.#pass?.bound === undefined ? undefined : this.#pass;
+  }
+
+  /**
    * Makes the rows that were appended count. A layer that has cached fewer tokens than others becomes ragged.
    *
    * @param tokens Of every sequence. Default: as the pass appended.
@@ -357,9 +387,9 @@ export class KvCache {
     return this.#open(counts);
   }
 
-  #open(counts: readonly number[]): SequencePass {
+  #open(counts: readonly number[], bound?: number): SequencePass {
     this.#giveUp();
-    this.#pass = new SequencePass(this.#numbers, this.#lengths, counts);
+    this.#pass = new SequencePass(this.#numbers, this.#lengths, counts, bound === undefined ? '' : 'step-', bound);
     return this.#pass;
   }
 

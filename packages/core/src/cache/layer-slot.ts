@@ -95,6 +95,22 @@ export class LayerSlot implements LayerCache {
     return this.#evicted;
   }
 
+  /**
+   * Keys of a layer whose passes of one token are alike but for their lengths: rows stand at their positions. No fork shares
+   * them then.
+   */
+  steadyRows(): Tensor | undefined {
+    if (!this.#standsAtPositions() || this.#beforeGap) return undefined;
+    const layer = this.#rows();
+    layer.own(this.#owner.lengths);
+    return layer.keys;
+  }
+
+  /** Puts on the device what attention of a pass to come reads of lengths. */
+  announce(pass: SequencePass): void {
+    this.#rows().view(pass);
+  }
+
   /** Tokens of a sequence that fit. */
   capacityOf(sequence: number): number {
     const tokens = this.#roomBehind ?? this.#owner.lengths;

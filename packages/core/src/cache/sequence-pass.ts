@@ -9,7 +9,8 @@ const noSequence = 0xffffffff;
 
 /**
  * Which tokens one pass appends: `counts[b]` behind the `starts[b]` tokens that sequence b has. Lengths that are the same
- * for all sequences stay numbers, so that nothing is uploaded; others go to the device once per pass, not per layer.
+ * for all sequences stay numbers, so that nothing is uploaded; others go to the device once per pass, not per layer. With a
+ * `bound` all go there, so that the same commands serve later passes of as many tokens, until a sequence is longer than it.
  */
 export class SequencePass {
   readonly starts: readonly number[];
@@ -18,23 +19,32 @@ export class SequencePass {
   readonly ends: readonly number[];
   /** Most tokens of one sequence in this pass, N. */
   readonly tokens: number;
+  /** Most tokens of a sequence for which its commands hold; undefined where they are for this pass alone. */
+  readonly bound: number | undefined;
   readonly #numbers: DeviceNumbers;
   readonly #prefix: string;
   readonly #memo = new Map<string, Tensor>();
   readonly #elsewhere = new Map<string, SequencePass>();
 
-  constructor(numbers: DeviceNumbers, starts: readonly number[], counts: readonly number[], prefix = '') {
+  constructor(
+    numbers: DeviceNumbers,
+    starts: readonly number[],
+    counts: readonly number[],
+    prefix = '',
+    bound?: number,
+  ) {
     this.#numbers = numbers;
     this.#prefix = prefix;
     this.starts = [...starts];
     this.counts = [...counts];
+    this.bound = bound;
     this.ends = starts.map((start, sequence) => start + (counts[sequence] as number));
     this.tokens = Math.max(...counts);
   }
 
-  /** Whether all sequences have the same length and append the same number. */
+  /** Whether all sequences have the same length and append the same number, known when commands are recorded. */
   get uniform(): boolean {
-    return same(this.starts) && same(this.counts);
+    return this.bound === undefined && same(this.starts) && same(this.counts);
   }
 
   /** Rows in k and v of the packed form. */
@@ -73,16 +83,27 @@ export class SequencePass {
     );
   }
 
+  /** Puts on the device what layers and positions read of this pass. */
+  announce(): void {
+    this.positions;
+    this.rowTable('padded');
+  }
+
   /** One number per sequence: a number where all are the same, else u32 [B]. `name` must stand for the same values in the whole pass. */
   perSequence(name: string, values: () => readonly number[]): number | Tensor {
     const list = values();
-    return same(list) ? (list[0] as number) : this.#upload(name, () => list);
+    return this.bound === undefined && same(list) ? (list[0] as number) : this.#upload(name, () => list);
   }
 
-  /** Lengths of keys for the engine, with their bound where they stand on the device. */
-  keyLength(name: string, lengths: readonly number[]): { keyLength: number | Tensor; keyBound?: number } {
+  /** Lengths of keys for the engine, with their bound where they stand on the device. `most`: that a layer holds. */
+  keyLength(
+    name: string,
+    lengths: readonly number[],
+    most = Number.POSITIVE_INFINITY,
+  ): { keyLength: number | Tensor; keyBound?: number } {
     const keyLength = this.perSequence(name, () => lengths);
-    return typeof keyLength === 'number' ? { keyLength } : { keyLength, keyBound: Math.max(...lengths) };
+    if (typeof keyLength === 'number') return { keyLength };
+    return { keyLength, keyBound: Math.min(this.bound ?? Math.max(...lengths), most) };
   }
 
   /** As {@link perSequence}, on the device in any case. */
@@ -97,7 +118,8 @@ export class SequencePass {
 
   /** The same tokens written from other rows on. `name` must stand for the same starts in the whole pass. */
   at(name: string, starts: readonly number[]): SequencePass {
-    const pass = this.#elsewhere.get(name) ?? new SequencePass(this.#numbers, starts, this.counts, `${name}-`);
+    const pass =
+      this.#elsewhere.get(name) ?? new SequencePass(this.#numbers, starts, this.counts, `${name}-`, this.bound);
     this.#elsewhere.set(name, pass);
     return pass;
   }

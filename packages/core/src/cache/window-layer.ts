@@ -118,7 +118,7 @@ export class WindowLayer implements RowLayer {
     return {
       keys: this.keys,
       values: this.values,
-      options: { ...pass.keyLength(`ends-${window}`, ends), ...pass.queryLength },
+      options: { ...pass.keyLength(`ends-${window}`, ends, window), ...pass.queryLength },
     };
   }
 

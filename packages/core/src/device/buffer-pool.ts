@@ -8,6 +8,14 @@ export interface PooledBuffer {
   readonly bytes: number;
   /** Number of the submission in which the buffer was last recorded. */
   lastUse: number;
+  /** How often it was given back: what remembers a buffer can tell whether it still belongs to the same owner. */
+  releases: number;
+}
+
+/** Where memory of tensors comes from. */
+export interface MemoryPool {
+  acquire(bytes: number): PooledBuffer;
+  release(entry: PooledBuffer): void;
 }
 
 export interface PoolOptions {
@@ -29,7 +37,7 @@ function sizeClass(bytes: number): number {
  * Storage buffers by size class. A freed buffer may be handed out again at once: the queue runs commands in order, so
  * later commands cannot overtake the earlier ones that still read it.
  */
-export class BufferPool {
+export class BufferPool implements MemoryPool {
   liveBytes = 0;
   peakBytes = 0;
   pooledBytes = 0;
@@ -55,11 +63,7 @@ export class BufferPool {
 
   /** A buffer of at least `bytes` bytes; its content is whatever the last user left. */
   acquire(bytes: number): PooledBuffer {
-    // The largest buffers are not rounded up beyond what the device allows.
-    const size = Math.min(
-      sizeClass(bytes),
-      Math.max(Math.ceil(bytes / 4) * 4, Math.floor(this.#maxBufferSize / 4) * 4),
-    );
+    const size = this.sizeOf(bytes);
     const found = this.#free.get(size)?.pop();
     if (found) this.pooledBytes -= size;
     const entry = found ?? this.#create(size);
@@ -70,6 +74,7 @@ export class BufferPool {
 
   release(entry: PooledBuffer): void {
     this.liveBytes -= entry.bytes;
+    entry.releases++;
     if (this.pooledBytes + entry.bytes > this.#options.maxPooledBytes) {
       this.#destroy(entry);
       return;
@@ -80,11 +85,33 @@ export class BufferPool {
     else this.#free.set(entry.bytes, [entry]);
   }
 
+  /** Counts a buffer as free that its owner keeps for itself. */
+  park({ bytes }: PooledBuffer): void {
+    this.liveBytes -= bytes;
+    this.pooledBytes += bytes;
+  }
+
+  /** Counts a parked buffer as used again. */
+  unpark({ bytes }: PooledBuffer): void {
+    this.liveBytes += bytes;
+    this.pooledBytes -= bytes;
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+  }
+
   /** Destroys every free buffer. */
   trim(): void {
-    for (const list of this.#free.values()) for (const entry of list) this.#destroy(entry);
+    for (const list of this.#free.values()) {
+      for (const entry of list) {
+        this.pooledBytes -= entry.bytes;
+        this.#destroy(entry);
+      }
+    }
     this.#free.clear();
-    this.pooledBytes = 0;
+  }
+
+  /** Size of the buffer that holds this many bytes. The largest are not rounded up beyond what the device allows. */
+  sizeOf(bytes: number): number {
+    return Math.min(sizeClass(bytes), Math.max(Math.ceil(bytes / 4) * 4, Math.floor(this.#maxBufferSize / 4) * 4));
   }
 
   #create(size: number): PooledBuffer {
@@ -99,7 +126,7 @@ export class BufferPool {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffer = this.#device.createBuffer({ size, usage });
     this.created++;
-    return { id: this.#nextId++, buffer, bytes: size, lastUse: -1 };
+    return { id: this.#nextId++, buffer, bytes: size, lastUse: -1, releases: 0 };
   }
 
   #destroy(entry: PooledBuffer): void {

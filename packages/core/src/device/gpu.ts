@@ -17,16 +17,25 @@ import type { BufferRange } from './bind-groups.ts';
 import { bindingRange, bytesOf, isBindable } from './binding-range.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { AdapterFacts, Capabilities } from './capabilities.ts';
+import { CommandPlan, type CommandTape } from './command-plan.ts';
+import type { CommandSink } from './command-sink.ts';
 import { DebugChecks } from './debug-checks.ts';
 import { DeviceHealth } from './device-health.ts';
 import { DryRun } from './dry-run.ts';
-import type { GpuOptions, GpuStats } from './gpu-options.ts';
+import type { DebugLevel, GpuOptions, GpuStats } from './gpu-options.ts';
 import { type Launch, Launcher } from './launcher.ts';
 import { Lifetimes } from './lifetimes.ts';
+import { PlanMemory } from './plan-memory.ts';
 import { Reader } from './reader.ts';
 import { Recorder } from './recorder.ts';
 import { TensorMemory } from './tensor-memory.ts';
 import { defaultMaxDispatchFlops } from './work-bound.ts';
+
+/** A plan that is being captured. */
+interface Capture {
+  readonly tape: CommandTape;
+  readonly memory: PlanMemory;
+}
 
 /** Owns a GPUDevice: memory, pipelines, the command stream and the errors of everything that runs on it. */
 export class Gpu {
@@ -35,7 +44,8 @@ export class Gpu {
   readonly adapter: AdapterFacts;
   /** Most FLOPs of a dispatch and of a submission, see {@link GpuOptions.maxDispatchFlops}. */
   readonly maxDispatchFlops: number;
-  readonly #options: GpuOptions;
+  /** What is printed or checked while ops run. */
+  readonly debug: DebugLevel;
   readonly #health: DeviceHealth;
   readonly #recorder: Recorder;
   readonly #launcher: Launcher;
@@ -46,6 +56,7 @@ export class Gpu {
   readonly #checks: DebugChecks | undefined;
   readonly #log: (line: string) => void;
   #dry: DryRun | undefined;
+  #capture: Capture | undefined;
   #launches = 0;
 
   /**
@@ -57,8 +68,8 @@ export class Gpu {
     this.device = device;
     this.capabilities = capabilities;
     this.adapter = adapter;
-    this.#options = options;
-    const { debug, poison, maxBytes = Number.POSITIVE_INFINITY, maxPooledBytes = 2 ** 29 } = options;
+    const { debug = 'off', poison, maxBytes = Number.POSITIVE_INFINITY, maxPooledBytes = 2 ** 29 } = options;
+    this.debug = debug;
     this.#log = options.log ?? ((line) => console.error(line));
     this.maxDispatchFlops = options.maxDispatchFlops ?? defaultMaxDispatchFlops(capabilities, adapter);
     if (!(this.maxDispatchFlops > 0)) {
@@ -67,7 +78,7 @@ export class Gpu {
     const logWgsl = debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
     this.#health = new DeviceHealth(device, capabilities.software);
     this.#recorder = new Recorder(device, this.maxDispatchFlops, (error) => this.#health.fail(error));
-    this.#launcher = new Launcher(device, capabilities, this.#recorder, this.maxDispatchFlops, logWgsl);
+    this.#launcher = new Launcher(device, capabilities, this.#recorder.uniforms, this.maxDispatchFlops, logWgsl);
     this.#pool = new BufferPool(device, capabilities.maxBufferSize, { maxBytes, maxPooledBytes }, (buffer) => {
       this.#launcher.forget(buffer);
       // A buffer must outlive the commands that use it.
@@ -75,7 +86,7 @@ export class Gpu {
     });
     // Zeros for checks: a kernel may write a part of its output, and what a former owner left elsewhere is no finding.
     const content = poison ? 'nan' : debug === 'check' ? 'zeros' : 'any';
-    this.#memory = new TensorMemory(device, capabilities, this.#recorder, content);
+    this.#memory = new TensorMemory(device, capabilities, content);
     this.#reader = new Reader(device, this.#recorder, this.#health);
     // A device that is gone took its memory along.
     this.#lifetimes = new Lifetimes((line) => this.alive && this.#log(line));
@@ -112,15 +123,16 @@ export class Gpu {
   empty(shape: Shape, dtype: Dtype = 'f32'): Tensor {
     this.#health.assertUsable();
     checkShape('shape', shape);
-    const storage = this.#memory.allocate(this.#dry?.pool ?? this.#pool, shape, dtype);
-    if (!this.#dry) this.#memory.initialize(storage);
+    const storage = this.#memory.allocate(this.#dry?.pool ?? this.#capture?.memory ?? this.#pool, shape, dtype);
+    if (!this.#dry) this.#memory.initialize(this.#sink, storage);
     return new Tensor(this, storage, dtype, [...shape]);
   }
 
   /** A tensor of zeros (plain dtypes). */
   zeros(shape: Shape, dtype: PlainDtype = 'f32'): Tensor {
     const tensor = this.empty(shape, dtype);
-    if (!this.#dry) for (const { buffer } of tensor.storage.pieces) this.#memory.fillWithZeros(buffer);
+    if (this.#dry) return tensor;
+    for (const { buffer } of tensor.storage.pieces) this.#memory.fillWithZeros(this.#sink, buffer);
     return tensor;
   }
 
@@ -158,6 +170,7 @@ export class Gpu {
   write(range: BufferRange, bytes: Uint8Array): void {
     this.#health.assertUsable();
     if (this.#dry) return;
+    if (this.#capture) throw new RefusedError('Host data cannot be uploaded while a plan is captured; do it before.');
     if (range.buffer.lastUse === this.#recorder.current) this.#recorder.submit();
     const whole = bytes.byteLength & ~3;
     const chunk = 2 ** 24;
@@ -188,13 +201,24 @@ export class Gpu {
       });
       return;
     }
-    this.#launcher.launch(kernel, variant, launch, ranges);
+    this.#launcher.launch(this.#sink, kernel, variant, launch, ranges);
     this.#launches++;
-    if (this.#options.debug === 'dispatch') {
+    if (this.debug === 'dispatch') {
       const { workgroups, parameters = [] } = launch;
       this.#log(`${this.#launches} ${kernel.name} ${JSON.stringify(variant)} workgroups=${workgroups} [${parameters}]`);
     }
     this.#checks?.afterLaunch(kernel, variant, launch);
+  }
+
+  /** An empty plan of commands, to be captured once and run any number of times. */
+  plan(): CommandPlan {
+    return new CommandPlan({
+      sink: this.#recorder,
+      memory: new PlanMemory(this.#pool),
+      record: (work, tape, memory) => this.#record(work, { tape, memory }),
+      keep: (tensor) => this.keep(tensor),
+      assertUsable: () => this.#health.assertUsable(),
+    });
   }
 
   /** Compiles a kernel's specialisations in the background. */
@@ -222,9 +246,10 @@ export class Gpu {
   copyBytes(source: BufferRange, target: BufferRange, bytes: number): void {
     this.#health.assertUsable();
     if (bytes === 0 || this.#dry) return;
-    source.buffer.lastUse = this.#recorder.current;
-    target.buffer.lastUse = this.#recorder.current;
-    this.#recorder.copy(source.buffer.buffer, source.offset, target.buffer.buffer, target.offset, bytes);
+    const sink = this.#sink;
+    sink.use(source.buffer);
+    sink.use(target.buffer);
+    sink.copy(source.buffer.buffer, source.offset, target.buffer.buffer, target.offset, bytes);
   }
 
   /** GPU bytes of a tensor's elements. */
@@ -251,6 +276,7 @@ export class Gpu {
   async read(tensors: readonly Tensor[]): Promise<HostArray[]> {
     this.#health.assertUsable();
     if (this.#dry) throw new RefusedError('Nothing can be read in a dry run.');
+    if (this.#capture) throw new RefusedError('Nothing can be read while a plan is captured.');
     for (const tensor of tensors) this.#assertOwn(tensor, 'read');
     const results = await this.#reader.read(tensors);
     await this.#checks?.afterRead();
@@ -355,9 +381,29 @@ export class Gpu {
 
   // --- inside ---
 
+  /** Where commands go now. */
+  get #sink(): CommandSink {
+    return this.#capture?.tape ?? this.#recorder;
+  }
+
+  #record<T>(work: () => T, capture: Capture): T {
+    this.#health.assertUsable();
+    if (this.#capture || this.#dry) {
+      throw new RefusedError(`${this.#dry ? 'A dry run' : 'A capture'} is under way; a plan is captured outside.`);
+    }
+    this.#capture = capture;
+    try {
+      return this.tidy(work);
+    } finally {
+      this.#capture = undefined;
+    }
+  }
+
   #runDry(work: () => void): DryRun {
     this.#health.assertUsable();
-    if (this.#dry) throw new RefusedError('A dry run is under way.');
+    if (this.#dry || this.#capture) {
+      throw new RefusedError(`${this.#dry ? 'A dry run' : 'A capture'} is under way.`);
+    }
     const dry = new DryRun(this.capabilities);
     this.#dry = dry;
     try {
@@ -374,6 +420,7 @@ export class Gpu {
     this.tidy(() => {
       const bindings = kernel.bindings(variant, this.capabilities);
       this.#launcher.touch(
+        this.#recorder,
         kernel,
         variant,
         bindings.map(() => this.range(this.empty([64]), kernel.name)),

@@ -5,8 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { BindGroupCache, type BufferRange } from './bind-groups.ts';
 import type { PooledBuffer } from './buffer-pool.ts';
 import type { Capabilities } from './capabilities.ts';
+import type { CommandSink } from './command-sink.ts';
 import { PipelineCache } from './pipelines.ts';
-import type { Recorder } from './recorder.ts';
 import { workgroupsPerDispatch } from './work-bound.ts';
 
 /** A binding of a launch: a whole tensor, or a byte range of one of its pieces. */
@@ -26,24 +26,22 @@ export interface Launch {
 /** Turns launches into dispatches: finds the pipeline and the bind group, writes parameters, folds and divides grids. */
 export class Launcher {
   readonly #capabilities: Capabilities;
-  readonly #recorder: Recorder;
   readonly #maxFlops: number;
   readonly #pipelines: PipelineCache;
   readonly #groups: BindGroupCache;
 
-  /** `maxFlops`: of one dispatch. `onWgsl`: told of the module of each kernel that is compiled. */
+  /** `uniforms` holds the parameters of dispatches. `maxFlops`: of one dispatch. `onWgsl`: told of the module of each kernel that is compiled. */
   constructor(
     device: GPUDevice,
     capabilities: Capabilities,
-    recorder: Recorder,
+    uniforms: GPUBuffer,
     maxFlops: number,
     onWgsl: ((key: string, wgsl: string) => void) | undefined,
   ) {
     this.#capabilities = capabilities;
-    this.#recorder = recorder;
     this.#maxFlops = maxFlops;
     this.#pipelines = new PipelineCache(device, capabilities, onWgsl);
-    this.#groups = new BindGroupCache(device, recorder.uniforms);
+    this.#groups = new BindGroupCache(device, uniforms);
   }
 
   get pipelinesCreated(): number {
@@ -56,6 +54,7 @@ export class Launcher {
 
   /** Records one dispatch, or several where the launch declares more work than one may hold. `ranges`: its bindings. */
   launch<V extends Variant>(
+    sink: CommandSink,
     kernel: KernelDefinition<V>,
     variant: V,
     { workgroups, cost, parameters = [] }: Launch,
@@ -69,7 +68,7 @@ export class Launcher {
       const end = Math.min(first + perDispatch, workgroups);
       const share = (end - first) / workgroups;
       const work = cost && { flops: cost.flops * share, bytes: cost.bytes * share };
-      const slot = this.#recorder.parameters(work?.flops);
+      const slot = sink.parameters(work?.flops);
       const [x, y] = this.#grid(end - first);
       slot.setWorkgroups(first, end);
       for (let index = 0; index < declared.length; index++) {
@@ -78,8 +77,8 @@ export class Launcher {
         else slot.setUnsigned(index + rangeParameters, value);
       }
       // In each turn: reserving the slot may have begun another submission.
-      for (const range of ranges) range.buffer.lastUse = this.#recorder.current;
-      this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, x, y, work);
+      for (const { buffer } of ranges) sink.use(buffer);
+      sink.dispatch({ name: kernel.name, pipeline: pipeline.pipeline, group, offset: slot.offset, x, y, work });
     }
   }
 
@@ -104,13 +103,19 @@ export class Launcher {
    * that is dispatched returns at once.
    * @param scratch A range for each binding of the kernel.
    */
-  touch<V extends Variant>(kernel: KernelDefinition<V>, variant: V, scratch: readonly BufferRange[]): void {
-    const slot = this.#recorder.parameters();
+  touch<V extends Variant>(
+    sink: CommandSink,
+    kernel: KernelDefinition<V>,
+    variant: V,
+    scratch: readonly BufferRange[],
+  ): void {
+    const slot = sink.parameters();
     slot.setWorkgroups(0, 0);
     const pipeline = this.#pipelines.get(kernel, variant);
     const group = this.#groups.get(pipeline, scratch);
-    for (const { buffer } of scratch) buffer.lastUse = this.#recorder.current;
-    this.#recorder.dispatch(kernel.name, pipeline.pipeline, group, slot.offset, 1, 1);
+    for (const { buffer } of scratch) sink.use(buffer);
+    const { offset } = slot;
+    sink.dispatch({ name: kernel.name, pipeline: pipeline.pipeline, group, offset, x: 1, y: 1, work: undefined });
   }
 
   /** Drops what holds a buffer that is being destroyed. */

@@ -1,38 +1,16 @@
-import type { KernelTiming, Profiler } from '../profiling/profiler.ts';
+import type { Profiler } from '../profiling/profiler.ts';
+import type { PooledBuffer } from './buffer-pool.ts';
+import type { CommandSink, Dispatch } from './command-sink.ts';
+import { ParameterSlots, slotBytes } from './parameter-slots.ts';
 
-const slotBytes = 256;
 const slots = 1024;
 const dispatchesPerSubmit = 1024;
-
-/** Where the parameters of the dispatch that is being recorded stand in the uniform buffer; valid until the next one. */
-export class ParameterSlot {
-  /** In bytes. */
-  offset = 0;
-  readonly bytes = new ArrayBuffer(slotBytes * slots);
-  readonly #floats = new Float32Array(this.bytes);
-  readonly #words = new Uint32Array(this.bytes);
-
-  /** The range of workgroups that the dispatch runs, in the first words (`rangeParameters` of them); an empty one runs none. */
-  setWorkgroups(first: number, end: number): void {
-    this.setUnsigned(0, first);
-    this.setUnsigned(1, end);
-  }
-
-  setFloat(index: number, value: number): void {
-    this.#floats[this.offset / 4 + index] = value;
-  }
-
-  /** Also of signed integers, whose bits are the same. */
-  setUnsigned(index: number, value: number): void {
-    this.#words[this.offset / 4 + index] = value;
-  }
-}
 
 /**
  * Collects dispatches and copies into one command encoder. Nothing runs until `submit`; parameters of all recorded
  * dispatches are uploaded at once, each in a 256-byte slot of its own that a dynamic offset selects.
  */
-export class Recorder {
+export class Recorder implements CommandSink {
   readonly uniforms: GPUBuffer;
   dispatches = 0;
   submits = 0;
@@ -40,7 +18,7 @@ export class Recorder {
   current = 0;
   profiler: Profiler | undefined;
   readonly #device: GPUDevice;
-  readonly #slot = new ParameterSlot();
+  readonly #slots = new ParameterSlots(slots);
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #slotsUsed = 0;
@@ -62,28 +40,18 @@ export class Recorder {
     });
   }
 
-  /** Reserves the parameter slot of a dispatch of this many FLOPs; the caller fills it before the next submit. */
-  parameters(flops = 0): ParameterSlot {
+  parameters(flops = 0): ParameterSlots {
     const full = this.#slotsUsed === slots || this.#dispatchesRecorded >= dispatchesPerSubmit;
     if (full || this.#flopsRecorded + flops > this.#maxFlops) this.submit();
     this.#flopsRecorded += flops;
-    this.#slot.offset = this.#slotsUsed++ * slotBytes;
-    return this.#slot;
+    return this.#slots.begin(this.#slotsUsed++);
   }
 
-  dispatch(
-    name: string,
-    pipeline: GPUComputePipeline,
-    group: GPUBindGroup,
-    parameterOffset: number,
-    x: number,
-    y: number,
-    timing?: KernelTiming,
-  ): void {
-    const timestampWrites = this.profiler?.begin(name, timing);
+  dispatch({ name, pipeline, group, offset, x, y, work }: Dispatch): void {
+    const timestampWrites = this.profiler?.begin(name, work);
     const pass = timestampWrites ? this.#timedPass(timestampWrites) : this.#openPass();
     pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group, [parameterOffset]);
+    pass.setBindGroup(0, group, [offset]);
     pass.dispatchWorkgroups(x, y, 1);
     if (timestampWrites) this.#endPass();
     this.dispatches++;
@@ -100,12 +68,16 @@ export class Recorder {
     this.#openEncoder().clearBuffer(target, offset, bytes);
   }
 
+  use(buffer: PooledBuffer): void {
+    buffer.lastUse = this.current;
+  }
+
   /** Sends everything recorded to the queue. */
   submit(): void {
     if (!this.#encoder) return;
     this.#endPass();
     if (this.#slotsUsed > 0) {
-      this.#device.queue.writeBuffer(this.uniforms, 0, this.#slot.bytes, 0, this.#slotsUsed * slotBytes);
+      this.#device.queue.writeBuffer(this.uniforms, 0, this.#slots.bytes, 0, this.#slotsUsed * slotBytes);
     }
     this.profiler?.beforeSubmit(this.#encoder);
     this.#device.queue.submit([this.#encoder.finish()]);

@@ -3,9 +3,9 @@ import { type Dtype, isQuantized, plainBytes } from '../tensor/dtype.ts';
 import { quantizedBytes } from '../tensor/quantized.ts';
 import { elementCount, type Shape } from '../tensor/shape.ts';
 import { Storage, type StoragePiece } from '../tensor/storage.ts';
-import type { BufferPool, PooledBuffer } from './buffer-pool.ts';
+import type { MemoryPool, PooledBuffer } from './buffer-pool.ts';
 import type { Capabilities } from './capabilities.ts';
-import type { Recorder } from './recorder.ts';
+import type { CommandSink } from './command-sink.ts';
 
 /** Content that new tensors get: whatever the buffer holds, NaN or zeros. */
 export type InitialContent = 'any' | 'nan' | 'zeros';
@@ -13,19 +13,12 @@ export type InitialContent = 'any' | 'nan' | 'zeros';
 /** Memory of tensors: buffers from a pool, more than one for a tensor that a single binding cannot hold. */
 export class TensorMemory {
   readonly #device: GPUDevice;
-  readonly #recorder: Recorder;
   readonly #limit: number;
   readonly #content: InitialContent;
   #nanSource: GPUBuffer | undefined;
 
-  constructor(
-    device: GPUDevice,
-    { maxStorageBinding, maxBufferSize }: Capabilities,
-    recorder: Recorder,
-    content: InitialContent,
-  ) {
+  constructor(device: GPUDevice, { maxStorageBinding, maxBufferSize }: Capabilities, content: InitialContent) {
     this.#device = device;
-    this.#recorder = recorder;
     this.#limit = Math.min(maxStorageBinding, maxBufferSize);
     this.#content = content;
   }
@@ -34,7 +27,7 @@ export class TensorMemory {
    * Memory of a tensor, split along its first axis when over the binding limit.
    * @throws LimitError when one row is; OutOfMemoryError
    */
-  allocate(pool: BufferPool, shape: Shape, dtype: Dtype): Storage {
+  allocate(pool: MemoryPool, shape: Shape, dtype: Dtype): Storage {
     const bytesOf = (elements: number) =>
       isQuantized(dtype) ? quantizedBytes(dtype, elements) : plainBytes(dtype, elements);
     const total = bytesOf(elementCount(shape));
@@ -62,20 +55,20 @@ export class TensorMemory {
   }
 
   /** Gives new memory the content that tests and checks want to find in it. */
-  initialize({ pieces }: Storage): void {
+  initialize(sink: CommandSink, { pieces }: Storage): void {
     if (this.#content === 'any') return;
     for (const { buffer } of pieces) {
-      if (this.#content === 'nan') this.#fillWithNaN(buffer);
-      else this.fillWithZeros(buffer);
+      if (this.#content === 'nan') this.#fillWithNaN(sink, buffer);
+      else this.fillWithZeros(sink, buffer);
     }
   }
 
-  fillWithZeros(buffer: PooledBuffer): void {
-    this.#recorder.clear(buffer.buffer, 0, buffer.bytes);
-    buffer.lastUse = this.#recorder.current;
+  fillWithZeros(sink: CommandSink, buffer: PooledBuffer): void {
+    sink.clear(buffer.buffer, 0, buffer.bytes);
+    sink.use(buffer);
   }
 
-  #fillWithNaN(buffer: PooledBuffer): void {
+  #fillWithNaN(sink: CommandSink, buffer: PooledBuffer): void {
     const size = 2 ** 20;
     if (!this.#nanSource) {
       this.#nanSource = this.#device.createBuffer({ size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
@@ -83,8 +76,8 @@ export class TensorMemory {
       this.#device.queue.writeBuffer(this.#nanSource, 0, new Uint32Array(size / 4).fill(0x7fff7fff));
     }
     for (let at = 0; at < buffer.bytes; at += size) {
-      this.#recorder.copy(this.#nanSource, 0, buffer.buffer, at, Math.min(size, buffer.bytes - at));
+      sink.copy(this.#nanSource, 0, buffer.buffer, at, Math.min(size, buffer.bytes - at));
     }
-    buffer.lastUse = this.#recorder.current;
+    sink.use(buffer);
   }
 }

@@ -75,6 +75,11 @@ export class MethodRun {
     return owner.state as State;
   }
 
+  /** Whether no method acts and nobody watches, so that passes of the same sizes record the same commands. */
+  get plain(): boolean {
+    return this.methods.length === 0 && this.#state.activations === undefined;
+  }
+
   get seed(): number {
     return this.#state.seed;
   }

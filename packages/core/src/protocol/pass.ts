@@ -53,7 +53,7 @@ export class Pass {
       start,
       seen: start + count / (cache?.batch ?? 1),
       count,
-      positions: cache && cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined,
+      positions: cache && positionsOnDevice(cache, count),
       selected: false,
       withMethods: withMethods ?? sequence === 0,
     }));
@@ -74,7 +74,7 @@ export class Pass {
 
   /** Number of positions that a table must have for this pass. */
   get positionBound(): number {
-    return Math.max(...this.#sequences.map(({ seen }) => seen));
+    return Math.max(...this.#sequences.map(({ seen, cache }) => cache?.openStep?.bound ?? seen));
   }
 
   get positions(): RowPositions {
@@ -146,6 +146,12 @@ export class Pass {
     this.#kept.push(this.#gpu.keep(tensor));
     return tensor;
   }
+}
+
+/** Positions of a pass where they are not the same for all sequences, or stand on the device for later passes too. */
+function positionsOnDevice(cache: KvCache, count: number): Tensor | undefined {
+  if (cache.openStep?.rows === count) return cache.openStep.positions;
+  return cache.batch > 1 ? cache.begin(tokensEach(cache, count)).positions : undefined;
 }
 
 /** Tokens of each sequence of a batch. @throws ShapeError where they do not divide evenly */

@@ -1,4 +1,4 @@
-import type { BufferPool, PooledBuffer } from '../device/buffer-pool.ts';
+import type { MemoryPool, PooledBuffer } from '../device/buffer-pool.ts';
 
 /** Rows [rowStart, rowStart + rows) of a tensor's leading axis, in one GPU buffer. */
 export interface StoragePiece {
@@ -13,10 +13,10 @@ export interface StoragePiece {
  */
 export class Storage {
   readonly pieces: readonly StoragePiece[];
-  readonly #pool: BufferPool;
+  readonly #pool: MemoryPool;
   #references = 1;
 
-  constructor(pool: BufferPool, pieces: readonly StoragePiece[]) {
+  constructor(pool: MemoryPool, pieces: readonly StoragePiece[]) {
     this.#pool = pool;
     this.pieces = pieces;
   }

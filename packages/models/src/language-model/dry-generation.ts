@@ -1,4 +1,5 @@
 import { concatenate, KvCache, type MethodRun, sampleToken, type Tensor } from '@saccade/core';
+import { stepBound } from './decode-steps.ts';
 import type { LanguageModel } from './language-model.ts';
 import { packs } from './prefill-batch.ts';
 import { chunkTokens, prefillPasses, withCompanions } from './prefill-passes.ts';
@@ -71,6 +72,8 @@ export class DryGeneration {
     this.#run.phase = 'decode';
     const token = sampleToken(logits);
     const companions = withCompanions(this.#run.companions ?? [], token);
+    // As `DecodeSteps` records them.
+    if (this.#run.plain) cache.beginStep(stepBound(cache, this.#model.facts));
     const { hidden, logits: next } = this.#model.forward(token, { cache, run: this.#run, companions });
     hidden.dispose();
     next?.dispose();

@@ -9,6 +9,7 @@ import {
   type Tensor,
 } from '@saccade/core';
 import { Continuation, type SampledToken } from './continuation.ts';
+import { DecodeSteps } from './decode-steps.ts';
 import { generate } from './generate.ts';
 import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
@@ -59,8 +60,10 @@ class Batch {
   readonly #run: MethodRun;
   #rows: readonly Row[];
   #kv: KvCache;
-  /** f32 [rows, V] */
+  readonly #steps: DecodeSteps;
+  /** f32 [rows, V] of the prompts' last tokens, then those of the steps. */
   #logits: Tensor;
+  #promptLogits: Tensor | undefined;
 
   private constructor(
     model: LanguageModel,
@@ -72,8 +75,9 @@ class Batch {
     const longest = Math.max(...caches.map((cache) => cache.length));
     this.#model = model;
     this.#run = run;
-    this.#run.phase = 'decode';
+    this.#steps = new DecodeSteps(model, run);
     this.#logits = gpu.keep(concatenate(caches.map((cache) => cache.nextLogits)));
+    this.#promptLogits = this.#logits;
     const rows: Row[] = [];
     try {
       for (const [index, { ids }] of caches.entries()) {
@@ -144,7 +148,8 @@ class Batch {
   dispose(): void {
     for (const { continuation } of this.#rows) continuation.dispose();
     this.#kv.dispose();
-    this.#logits.dispose();
+    this.#steps.dispose();
+    this.#promptLogits?.dispose();
     this.#run.dispose();
   }
 
@@ -160,13 +165,9 @@ class Batch {
   }
 
   #advance(tokens: readonly Tensor[]): void {
-    const { gpu } = this.#model;
-    const logits = gpu.tidy(() => {
-      const ids = tokens.length === 1 ? (tokens[0] as Tensor) : concatenate(tokens);
-      return this.#model.forward(ids, { cache: this.#kv, run: this.#run }).logits as Tensor;
-    });
-    this.#logits.dispose();
-    this.#logits = gpu.keep(logits);
+    this.#logits = this.#steps.next(tokens, this.#kv);
+    this.#promptLogits?.dispose();
+    this.#promptLogits = undefined;
   }
 }
 

@@ -8,9 +8,10 @@ import {
   type Tensor,
 } from '@saccade/core';
 import { Continuation } from './continuation.ts';
+import { DecodeSteps } from './decode-steps.ts';
 import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
-import { refuseCompanions, withCompanions } from './prefill-passes.ts';
+import { refuseCompanions } from './prefill-passes.ts';
 
 /** The decoding loop behind `LanguageModel.generate`: one pass, one sample and one readback per token. */
 export async function* generate(
@@ -54,7 +55,8 @@ export async function* decode(
   nextLogits: Tensor,
 ): AsyncGenerator<GeneratedPiece, void, void> {
   const { gpu } = model;
-  let logits = gpu.keep(nextLogits.alias());
+  const steps = new DecodeSteps(model, run);
+  let logits = nextLogits;
   try {
     for (let count = 1; ; count++) {
       options.signal?.throwIfAborted();
@@ -66,18 +68,13 @@ export async function* decode(
         if (piece.finishReason) return;
         if (count > 1) await run.step({ gpu, model, cache: kv, ids: continuation.ids, decoded: count - 1 });
         kv.reserve(1, Math.max(256, settings.maxTokens - count));
-        run.phase = 'decode';
-        const companions = withCompanions(run.companions ?? [], token);
-        const result = model.forward(token, { cache: kv, run, companions });
-        result.hidden.dispose();
-        logits.dispose();
-        logits = gpu.keep(result.logits as Tensor);
+        logits = steps.next([token], kv);
         continuation.append(token, piece.ids[0] as number);
       } finally {
         for (const tensor of tensors) tensor.dispose();
       }
     }
   } finally {
-    logits.dispose();
+    steps.dispose();
   }
 }

@@ -64,6 +64,11 @@ export class LanguageModel implements ModelHandle {
     return this.#network.weightBytes;
   }
 
+  /** Makes the tables of positions long enough for `positions` tokens, which passes otherwise do when they need it. */
+  reserve(positions: number): void {
+    this.#network.reserve(positions);
+  }
+
   encodePrompt(prompt: string | readonly ChatMessage[] | readonly number[]): number[] {
     if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
     if (isIds(prompt)) return [...prompt];
