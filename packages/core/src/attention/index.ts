@@ -1,5 +1,6 @@
 export { attention } from './attention.ts';
 export { attentionByKeySet, type KeySetPartials } from './attention-by-key-set.ts';
+export { type AttentionProbabilitiesOptions, attentionProbabilities } from './attention-probabilities.ts';
 export { attentionBackward } from './backward/attention-backward.ts';
 export type { AttentionBackwardOptions, AttentionGradients } from './backward/types.ts';
 export { type BlockListOptions, blockListFromMask } from './block-list-from-mask.ts';
@@ -69,3 +70,4 @@ export type {
   LaneLayout,
   WhereToLook,
 } from './types.ts';
+export { type WeightedValuesOptions, weightedValues } from './weighted-values.ts';

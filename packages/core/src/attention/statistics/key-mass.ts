@@ -41,6 +41,10 @@ interface KeyMassVariant extends SecondPassVariant {
   readonly joined: boolean;
   /** Each query has a factor. */
   readonly weighted: boolean;
+  /** Results count through the entries of a list, rather than through stored rows. */
+  readonly byEntry: boolean;
+  /** Adds the key rows that it loads to a counter. */
+  readonly counting: boolean;
 }
 
 /**
@@ -52,7 +56,12 @@ interface KeyMassVariant extends SecondPassVariant {
  */
 const keyMassKernel = defineKernel<KeyMassVariant>({
   name: 'attention.keyMass',
-  bindings: secondPassBindings,
+  bindings: (variant, capabilities) => {
+    const bindings = secondPassBindings(variant, capabilities);
+    return variant.counting
+      ? [...bindings, { name: 'counter', type: 'array<atomic<u32>>', access: 'read_write' }]
+      : bindings;
+  },
   parameters: secondPassParameters([
     ['tiles', 'u32'],
     ['parts', 'u32'],
@@ -68,7 +77,8 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
   ]),
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
-    const { measure, tileHeads, tileQueries, ownKeys, joined } = variant;
+    const { measure, tileHeads, tileQueries, ownKeys, joined, byEntry } = variant;
+    const byListedRow = variant.list && !byEntry;
     const heads = range(tileHeads);
     const queries = range(tileQueries);
     const own = range(ownKeys);
@@ -107,10 +117,14 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
         if (first_entry >= end || first_entry + ${lanes * ownKeys}u <= begin) { continue; }
       }`
       : '';
+    const count = variant.counting
+      ? `
+      if (lane == 0u) { atomicAdd(&counter[0], min(end, first_entry + ${lanes * ownKeys}u) - max(begin, first_entry)); }`
+      : '';
     const results = joined ? 'params.head_groups' : `params.head_groups * ${tileHeads}u`;
     const store = (index: number, key: number) => {
       const row = joined ? 'head_group' : `head_group * ${tileHeads}u + ${index}u`;
-      return `result[((batch * ${results} + ${row}) * params.parts + part) * params.columns + place_${key}] = select(${value(index, key)}, 3e38, forced_${key});`;
+      return `result[((batch * ${results} + ${row}) * params.parts + part) * ${byEntry ? 'params.write_bound' : 'params.columns'} + place_${key}] = select(${value(index, key)}, 3e38, forced_${key});`;
     };
     const main = `
   let tile = group % params.tiles;
@@ -121,7 +135,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
   ${own
     .map(
       (key) => `let entry_${key} = first_entry + ${key * lanes}u + lane;
-  var place_${key} = ${variant.list ? '0xffffffffu' : `entry_${key}`};
+  var place_${key} = ${byListedRow ? '0xffffffffu' : `entry_${key}`};
   var forced_${key} = false;
   ${measure === 'score' ? `var count_${key} = 0.0;` : ''}
   ${sums.map((index) => `var sum_${index}_${key} = 0.0;`).join(' ')}`,
@@ -139,7 +153,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
     ${entryRange(variant)}
     let part_end = end;
     ${own.map((key) => `forced_${key} = entry_${key} < end && (entry_${key} + params.forced_newest >= end || (entry_${key} >= begin && entry_${key} - begin < params.forced_oldest));`).join(' ')}
-    ${variant.list ? own.map((key) => `place_${key} = ${listedColumn(variant, `entry_${key}`)};`).join(' ') : ''}
+    ${byListedRow ? own.map((key) => `place_${key} = ${listedColumn(variant, `entry_${key}`)};`).join(' ') : ''}
     if (first_entry >= end || first_entry + ${lanes * ownKeys}u <= begin) { continue; }
     ${storageBase(variant, 'key')}
     ${own
@@ -150,7 +164,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
       )
       .join('\n    ')}
     ${heads.map((head) => `let row_${head} = ${rowAt(`(head + ${head}u)`, '0u')};`).join('\n    ')}
-    for (var walk = range_begin; walk < range_end; walk += ${tileQueries}u) {${skip}
+    for (var walk = range_begin; walk < range_end; walk += ${tileQueries}u) {${skip}${count}
       ${queries.map((query) => `let query_${query} = min(walk + ${query}u, last_query);${rowInterval(variant, `query_${query}`, `_${query}`)}`).join('\n      ')}
       ${dotProducts(
         variant,
@@ -192,11 +206,15 @@ export interface KeyMassOptions {
   /** Newest and oldest keys of those that the queries see, which gather more than every other. Default 0. */
   readonly forceNewest?: number;
   readonly forceOldest?: number;
+  /** Of lists: one result per entry, `writeBound` of them. Default: per stored row. */
+  readonly byEntry?: boolean;
+  /** u32 [1], to which the kernel adds every (workgroup, key) row that it loads. */
+  readonly keyRowCounter?: Tensor | undefined;
 }
 
 /**
  * What each key gathers, f32 [B, R, P, M] with P parts of `chunk` queries. Keys that no row sees gather 0 (probability) or
- * the mask sentinel (score); past `writeBound` nothing is written.
+ * the mask sentinel (score); past `writeBound` nothing is written. With `byEntry`: [B, R, P, writeBound].
  */
 export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const { gpu, shape, variant, entries, listShare, columns } = pass;
@@ -210,6 +228,8 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
     writeBound,
     forceNewest = 0,
     forceOldest = 0,
+    byEntry = false,
+    keyRowCounter,
   } = options;
   const joined = joinedHeads > 1;
   const group = heads / kvHeads;
@@ -232,15 +252,25 @@ export function keyMass(pass: SecondPass, options: KeyMassOptions): Tensor {
   const chunk = options.chunk ?? Math.max(1, Math.ceil(count / splits));
   const parts = Math.max(1, Math.ceil(count / chunk));
   return gpu.tidy(() => {
-    const size = [batches, results, parts, columns];
-    const result = variant.list ? gpu.zeros(size) : gpu.empty(size);
+    const size = [batches, results, parts, byEntry ? writeBound : columns];
+    const result = variant.list && !byEntry ? gpu.zeros(size) : gpu.empty(size);
     launchSecondPass(pass, keyMassKernel, {
-      variant: { measure, tileHeads, tileQueries, ownKeys, joined, weighted: queryWeights !== undefined },
+      variant: {
+        measure,
+        tileHeads,
+        tileQueries,
+        ownKeys,
+        joined,
+        weighted: queryWeights !== undefined,
+        byEntry,
+        counting: keyRowCounter !== undefined,
+      },
       given: [
         ...(logSumExp ? [logSumExps(logSumExp)] : []),
         ...(queryWeights ? [{ name: 'query_weights', type: 'f32' as const, tensor: queryWeights }] : []),
       ],
       result,
+      ...(keyRowCounter ? { counter: keyRowCounter } : {}),
       parameters: [
         tiles,
         parts,

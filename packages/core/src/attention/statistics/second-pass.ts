@@ -193,6 +193,8 @@ export interface SecondPassLaunch {
   readonly variant: Readonly<Record<string, string | number | boolean>>;
   readonly given: readonly SideInput[];
   readonly result: Tensor;
+  /** Bound behind the result, for kernels that count. */
+  readonly counter?: Tensor;
   readonly parameters: readonly number[];
   readonly workgroups: number;
   readonly cost: KernelTiming;
@@ -201,13 +203,14 @@ export interface SecondPassLaunch {
 export function launchSecondPass<V extends SecondPassVariant>(
   pass: SecondPass,
   kernel: KernelDefinition<V>,
-  { variant, given, result, parameters: own, workgroups, cost }: SecondPassLaunch,
+  { variant, given, result, counter, parameters: own, workgroups, cost }: SecondPassLaunch,
 ): void {
   const { gpu } = pass;
   // Queries, keys and the result take three bindings.
-  const side = bindSideInputs(gpu, [...pass.sides, ...given], gpu.capabilities.maxStorageBuffers - 3);
+  const taken = counter ? 4 : 3;
+  const side = bindSideInputs(gpu, [...pass.sides, ...given], gpu.capabilities.maxStorageBuffers - taken);
   gpu.launch(kernel, { ...pass.variant, ...variant, inputs: side.inputs, packed: side.packed } as unknown as V, {
-    bindings: [...pass.bindings, ...side.bindings, result],
+    bindings: [...pass.bindings, ...side.bindings, result, ...(counter ? [counter] : [])],
     parameters: [...pass.parameters, ...own, ...side.parameters, ...pass.numbers],
     workgroups,
     cost,
