@@ -34,9 +34,13 @@ export {
   absolute,
   add,
   divide,
+  elu,
   exp,
   type GeluOptions,
   gelu,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
   log,
   maximum,
   minimum,
@@ -48,6 +52,7 @@ export {
   scale,
   sigmoid,
   silu,
+  softplus,
   sqrt,
   square,
   subtract,
@@ -56,11 +61,14 @@ export {
 export { type DifferentiableUnary, unaryGradient } from './ops/elementwise-gradient.ts';
 export { embedding } from './ops/embedding.ts';
 export { gather, scatterRows } from './ops/gather.ts';
+export { type GridSampleOptions, gridSample } from './ops/interpolation/grid-sample.ts';
+export { type InterpolateOptions, interpolate } from './ops/interpolation/interpolate.ts';
 export * from './ops/linear-attention/index.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
 export { normInputGradient, normWeightGradient } from './ops/norm-gradient.ts';
+export { type AxisPadding, pad } from './ops/pad.ts';
 export {
   adaptiveAvgPool2d,
   avgPool1d,
@@ -86,7 +94,9 @@ export { scatterAdd } from './ops/scatter-add.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { logSoftmaxGradient, softmaxGradient } from './ops/softmax-gradient.ts';
 export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
+export { split } from './ops/split.ts';
 export { sumTo } from './ops/sum-to.ts';
+export { takeAlongAxis } from './ops/take-along-axis.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export type { PerAxis, WindowOptions } from './ops/windows.ts';
 export { rowBytes, writeRows } from './ops/write-rows.ts';

@@ -64,6 +64,11 @@ describe.each([
     ['silu', ad.silu],
     ['gelu', ad.gelu],
     ['geluTanh', (x) => ad.gelu(x, { approximate: 'tanh' })],
+    ['leakyRelu', (x) => ad.leakyRelu(x)],
+    ['elu', (x) => ad.elu(x)],
+    ['softplus', ad.softplus],
+    ['hardSigmoid', ad.hardSigmoid],
+    ['hardSwish', ad.hardSwish],
   ];
   it('elementwise ops of one input, also of a strided view', async () => {
     const gpu = await open();
@@ -277,6 +282,48 @@ describe.each([
     places.dispose();
   });
 
+  it('padding, parts, and elements along an axis with repeated indices and some outside', async () => {
+    const gpu = await open();
+    await checkGradient(gpu, {
+      name: 'pad',
+      inputs: [random([2, 3], 50)],
+      fn: (x) =>
+        ad.pad(
+          x,
+          [
+            [1, 0],
+            [0, 2],
+          ],
+          7,
+        ),
+      reference: (x) => [7, 7, 7, 7, 7, x[0], x[1], x[2], 7, 7, x[3], x[4], x[5], 7, 7] as number[],
+    });
+    await checkGradient(gpu, {
+      name: 'split',
+      inputs: [random([2, 5], 51)],
+      fn: (x) => {
+        const [a, b, c] = ad.split(x, [2, 2, 1]) as [ad.Value, ad.Value, ad.Value];
+        return ad.multiply(ad.multiply(a, b), c);
+      },
+      reference: (x) =>
+        [0, 5].flatMap((row) =>
+          [0, 1].map((at) => (x[row + at] as number) * (x[row + 2 + at] as number) * (x[row + 4] as number)),
+        ),
+    });
+    const list = [2, 0, 2, 9, 1, 1, 0, 0, 2, 2, 1, 0];
+    const indices = gpu.tensor(list, [2, 3, 2], 'u32');
+    await checkGradient(gpu, {
+      name: 'takeAlongAxis',
+      inputs: [random([2, 3, 2], 52)],
+      fn: (x) => ad.takeAlongAxis(x, indices, 1),
+      reference: (x) =>
+        list
+          .map((index, at) => x[Math.floor(at / 6) * 6 + index * 2 + (at % 2)] ?? 0)
+          .map((value, at) => (list[at] === 9 ? 0 : value)),
+    });
+    indices.dispose();
+  });
+
   it('views: slice, reshape, transpose, broadcastTo, concatenate', async () => {
     const gpu = await open();
     await checkGradient(gpu, {
@@ -422,6 +469,17 @@ describe.each([
         ),
     });
     weight.dispose();
+  });
+});
+
+it('what does not fit is refused by name', async () => {
+  const gpu = await sharedGpu();
+  gpu.tidy(() => {
+    const x = gpu.zeros([2, 3]);
+    expect(() => ad.pad(x, [[1, 1]])).toThrow(/pad: padding: got \[\[1,1\]\]; allowed: .* for each axis of \[2,3\]/);
+    expect(() => ad.split(x, [1, 1])).toThrow(/split: sizes: got \[1,1\]; allowed: .* add up to 3/);
+    expect(() => ad.takeAlongAxis(x, gpu.zeros([3, 1], 'u32'))).toThrow(/u32\[3,1\] do not fit x \[2,3\]/);
+    expect(() => ad.leakyRelu(x, Number.NaN)).toThrow(/leakyRelu: slope/);
   });
 });
 

@@ -13,13 +13,18 @@ import {
 } from '../src/testing/index.ts';
 
 const { absolute, exp, gelu, log, negate, reciprocal, relu, rsqrt, sigmoid, silu, sqrt, square, tanh } = core;
+const { elu, hardSigmoid, hardSwish, leakyRelu, softplus } = core;
 const { add, divide, maximum, minimum, multiply, subtract } = core;
 const geluTanh = (x: core.Tensor) => gelu(x, { approximate: 'tanh' });
 const unaryOps = {
   absolute,
+  elu: (x: core.Tensor) => elu(x),
   exp,
   gelu,
   geluTanh,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu: (x: core.Tensor) => leakyRelu(x),
   log,
   negate,
   reciprocal,
@@ -27,6 +32,7 @@ const unaryOps = {
   rsqrt,
   sigmoid,
   silu,
+  softplus,
   sqrt,
   square,
   tanh,

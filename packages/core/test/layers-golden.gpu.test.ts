@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 import * as ad from '../src/autodiff/index.ts';
-import { copyInto, type Gpu, type Tensor } from '../src/index.ts';
+import { copyInto, type Gpu, type InterpolateOptions, type Tensor } from '../src/index.ts';
 import { BatchNorm, Initializer } from '../src/nn/index.ts';
 import { assertClose, modestGpu, sharedGpu } from '../src/testing/index.ts';
 import { goldenTensors } from './golden-tensors.ts';
@@ -76,6 +76,46 @@ describe.each([
       adaptive_avg_pool2d: (x) => ad.adaptiveAvgPool2d(x, [4, 3]),
     };
     for (const [name, pool] of Object.entries(pools)) await compare(gpu, name, ['x'], ({ x }) => pool(x), 'pool');
+  });
+
+  it('activations', async () => {
+    const gpu = await open();
+    const activations: Record<string, (x: ad.Value) => ad.Value> = {
+      leaky_relu: (x) => ad.leakyRelu(x, 0.1),
+      elu: (x) => ad.elu(x, 1.5),
+      softplus: ad.softplus,
+      hardsigmoid: ad.hardSigmoid,
+      hardswish: ad.hardSwish,
+    };
+    for (const [name, each] of Object.entries(activations)) {
+      await compare(gpu, name, ['x'], ({ x }) => each(x), 'activation');
+    }
+  });
+
+  it('interpolation and sampling', async () => {
+    const gpu = await open();
+    for (const size of [
+      [8, 11],
+      [3, 4],
+    ] as const) {
+      const name = size.join('x');
+      const resize = (test: string, options: Omit<InterpolateOptions, 'size'>) =>
+        compare(gpu, test, ['x'], ({ x }) => ad.interpolate(x, { size, ...options }), 'interpolation');
+      await resize(`bilinear_${name}`, {});
+      await resize(`bilinear_${name}_aligned`, { alignCorners: true });
+      await resize(`nearest_${name}`, { mode: 'nearest' });
+    }
+    for (const padding of ['zeros', 'border'] as const) {
+      for (const alignCorners of [false, true]) {
+        await compare(
+          gpu,
+          `grid_sample_${padding}${alignCorners ? '_aligned' : ''}`,
+          ['x', 'grid'],
+          ({ x, grid }) => ad.gridSample(x, grid, { padding, alignCorners }),
+          'grid_sample',
+        );
+      }
+    }
   });
 
   it('norms over channels', async () => {

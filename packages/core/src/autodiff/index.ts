@@ -17,6 +17,7 @@ export {
 export { crossEntropy } from './ops/cross-entropy.ts';
 export { dropout } from './ops/dropout.ts';
 export * from './ops/elementwise.ts';
+export { gridSample, interpolate } from './ops/interpolation.ts';
 export { type DifferentiableLinearAttentionOptions, linearAttention } from './ops/linear-attention.ts';
 export { type DifferentiableLinearOptions, linear, matmul } from './ops/matmul.ts';
 export { gatedActivation } from './ops/mlp.ts';
@@ -25,7 +26,7 @@ export { adaptiveAvgPool2d, avgPool1d, avgPool2d, maxPool1d, maxPool2d } from '.
 export { prefixSum } from './ops/prefix-sum.ts';
 export { max, mean, min, sum } from './ops/reduce.ts';
 export { rope } from './ops/rope.ts';
-export { concatenate, embedding, gather, scatterAdd, scatterRows } from './ops/rows.ts';
+export { concatenate, embedding, gather, pad, scatterAdd, scatterRows, split, takeAlongAxis } from './ops/rows.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { type Backward, type Recorded, type Tape, Tracked, type Value } from './tape.ts';
 export {

@@ -17,6 +17,7 @@ function scaledErfc(type: string): string {
  * Declares, for `f32` or `vec4<f32>`:
  * - `bounded_exp`: exp, at most the largest finite number;
  * - `stable_tanh`, `sigmoid`, `silu`: any finite argument;
+ * - `exp_minus_one`: x of 0 or less; `softplus`, `hard_sigmoid`: any finite argument;
  * - `gelu`: x times the normal distribution function; `gelu_tanh`: its tanh approximation.
  */
 export function mathFunctions(type: 'f32' | 'vec4<f32>'): string {
@@ -38,6 +39,20 @@ fn sigmoid(x: ${type}) -> ${type} {
 }
 fn silu(x: ${type}) -> ${type} {
   return x * sigmoid(x);
+}
+fn exp_minus_one(x: ${type}) -> ${type} {
+  // Near 0 the difference cancels; the series does not.
+  let y = clamp(x, ${type}(-0.25), ${type}(0.0));
+  let near = y * (1.0 + y * (0.5 + y * (0.16666667 + y * (0.041666668 + y * (0.008333334 + y * 0.0013888889)))));
+  return select(exp(min(x, ${type}(0.0))) - 1.0, near, x > ${type}(-0.25));
+}
+fn softplus(x: ${type}) -> ${type} {
+  let decay = exp(-abs(x));
+  let near = decay * (1.0 - decay * (0.5 - decay * (0.33333334 - decay * (0.25 - decay * 0.2))));
+  return max(x, ${type}(0.0)) + select(log(1.0 + decay), near, decay < ${type}(0.05));
+}
+fn hard_sigmoid(x: ${type}) -> ${type} {
+  return clamp(x * 0.16666667 + 0.5, ${type}(0.0), ${type}(1.0));
 }
 fn scaled_erfc(z: ${type}) -> ${type} {
   let t = 1.0 / (1.0 + 0.5 * z);

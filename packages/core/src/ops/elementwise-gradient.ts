@@ -19,6 +19,18 @@ const derivatives = {
   silu: { of: 'input', wgsl: () => 'sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a)))' },
   gelu: { of: 'input', wgsl: () => 'gelu_derivative(a)' },
   geluTanh: { of: 'input', wgsl: () => 'gelu_tanh_derivative(a)' },
+  leakyRelu: { of: 'input', wgsl: (type) => `select(${type}(params.alpha), ${type}(1.0), a > ${type}(0.0))` },
+  elu: {
+    of: 'input',
+    wgsl: (type) => `select(params.alpha * exp(min(a, ${type}(0.0))), ${type}(1.0), a > ${type}(0.0))`,
+  },
+  softplus: { of: 'input', wgsl: () => 'sigmoid(a)' },
+  hardSigmoid: { of: 'input', wgsl: (type) => `select(${type}(0.0), ${type}(0.16666667), abs(a) < ${type}(3.0))` },
+  hardSwish: {
+    of: 'input',
+    wgsl: (type) =>
+      `select(select(${type}(0.0), ${type}(1.0), a > ${type}(0.0)), a * 0.33333334 + 0.5, abs(a) < ${type}(3.0))`,
+  },
 } satisfies Record<string, { of: 'input' | 'output'; wgsl: (type: string) => string }>;
 
 /** Elementwise ops of one input with a derivative that depends on it. */
@@ -50,6 +62,7 @@ interface UnaryGradientVariant extends Variant {
 const unaryGradientKernel = defineStridedKernel<UnaryGradientVariant>({
   name: 'unaryGradient',
   inputs: 2,
+  parameters: [['alpha', 'f32']],
   declarations: ({ operation }, type) => `${mathFunctions(type as 'f32' | 'vec4<f32>')}${geluDerivatives(type)}
 fn derivative(a: ${type}) -> ${type} {
   return ${derivatives[operation].wgsl(type)};
@@ -63,9 +76,10 @@ fn derivative(a: ${type}) -> ${type} {
  * @param operation its name; of `geluTanh` it is {@link gelu} with `approximate: 'tanh'`
  * @param read floats: the input of the op, or its output, see {@link gradientReads}
  * @param gradient floats, same shape
- * @returns f32, same shape. At the kink of `relu` and `absolute` 0.
+ * @param alpha the slope of `leakyRelu`, the alpha of `elu`
+ * @returns f32, same shape. At a kink PyTorch's choice: of `relu` and `absolute` 0.
  */
-export function unaryGradient(operation: DifferentiableUnary, read: Tensor, gradient: Tensor): Tensor {
+export function unaryGradient(operation: DifferentiableUnary, read: Tensor, gradient: Tensor, alpha = 0): Tensor {
   const { gpu, shape } = gradient;
   return gpu.tidy(() => {
     const out = gpu.empty(shape);
@@ -74,6 +88,7 @@ export function unaryGradient(operation: DifferentiableUnary, read: Tensor, grad
       shape,
       operands: [out, read, gradient].map((tensor) => stridedOperand('unaryGradient', tensor)),
       variant: { operation },
+      parameters: [alpha],
       flopsPerElement: 12,
     });
     return out;

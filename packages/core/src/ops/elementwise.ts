@@ -35,6 +35,11 @@ const unaryOperations = {
   silu: { kinds: float, wgsl: () => 'silu(a)', flops: 5 },
   gelu: { kinds: float, wgsl: () => 'gelu(a)', flops: 26 },
   geluTanh: { kinds: float, wgsl: () => 'gelu_tanh(a)', flops: 10 },
+  leakyRelu: { kinds: float, wgsl: (type) => `select(params.alpha * a, a, a > ${type}(0.0))`, flops: 2 },
+  elu: { kinds: float, wgsl: (type) => `select(params.alpha * exp_minus_one(a), a, a > ${type}(0.0))`, flops: 12 },
+  softplus: { kinds: float, wgsl: () => 'softplus(a)', flops: 12 },
+  hardSigmoid: { kinds: float, wgsl: () => 'hard_sigmoid(a)', flops: 3 },
+  hardSwish: { kinds: float, wgsl: () => 'a * hard_sigmoid(a)', flops: 4 },
 } satisfies Record<string, Operation>;
 
 const binaryOperations = {
@@ -64,6 +69,8 @@ function applyFunction(operation: Operation, type: string, inputs: string): stri
 const unaryKernel = defineStridedKernel<UnaryVariant>({
   name: 'unary',
   inputs: 1,
+  // Of the ops that have a number besides x.
+  parameters: [['alpha', 'f32']],
   declarations: ({ operation }, type) => applyFunction(unaryOperations[operation], type, `a: ${type}`),
   expression: (_, [a]) => `apply(${a})`,
 });
@@ -102,7 +109,7 @@ function resultDtype(name: string, operation: Pick<Operation, 'kinds'>, a: Dtype
   return a === 'f16' && b === 'f16' ? 'f16' : 'f32';
 }
 
-function unary(operation: UnaryName, x: Tensor): Tensor {
+function unary(operation: UnaryName, x: Tensor, alpha = 0): Tensor {
   return x.gpu.tidy(() => {
     const out = x.gpu.empty(x.shape, resultDtype(operation, unaryOperations[operation], x.dtype));
     launchStrided(x.gpu, unaryKernel, {
@@ -110,6 +117,7 @@ function unary(operation: UnaryName, x: Tensor): Tensor {
       shape: x.shape,
       operands: [stridedOperand(operation, out), stridedOperand(operation, x)],
       variant: { operation },
+      parameters: [alpha],
       flopsPerElement: unaryOperations[operation].flops,
     });
     return out;
@@ -244,6 +252,33 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
     throw new ArgumentError('gelu: approximate', approximate, "'none', 'tanh'");
   }
   return unary(approximate === 'tanh' ? 'geluTanh' : 'gelu', x);
+}
+
+/** x where it is above 0, else slope * x; floats. The slope is 0.01 by default, as in PyTorch. */
+export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
+  if (!Number.isFinite(slope)) throw new ArgumentError('leakyRelu: slope', slope, 'a finite number');
+  return unary('leakyRelu', x, slope);
+}
+
+/** x where it is above 0, else alpha (e^x - 1), accurate near 0; floats. alpha is 1 by default. */
+export function elu(x: Tensor, alpha = 1): Tensor {
+  if (!Number.isFinite(alpha)) throw new ArgumentError('elu: alpha', alpha, 'a finite number');
+  return unary('elu', x, alpha);
+}
+
+/** ln(1 + e^x); floats of any size. */
+export function softplus(x: Tensor): Tensor {
+  return unary('softplus', x);
+}
+
+/** x / 6 + 1/2, bounded to [0, 1]; floats. */
+export function hardSigmoid(x: Tensor): Tensor {
+  return unary('hardSigmoid', x);
+}
+
+/** x * hardSigmoid(x); floats. */
+export function hardSwish(x: Tensor): Tensor {
+  return unary('hardSwish', x);
 }
 
 /** x * factor + offset with host numbers; floats. */

@@ -37,6 +37,12 @@ export {
 } from './reference/elementwise.ts';
 export { embeddingReference } from './reference/embedding.ts';
 export {
+  type GridSampleReferenceOptions,
+  gridSampleReference,
+  type InterpolateReferenceOptions,
+  interpolateReference,
+} from './reference/interpolation.ts';
+export {
   featureReference,
   type LinearAttentionReference,
   type LinearAttentionReferenceInput,

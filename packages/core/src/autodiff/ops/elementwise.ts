@@ -12,11 +12,11 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { differentiable, from } from '../differentiable.ts';
 import type { Value } from '../tape.ts';
 
-function unary(operation: DifferentiableUnary, input: Value, forward: (x: Tensor) => Tensor): Value {
+function unary(operation: DifferentiableUnary, input: Value, forward: (x: Tensor) => Tensor, alpha = 0): Value {
   return differentiable(operation, [input], (x) => {
     const output = forward(x);
     const read = gradientReads(operation) === 'input' ? x : output;
-    return { output, gradients: [from([read], (gradient, saved) => unaryGradient(operation, saved, gradient))] };
+    return { output, gradients: [from([read], (gradient, saved) => unaryGradient(operation, saved, gradient, alpha))] };
   });
 }
 
@@ -168,4 +168,29 @@ export function silu(x: Value): Value {
 /** {@link ops.gelu} */
 export function gelu(x: Value, options: ops.GeluOptions = {}): Value {
   return unary(options.approximate === 'tanh' ? 'geluTanh' : 'gelu', x, (tensor) => ops.gelu(tensor, options));
+}
+
+/** {@link ops.leakyRelu}. The gradient at 0 is the slope. */
+export function leakyRelu(x: Value, slope = 0.01): Value {
+  return unary('leakyRelu', x, (tensor) => ops.leakyRelu(tensor, slope), slope);
+}
+
+/** {@link ops.elu}. The gradient at 0 is alpha. */
+export function elu(x: Value, alpha = 1): Value {
+  return unary('elu', x, (tensor) => ops.elu(tensor, alpha), alpha);
+}
+
+/** {@link ops.softplus} */
+export function softplus(x: Value): Value {
+  return unary('softplus', x, ops.softplus);
+}
+
+/** {@link ops.hardSigmoid}. The gradient at its kinks is 0. */
+export function hardSigmoid(x: Value): Value {
+  return unary('hardSigmoid', x, ops.hardSigmoid);
+}
+
+/** {@link ops.hardSwish}. The gradient at its kinks is that of the flat and the straight part. */
+export function hardSwish(x: Value): Value {
+  return unary('hardSwish', x, ops.hardSwish);
 }

@@ -1,7 +1,10 @@
 import * as copy from '../../ops/copy.ts';
 import { embedding as embeddingOp } from '../../ops/embedding.ts';
 import * as ops from '../../ops/gather.ts';
+import { type AxisPadding, pad as padOp, unpadded } from '../../ops/pad.ts';
 import { scatterAdd as scatterAddOp } from '../../ops/scatter-add.ts';
+import { splitRanges } from '../../ops/split.ts';
+import { takeAlongAxisGradient, takeAlongAxis as takeAlongAxisOp } from '../../ops/take-along-axis.ts';
 import { resolveAxis } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { differentiable, from } from '../differentiable.ts';
@@ -58,6 +61,27 @@ export function scatterRows(base: Value, list: Tensor, rows: Value): Value {
       ],
     };
   });
+}
+
+/** {@link takeAlongAxisOp} */
+export function takeAlongAxis(input: Value, list: Tensor, axis = -1): Value {
+  return differentiable('takeAlongAxis', [input, list], (x, indices) => ({
+    output: takeAlongAxisOp(x, indices, axis),
+    gradients: [from([indices], (gradient, saved) => takeAlongAxisGradient(gradient, saved, x.shape, axis)), undefined],
+  }));
+}
+
+/** {@link padOp}, of floats */
+export function pad(input: Value, padding: readonly AxisPadding[], value = 0): Value {
+  return differentiable('pad', [input], (x) => ({
+    output: padOp(x, padding, value),
+    gradients: [from([], (gradient) => unpadded(gradient, padding))],
+  }));
+}
+
+/** Parts of a value along an axis, the last one by default, of sizes that add up to that of the axis; see {@link splitRanges}. */
+export function split(x: Value, sizes: readonly number[], axis = -1): Value[] {
+  return splitRanges(x.shape, sizes, axis).map(([start, end]) => x.slice(axis, start, end));
 }
 
 /** {@link copy.concatenate} */

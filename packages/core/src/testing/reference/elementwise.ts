@@ -17,6 +17,7 @@ export function erfcReference(z: number): number {
   return Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction);
 }
 
+const hardSigmoid = (x: number) => Math.min(Math.max(x / 6 + 0.5, 0), 1);
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 /** Definitions of the unary ops. */
@@ -35,6 +36,11 @@ export const unaryReference = {
   silu: (x) => x * sigmoid(x),
   gelu: (x) => 0.5 * x * erfcReference(-x / Math.SQRT2),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  leakyRelu: (x) => (x > 0 ? x : 0.01 * x),
+  elu: (x) => (x > 0 ? x : Math.expm1(x)),
+  softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  hardSigmoid,
+  hardSwish: (x) => x * hardSigmoid(x),
 } satisfies Record<string, (x: number) => number>;
 
 /** Definitions of the binary ops. */
