@@ -3,6 +3,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { type AttentionShape, checkInputs, checkLists } from './check-inputs.ts';
 import type { KeySets } from './key-sets.ts';
 import { launchTileLoop } from './launch-tile-loop.ts';
+import type { KeyRows } from './paged/paged-rows.ts';
 import { planCall } from './plan-call.ts';
 import type { AttentionOptions } from './types.ts';
 import { callSources } from './where-to-look.ts';
@@ -28,8 +29,8 @@ export interface KeySetPartials {
  */
 export function attentionByKeySet(
   q: Tensor,
-  k: Tensor,
-  v: Tensor,
+  k: KeyRows,
+  v: KeyRows,
   options: Omit<AttentionOptions, 'returnLogSumExp' | 'returnRowMaximum' | 'givenProbabilities'> & {
     readonly keySets: KeySets;
   },

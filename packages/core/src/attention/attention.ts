@@ -3,6 +3,7 @@ import { checkInputs, checkLists } from './check-inputs.ts';
 import { checkGivenProbabilities, giveProbabilities } from './given-probabilities.ts';
 import { launchTileLoop } from './launch-tile-loop.ts';
 import { mergeResultParts } from './merge.ts';
+import { assertTensor, type KeyRows } from './paged/paged-rows.ts';
 import { planCall } from './plan-call.ts';
 import { resultViews } from './result.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
@@ -13,13 +14,14 @@ import { callSources } from './where-to-look.ts';
  *
  * @param q f32 or f16 [B, H, N, D]
  * @param k f32 or f16 [B, Hkv, M, D]; query head h reads key/value head floor(h Hkv / H). May be a cache's whole
- *   capacity, with `keyLength` saying how much of it counts. With `keyStarts` [rows, D].
+ *   capacity, with `keyLength` saying how much of it counts. With `keyStarts` [rows, D]. Or rows in pages, as a paged cache gives
+ *   them.
  * @param v as `k`
  *
  * All three may be strided views whose last axis is dense. Rows that see no key give zeros.
  * @throws ShapeError, ArgumentError, LimitError
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): AttentionResult {
+export function attention(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionOptions = {}): AttentionResult {
   const { gpu } = q;
   const shape = checkInputs(q, k, v, options);
   const sources = callSources(options);
@@ -39,7 +41,10 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
             normalised: options.normalizer !== undefined,
           })
         : loop;
-    if (given) giveProbabilities(v, given, shape, options, result);
+    if (given) {
+      assertTensor('attention: v with givenProbabilities', v);
+      giveProbabilities(v, given, shape, options, result);
+    }
     return resultViews(result, shape, { logSumExp: returnLogSumExp, rowMaximum: returnRowMaximum });
   });
 }

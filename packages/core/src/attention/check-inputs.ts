@@ -2,6 +2,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BlockList, HeadGrouping, TokenList } from './lists.ts';
 import type { MaskSources } from './mask-sources.ts';
+import type { KeyRows } from './paged/paged-rows.ts';
 import type { AttentionOptions, WhereToLook } from './types.ts';
 
 /** The sizes of an attention call. */
@@ -16,7 +17,7 @@ export interface AttentionShape {
 }
 
 /** Shapes and dtypes of q [B, H, N, D] and k [B, Hkv, M, D]. */
-function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): AttentionShape {
+function checkQueryAndKey(operation: string, q: Tensor, k: KeyRows): AttentionShape {
   checkRows(operation, 'q', q, 4);
   checkRows(operation, 'k', k, 4);
   const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
@@ -32,7 +33,13 @@ function checkQueryAndKey(operation: string, q: Tensor, k: Tensor): AttentionSha
 }
 
 /** Shapes of q [B, H, N, D], k [rows, D] and `keyStarts` [B, Hkv]: all heads' rows in one. */
-function checkRagged(operation: string, q: Tensor, k: Tensor, keyStarts: Tensor, options: WhereToLook): AttentionShape {
+function checkRagged(
+  operation: string,
+  q: Tensor,
+  k: KeyRows,
+  keyStarts: Tensor,
+  options: WhereToLook,
+): AttentionShape {
   checkRows(operation, 'q', q, 4);
   checkRows(operation, 'k', k, 2);
   const [batches, heads, queries, headSize] = q.shape as [number, number, number, number];
@@ -55,7 +62,7 @@ function checkRagged(operation: string, q: Tensor, k: Tensor, keyStarts: Tensor,
 }
 
 /** Checks everything that `attention` takes. */
-export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionShape {
+export function checkInputs(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionOptions): AttentionShape {
   const shape = checkWhereToLook('attention', q, k, options);
   if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
@@ -64,7 +71,7 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor, options: AttentionO
 }
 
 /** Checks queries, keys and the options that say where to look, but for lists (see {@link checkLists}), and the scale. */
-export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, options: WhereToLook): AttentionShape {
+export function checkWhereToLook(operation: string, q: Tensor, k: KeyRows, options: WhereToLook): AttentionShape {
   const { keyStarts, keyLength, keyPositions, queryOffset } = options;
   const shape = keyStarts ? checkRagged(operation, q, k, keyStarts, options) : checkQueryAndKey(operation, q, k);
   const { batches, kvHeads, keys } = shape;
@@ -98,9 +105,9 @@ export function checkWhereToLook(operation: string, q: Tensor, k: Tensor, option
   return shape;
 }
 
-function checkRows(operation: string, name: string, tensor: Tensor, rank: number): void {
+function checkRows(operation: string, name: string, tensor: KeyRows, rank: number): void {
   if (tensor.rank !== rank) throw new ShapeError(operation, `${name} is [${tensor.shape}]; it takes ${rank} axes.`);
-  if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16') {
+  if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16' && tensor.dtype !== 'paged') {
     throw new ArgumentError(`${operation}: dtype of ${name}`, tensor.dtype, 'f32, f16');
   }
 }

@@ -2,6 +2,7 @@ import { ArgumentError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { type AttentionShape, checkInputs, checkLists } from './check-inputs.ts';
 import type { MaskSources } from './mask-sources.ts';
+import type { KeyRows } from './paged/paged-rows.ts';
 import { planCall } from './plan-call.ts';
 import type { AttentionOptions } from './types.ts';
 import { callSources, listEntries } from './where-to-look.ts';
@@ -36,7 +37,7 @@ export function attentionCost(shape: AttentionShape, options: AttentionOptions, 
  * @throws ArgumentError when lengths or counts stand on the device, where the host cannot know them, and for predicates of
  *   a `mask`, whose bounds only the kernel computes.
  */
-export function attentionKeyRows(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): number {
+export function attentionKeyRows(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionOptions): number {
   const shape = checkInputs(q, k, v, options);
   const sources = callSources(options);
   checkLists('attention', sources, shape);

@@ -1,8 +1,11 @@
 import type { Capabilities } from '../device/capabilities.ts';
 import { elementAccess } from '../kernels/wgsl.ts';
 
-/** Element types that attention reads. */
+/** Element types of tensors that attention reads. */
 export type AttentionDtype = 'f32' | 'f16';
+
+/** As keys and values have them: of a tensor, or in the pages of a cache. */
+export type RowDtype = AttentionDtype | 'paged';
 
 /** WGSL access to one of the inputs, by element or by four elements. */
 export interface InputAccess {
@@ -17,12 +20,15 @@ export interface InputAccess {
 /**
  * @param vector Whether the binding holds vec4 (all strides and the offset are multiples of 4 elements).
  */
-export function inputAccess(
-  name: string,
-  dtype: AttentionDtype,
-  vector: boolean,
-  capabilities: Capabilities,
-): InputAccess {
+export function inputAccess(name: string, dtype: RowDtype, vector: boolean, capabilities: Capabilities): InputAccess {
+  if (dtype === 'paged') {
+    // Declared by `rowInput`.
+    return {
+      type: 'array<u32>',
+      load: (index) => `${name}_element(${index})`,
+      load4: (index) => `${name}_quad(${index})`,
+    };
+  }
   if (!vector) {
     const { type, load } = elementAccess(name, dtype, capabilities);
     const load4 = (index: string) => `vec4f(${[0, 1, 2, 3].map((i) => load(`${index} + ${i}u`)).join(', ')})`;

@@ -1,5 +1,5 @@
 import { butterflySums } from './butterfly.ts';
-import { type AttentionDtype, inputAccess, quadOfRow } from './elements.ts';
+import { inputAccess, quadOfRow, type RowDtype } from './elements.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
 import { entryRow, gathered, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
@@ -74,7 +74,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   const packs = range(stride);
   const rows = range(sharedRows);
   const type = width === 4 ? 'vec4f' : 'f32';
-  const load = (name: string, dtype: AttentionDtype, vector: boolean) => {
+  const load = (name: string, dtype: RowDtype, vector: boolean) => {
     const input = inputAccess(name, dtype, vector, capabilities);
     return width === 4 ? input.load4 : input.load;
   };

@@ -34,6 +34,8 @@ export type {
   TokensMask,
 } from './mask.ts';
 export { mergeAttention } from './merge.ts';
+export type { NumberFormat, NumberGrouping } from './paged/number-format.ts';
+export { type KeyRows, PagedRows } from './paged/paged-rows.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
 export {
   type AlibiModifier,

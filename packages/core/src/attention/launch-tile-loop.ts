@@ -5,10 +5,11 @@ import { callValues, listValues } from './call-parameters.ts';
 import { CallParts } from './call-parts.ts';
 import type { AttentionShape } from './check-inputs.ts';
 import { attentionCost } from './cost.ts';
-import type { AttentionDtype } from './elements.ts';
+import type { AttentionDtype, RowDtype } from './elements.ts';
 import { type KeySets, keySetInputs } from './key-sets.ts';
 import type { TileLoopVariant } from './layout.ts';
 import type { MaskSources } from './mask-sources.ts';
+import { type KeyRows, rowInput } from './paged/paged-rows.ts';
 import type { CallPlan } from './plan-call.ts';
 import { type ResultBuffer, resultBuffer } from './result.ts';
 import { scoreText } from './score-modifiers.ts';
@@ -34,21 +35,21 @@ export interface TileLoopCall {
 /** Records the tile loop of a call; the result has a region for each part. Call inside `gpu.tidy`. */
 export function launchTileLoop(
   q: Tensor,
-  k: Tensor,
-  v: Tensor,
+  k: KeyRows,
+  v: KeyRows,
   { shape, sources, call, options, statistics, keySets }: TileLoopCall,
 ): ResultBuffer {
   const { gpu } = q;
   const { batches, headSize } = shape;
   const { plan, rowGroups } = call;
-  const [query, key, value] = [
-    stridedInput(gpu, 'attention', 'q', q),
-    stridedInput(gpu, 'attention', 'k', k),
-    stridedInput(gpu, 'attention', 'v', v),
-  ] as const;
   const { keyRowCounter } = options;
   const counting = keyRowCounter !== undefined;
   const parts = new CallParts();
+  const [query, key, value] = [
+    stridedInput(gpu, 'attention', 'q', q),
+    rowInput('attention', 'k', k, parts),
+    rowInput('attention', 'v', v, parts),
+  ] as const;
   const where = whereToLook(shape, options, sources, parts);
   const score = scoreText(options.scoreModifiers, shape, parts);
   const trust = trustText(options, shape, parts);
@@ -60,7 +61,7 @@ export function launchTileLoop(
     access: plan.access,
     headSize,
     queryDtype: q.dtype as AttentionDtype,
-    keyDtype: k.dtype as AttentionDtype,
+    keyDtype: k.dtype as RowDtype,
     vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
     sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
     statistics,

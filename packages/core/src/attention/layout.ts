@@ -1,5 +1,5 @@
 import type { Capabilities } from '../device/capabilities.ts';
-import type { AttentionDtype } from './elements.ts';
+import type { AttentionDtype, RowDtype } from './elements.ts';
 import type { EntryNames, PositionVariant } from './positions.ts';
 import type { KeyAccess, LaneLayout } from './types.ts';
 
@@ -9,7 +9,7 @@ export interface TileLoopVariant extends PositionVariant {
   readonly access: KeyAccess;
   readonly headSize: number;
   readonly queryDtype: AttentionDtype;
-  readonly keyDtype: AttentionDtype;
+  readonly keyDtype: RowDtype;
   /** Keys and values are bound as vec4. */
   readonly vector: boolean;
   /** Query rows that share the loaded keys in the layout `features`. */

@@ -4,6 +4,7 @@ import { topK } from '../ops/top-k.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkInteger, checkWhereToLook } from './check-inputs.ts';
 import type { HeadGrouping } from './lists.ts';
+import type { KeyRows } from './paged/paged-rows.ts';
 import { headsOf } from './statistics/attention-statistics.ts';
 import { checkLogSumExp, checkReduction } from './statistics/check-statistics.ts';
 import { keyMass } from './statistics/key-mass.ts';
@@ -52,7 +53,7 @@ const mostScores = 2 ** 22;
  * @param keys f32 or f16 [B, Hkv, M, D]; may be a cache's whole capacity.
  * @throws ShapeError, ArgumentError
  */
-export function topKeys(q: Tensor, keys: Tensor, options: TopKeysOptions): TopKeys {
+export function topKeys(q: Tensor, keys: KeyRows, options: TopKeysOptions): TopKeys {
   const shape = checkWhereToLook('topKeys', q, keys, options);
   const { k, per, forceNewest = 0, forceOldest = 0, logSumExp, queryBlock } = options;
   const { batches, heads, queries } = shape;

@@ -10,6 +10,7 @@ import { writeRows } from './write-rows.ts';
 /** Keys and values of all tokens, [B, Hkv, capacity, D]: the row of a token is its position. */
 export class ContiguousLayer implements RowLayer {
   readonly kind = 'contiguous';
+  readonly rowsArePositions = true;
   readonly window = undefined;
   readonly #gpu: Gpu;
   #rows: Rows;
@@ -59,7 +60,7 @@ export class ContiguousLayer implements RowLayer {
 
   append(pass: SequencePass, k: Tensor, v: Tensor): CacheView {
     this.own(pass.starts);
-    writeRows(this.keys, this.values, k, v, pass);
+    writeRows({ kind: 'rows', keys: this.keys, values: this.values }, k, v, pass);
     return this.view(pass);
   }
 
@@ -73,7 +74,7 @@ export class ContiguousLayer implements RowLayer {
 
   overwrite(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void {
     this.own(lengths);
-    writeRows(this.keys, this.values, k, v, position);
+    writeRows({ kind: 'rows', keys: this.keys, values: this.values }, k, v, position);
   }
 
   refusesTruncation(): undefined {}

@@ -2,6 +2,8 @@ import { checkInteger } from '../attention/check-inputs.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError } from '../errors.ts';
 import { ContiguousLayer } from './contiguous-layer.ts';
+import { PagedLayer } from './paged/paged-layer.ts';
+import { resolvePagedOptions } from './paged/precision.ts';
 import type { RowShape } from './row-storage.ts';
 import { StateLayer } from './state-layer.ts';
 import type { CacheLayer, LayerCacheSpec } from './types.ts';
@@ -23,5 +25,6 @@ export function createLayer(gpu: Gpu, spec: LayerCacheSpec, owner: RowShape): Ca
     checkInteger('KvCache: window', spec.window, 1, 2 ** 31);
     return WindowLayer.create(gpu, { ...shape, capacity: spec.window });
   }
-  throw new ArgumentError('KvCache: kind', (spec as { kind: unknown }).kind, 'contiguous, window, state');
+  if (spec.kind === 'paged') return PagedLayer.create(gpu, shape, resolvePagedOptions(spec, headSize, owner.dtype));
+  throw new ArgumentError('KvCache: kind', (spec as { kind: unknown }).kind, 'contiguous, window, paged, state');
 }

@@ -1,10 +1,10 @@
 import { checkDeviceNumbers, checkInteger } from '../attention/check-inputs.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, RefusedError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { padRows, replaceRows } from './listed-rows.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { padRows, replaceRows, type TensorSource } from './listed-rows.ts';
 import { RaggedLayer } from './ragged-layer.ts';
-import type { RowChoice, RowSource } from './ragged-layout.ts';
+import type { RowChoice } from './ragged-layout.ts';
 import type { SequencePass } from './sequence-pass.ts';
 import { StateLayer } from './state-layer.ts';
 import type {
@@ -15,6 +15,7 @@ import type {
   LayerCacheKind,
   PaddedRows,
   RowBounds,
+  RowGroup,
   RowLayer,
 } from './types.ts';
 import { checkRows } from './write-rows.ts';
@@ -71,11 +72,15 @@ export class LayerSlot implements LayerCache {
   }
 
   get keys(): Tensor {
-    return this.#rows().keys;
+    return this.#tensor('keys');
   }
 
   get values(): Tensor {
-    return this.#rows().values;
+    return this.#tensor('values');
+  }
+
+  get rowsArePositions(): boolean {
+    return this.#beforeGap === undefined && this.#rows().rowsArePositions;
   }
 
   get bytes(): number {
@@ -133,7 +138,9 @@ export class LayerSlot implements LayerCache {
   }
 
   padded(): PaddedRows {
-    const source = this.#whole('padded').source(this.#counted()) as Exclude<RowSource, { kind: 'ring' }>;
+    const layer = this.#whole('padded');
+    if (layer.padded) return layer.padded();
+    const source = layer.source(this.#counted()) as TensorSource;
     return padRows(this.#owner.gpu, source, Math.max(this.longest, 1));
   }
 
@@ -155,15 +162,36 @@ export class LayerSlot implements LayerCache {
     this.#checkChoice('replace', rows);
     const listed = rows.indices.shape[2] as number;
     checkInteger('LayerCache.replace: rows of k', checkRows(layer.shape, k, v), listed, listed);
+    if (layer.replace) {
+      layer.replace(rows, k, v);
+      return;
+    }
     layer.own(this.#counted());
-    replaceRows(this.#owner.gpu, layer.source(this.#counted()), rows, k, v);
+    replaceRows(this.#owner.gpu, layer.source(this.#counted()) as TensorSource, rows, k, v);
   }
 
   evict(kept: KeptRows): void {
-    this.#whole('evict');
+    const layer = this.#whole('evict');
     this.#checkChoice('evict', kept);
-    this.#layOut(kept);
-    this.#evicted ||= (this.#appended ?? this.#owner.pass) !== undefined;
+    const seen = this.#seen();
+    if (layer.keep?.(kept, seen)) this.#roomBehind = this.#owner.pass && seen;
+    else this.#layOut(kept);
+    this.#noteEviction();
+  }
+
+  arrange(groups: readonly RowGroup[]): void {
+    const layer = this.#whole('arrange');
+    if (!layer.arrange) {
+      throw new RefusedError(
+        `LayerCache.arrange: layer ${this.#index} is ${layer.kind}; precision differs between rows of paged layers only.`,
+      );
+    }
+    if (groups.length === 0) throw new ArgumentError('LayerCache.arrange: groups', '[]', 'one or more');
+    for (const group of groups) this.#checkChoice('arrange', group);
+    const seen = this.#seen();
+    layer.arrange(groups, seen);
+    this.#roomBehind = this.#owner.pass && seen;
+    this.#noteEviction();
   }
 
   /** The open pass counts. A layer that has cached none of its tokens has a gap now. */
@@ -179,6 +207,16 @@ export class LayerSlot implements LayerCache {
   giveUp(): void {
     this.#layer.settle(undefined);
     this.#close();
+  }
+
+  #noteEviction(): void {
+    this.#evicted ||= (this.#appended ?? this.#owner.pass) !== undefined;
+  }
+
+  #tensor(name: 'keys' | 'values'): Tensor {
+    const rows = this.#rows()[name];
+    if (rows instanceof Tensor) return rows;
+    throw new RefusedError(`LayerCache.${name}: rows of layer ${this.#index} stand in pages; see view and padded.`);
   }
 
   #close(): void {

@@ -46,21 +46,41 @@ const listedRowsKernel = defineKernel<ListedVariant>({
   }),
 });
 
-/** Rows of the storage for the entries of a list, u32 [B Hkv K]; without a list, for the first `length` rows of each head. */
-function listedRows(gpu: Gpu, source: RowSource, length: number, choice?: RowChoice): Tensor {
+/** Where the rows of heads stand. */
+export interface HeadRows {
+  /** Rows of each sequence, u32 [B]; of ragged rows the table of heads. */
+  readonly lengths: Tensor;
+  readonly lengthsAt: number;
+  readonly ragged: boolean;
+  /** Rows from one head to the next, unless ragged. */
+  readonly capacity: number;
+  readonly batch: number;
+  readonly kvHeads: number;
+}
+
+function headRows(gpu: Gpu, source: RowSource): HeadRows {
   const { keys, kvHeads } = sourceRows(source);
-  const ragged = source.kind === 'ragged';
-  const batch = ragged ? source.batch : source.lengths.length;
+  if (source.kind === 'ragged') {
+    const { batch, lengthsAt } = source;
+    return { lengths: source.rows.tensors.heads, lengthsAt, ragged: true, capacity: 0, batch, kvHeads };
+  }
+  const batch = source.lengths.length;
+  const lengths = gpu.tensor(source.lengths, [batch], 'u32');
+  return { lengths, lengthsAt: 0, ragged: false, capacity: keys.shape[2] as number, batch, kvHeads };
+}
+
+/** Rows of the storage for the entries of a list, u32 [B Hkv K]; without a list, for the first `length` rows of each head. */
+export function listedRows(gpu: Gpu, place: HeadRows, length: number, choice?: RowChoice): Tensor {
+  const { lengths, lengthsAt, ragged, capacity, batch, kvHeads } = place;
   const size = batch * kvHeads * length;
   const rows = gpu.empty([size], 'u32');
-  const lengths = ragged ? source.rows.tensors.heads : gpu.tensor(source.lengths, [batch], 'u32');
   const counts = choice?.counts ? [choice.counts] : [];
   gpu.launch(
     listedRowsKernel,
     { ragged, listed: choice !== undefined, counted: counts.length > 0 },
     {
       bindings: [lengths, ...(choice ? [choice.indices] : []), ...counts, rows],
-      parameters: [size, length, kvHeads, ragged ? 0 : (keys.shape[2] as number), ragged ? source.lengthsAt : 0],
+      parameters: [size, length, kvHeads, capacity, lengthsAt],
       workgroups: Math.ceil(size / workgroupSize),
       cost: { flops: 0, bytes: 8 * size },
     },
@@ -68,11 +88,19 @@ function listedRows(gpu: Gpu, source: RowSource, length: number, choice?: RowCho
   return rows;
 }
 
+/** Rows that stand in tensors, in the order of their positions. */
+export type TensorSource = Exclude<RowSource, { kind: 'ring' | 'paged' }>;
+
+function tensorsOf(source: TensorSource): { keys: Tensor; values: Tensor } {
+  return source.kind === 'ragged' ? source.rows.tensors : source;
+}
+
 /** Rewrites listed rows of each head in place. `k` and `v` are [B, Hkv, K, D]. */
-export function replaceRows(gpu: Gpu, source: RowSource, choice: RowChoice, k: Tensor, v: Tensor): void {
+export function replaceRows(gpu: Gpu, source: TensorSource, choice: RowChoice, k: Tensor, v: Tensor): void {
   gpu.tidy(() => {
-    const { keys, values, headSize } = sourceRows(source);
-    const rows = listedRows(gpu, source, choice.indices.shape[2] as number, choice);
+    const { keys, values } = tensorsOf(source);
+    const headSize = keys.shape.at(-1) as number;
+    const rows = listedRows(gpu, headRows(gpu, source), choice.indices.shape[2] as number, choice);
     for (const [target, given] of [
       [keys, k],
       [values, v],
@@ -84,9 +112,10 @@ export function replaceRows(gpu: Gpu, source: RowSource, choice: RowChoice, k: T
 }
 
 /** The rows that count, all heads padded to `longest`. */
-export function padRows(gpu: Gpu, source: Exclude<RowSource, { kind: 'ring' }>, longest: number): PaddedRows {
+export function padRows(gpu: Gpu, source: TensorSource, longest: number): PaddedRows {
   return gpu.tidy(() => {
-    const { keys, values, kvHeads, headSize } = sourceRows(source);
+    const { kvHeads, headSize } = sourceRows(source);
+    const { keys, values } = tensorsOf(source);
     if (source.kind === 'contiguous') {
       const batch = source.lengths.length;
       const positions = gpu.tensor(
@@ -104,7 +133,7 @@ export function padRows(gpu: Gpu, source: Exclude<RowSource, { kind: 'ring' }>, 
     }
     const { heads, positions } = source.rows.tensors;
     const shape = [source.batch, kvHeads, longest];
-    const rows = listedRows(gpu, source, longest);
+    const rows = listedRows(gpu, headRows(gpu, source), longest);
     const pick = (tensor: Tensor) => gather(tensor, rows);
     return {
       keys: pick(keys).reshape([...shape, headSize]),

@@ -40,6 +40,7 @@ export interface RaggedFacts {
  */
 export class RaggedLayer implements RowLayer {
   readonly kind = 'ragged';
+  readonly rowsArePositions = false;
   readonly window: number | undefined;
   readonly #gpu: Gpu;
   readonly #kvHeads: number;
@@ -137,14 +138,14 @@ export class RaggedLayer implements RowLayer {
       if (count > room) throw new CapacityError(start + room, start + count);
     }
     this.own();
-    writeRows(this.keys, this.values, k, v, pass, {
-      positions: this.positions,
+    const target = {
+      kind: 'ragged',
+      ...this.#rows.tensors,
       given: positions,
-      heads: this.#rows.tensors.heads,
-      kvHeads: this.#kvHeads,
       lengthsAt: this.#heads.lengthsAt(false),
       nextAt: this.#heads.lengthsAt(true),
-    });
+    } as const;
+    writeRows(target, k, v, pass);
     this.#pending = pass.counts;
     return this.view(pass);
   }

@@ -1,7 +1,10 @@
+import type { KeyRows, PagedRows } from '../attention/paged/paged-rows.ts';
+import { unpackRows } from '../attention/paged/unpack-rows.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { LaunchBinding } from '../device/launcher.ts';
 import { LimitError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
+import { cast } from '../ops/copy.ts';
 import { gather } from '../ops/gather.ts';
 import { plainBytes } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -18,6 +21,14 @@ export type RowSource =
   | { readonly kind: 'contiguous'; readonly keys: Tensor; readonly values: Tensor; readonly lengths: readonly number[] }
   /** Row = position modulo the window. `lengths`: tokens of each sequence. */
   | { readonly kind: 'ring'; readonly keys: Tensor; readonly values: Tensor; readonly lengths: readonly number[] }
+  /** Row = position, in pages. `dtype`: of pages in full precision. */
+  | {
+      readonly kind: 'paged';
+      readonly keys: PagedRows;
+      readonly values: PagedRows;
+      readonly dtype: CacheDtype;
+      readonly lengths: readonly number[];
+    }
   /** `lengthsAt`: where in `heads` the lengths begin. */
   | {
       readonly kind: 'ragged';
@@ -132,10 +143,12 @@ const rowsKernel = defineKernel<RowsVariant>({
   ],
   workgroupSize: () => workgroupSize,
   source: ({ source, listed }) => {
-    const place = {
-      contiguous: `
+    const standing = `
   rows[index] = own_head * params.capacity + item;
-  positions[index] = item;`,
+  positions[index] = item;`;
+    const place = {
+      contiguous: standing,
+      paged: standing,
       ring: `
   let end = ends[own_head / params.kv_heads];
   let position = end - min(end, params.capacity) + item;
@@ -177,11 +190,11 @@ const rowsKernel = defineKernel<RowsVariant>({
  */
 export function layOut(gpu: Gpu, plan: LayoutPlan): RaggedRows {
   const { source, first, batch, keep, total, room, firstRow = 0 } = plan;
-  const { keys, values, kvHeads, headSize } = sourceRows(source);
+  const { keys, kvHeads, headSize } = sourceRows(source);
   const count = batch * kvHeads;
   const stride = headStride(count);
   const size = Math.max(total + kvHeads * room.reduce((sum, rows) => sum + rows, 0), 1);
-  checkRows(gpu, size, headSize, keys.dtype as CacheDtype);
+  checkRows(gpu, size, headSize, source.kind === 'paged' ? source.dtype : (keys.dtype as CacheDtype));
   const listLength = keep ? (keep.indices.shape[2] as number) : 0xffffffff;
   const counts = keep?.counts ? [keep.counts] : [];
   const ragged = source.kind === 'ragged';
@@ -229,21 +242,26 @@ export function layOut(gpu: Gpu, plan: LayoutPlan): RaggedRows {
         cost: { flops: 0, bytes: 12 * size },
       },
     );
-    const flat = (tensor: Tensor) => tensor.reshape([-1, headSize]);
-    return new SharedTensors(gpu, {
-      keys: gather(flat(keys), rows),
-      values: gather(flat(values), rows),
-      positions,
-      heads,
-    });
+    return new SharedTensors(gpu, { ...takeRows(source, rows), positions, heads });
   });
 }
 
-/** Sizes and storage of a source. */
-export function sourceRows(source: RowSource): { keys: Tensor; values: Tensor; kvHeads: number; headSize: number } {
+/** The rows of a source that a list names, u32 [n], as [n, D]. */
+function takeRows(source: RowSource, rows: Tensor): { keys: Tensor; values: Tensor } {
+  if (source.kind === 'paged') {
+    const take = (stored: PagedRows) => cast(unpackRows(stored, rows), source.dtype);
+    return { keys: take(source.keys), values: take(source.values) };
+  }
   const { keys, values } = source.kind === 'ragged' ? source.rows.tensors : source;
+  const take = (stored: Tensor) => gather(stored.reshape([-1, stored.shape.at(-1) as number]), rows);
+  return { keys: take(keys), values: take(values) };
+}
+
+/** Sizes and storage of a source. */
+export function sourceRows(source: RowSource): { keys: KeyRows; kvHeads: number; headSize: number } {
+  const { keys } = source.kind === 'ragged' ? source.rows.tensors : source;
   const kvHeads = source.kind === 'ragged' ? source.kvHeads : (keys.shape[1] as number);
-  return { keys, values, kvHeads, headSize: keys.shape.at(-1) as number };
+  return { keys, kvHeads, headSize: keys.shape.at(-1) as number };
 }
 
 function uploadLengths(gpu: Gpu, source: Exclude<RowSource, { kind: 'ragged' }>): Tensor {

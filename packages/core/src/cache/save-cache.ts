@@ -5,6 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { type FileTensor, fileTensor, readTensorFile, writeTensorFile } from '../tensor/tensor-file.ts';
 import { ContiguousLayer } from './contiguous-layer.ts';
 import { headStride } from './head-table.ts';
+import { checkPagedFacts } from './paged/check-facts.ts';
+import { type PagedFacts, PagedLayer } from './paged/paged-layer.ts';
 import { type RaggedFacts, RaggedLayer } from './ragged-layer.ts';
 import { StateLayer } from './state-layer.ts';
 import type { CacheDtype, CacheLayer, SavedLayer } from './types.ts';
@@ -90,6 +92,8 @@ function restoreLayer(
         return ContiguousLayer.restore(gpu, facts, uploaded as { keys: Tensor; values: Tensor });
       case 'window':
         return WindowLayer.restore(gpu, uploaded as { keys: Tensor; values: Tensor });
+      case 'paged':
+        return PagedLayer.restore(gpu, facts as unknown as PagedFacts, uploaded);
       case 'ragged':
         return RaggedLayer.restore(
           gpu,
@@ -117,14 +121,20 @@ function checkShapes(
       case 'window':
         return alike && keys.length === 4 && keys[0] === batch && (keys[2] as number) > 0;
       case 'ragged': {
-        const { sequences, kvHeads, parity } = facts as unknown as RaggedFacts;
-        if (!Array.isArray(sequences) || sequences.length !== batch || !(parity === 0 || parity === 1)) return false;
+        const { sequences, kvHeads, parity, window } = facts as unknown as RaggedFacts;
+        const positive = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
+        if (!positive(kvHeads) || !(parity === 0 || parity === 1)) return false;
+        if (window !== undefined && !positive(window)) return false;
+        if (!Array.isArray(sequences) || sequences.length !== batch) return false;
+        const rows = keys?.[0] ?? 0;
+        const sound = sequences.every((own, sequence) => soundSequence(own, kvHeads, lengths[sequence] as number));
+        const needed = sequences.reduce((sum, { total, room }) => sum + total + kvHeads * room, 0);
         const words = 3 * headStride(batch * kvHeads);
-        const rows = `${keys?.[0]}`;
-        return (
-          alike && keys.length === 2 && `${shapes.get('positions')}` === rows && `${shapes.get('heads')}` === `${words}`
-        );
+        const shaped = `${shapes.get('positions')}` === `${rows}` && `${shapes.get('heads')}` === `${words}`;
+        return alike && keys.length === 2 && sound && needed <= rows && shaped;
       }
+      case 'paged':
+        return checkPagedFacts(facts, batch, shapes);
       case 'state':
         return [...shapes.values()].every((shape) => shape[0] === batch);
       default:
@@ -135,6 +145,16 @@ function checkShapes(
     const described = [...shapes].map(([name, shape]) => `${name} [${shape}]`).join(', ');
     throw new ArgumentError(argument, `a ${facts.kind} layer of ${described}`, 'the bytes that were saved');
   }
+}
+
+/** What the host knows of a ragged sequence: buffers are sized and appends are let in by it. */
+function soundSequence(own: unknown, kvHeads: number, length: number): boolean {
+  if (typeof own !== 'object' || own === null) return false;
+  const { total, longest, since, appended, room } = own as Record<string, number>;
+  const counts = [total, longest, since, appended, room] as number[];
+  if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) return false;
+  const [most, tallest, from, added] = counts as [number, number, number, number];
+  return tallest <= most && most <= tallest * kvHeads && from <= length && added <= length - from && added <= tallest;
 }
 
 function parseNote(note: string): SavedCache & { layers: LayerFacts[] } {

@@ -1,7 +1,9 @@
+import type { KeyRows } from '../attention/paged/paged-rows.ts';
 import type { AttentionOptions } from '../attention/types.ts';
 import type { PlainDtype } from '../tensor/dtype.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { CachePrecision, PagedOptions } from './paged/precision.ts';
 import type { RowChoice, RowSource } from './ragged-layout.ts';
 import type { SequencePass } from './sequence-pass.ts';
 
@@ -10,9 +12,9 @@ export type CacheDtype = 'f32' | 'f16';
 
 /** Keys and values as attention reads them: hand the tensors to the engine and spread the options into its own. */
 export interface CacheView {
-  /** [B, Hkv, rows, D], or ragged [rows, D]. Owned by the cache or by the scope of the append: do not dispose. */
-  readonly keys: Tensor;
-  readonly values: Tensor;
+  /** [B, Hkv, rows, D], or ragged [rows, D], or in pages. Owned by the cache or by the scope of the append: do not dispose. */
+  readonly keys: KeyRows;
+  readonly values: KeyRows;
   /** Which rows count, and for window layers the window. */
   readonly options: Pick<
     AttentionOptions,
@@ -21,7 +23,7 @@ export interface CacheView {
 }
 
 /** What one layer keeps of every sequence. */
-export type LayerCacheKind = 'contiguous' | 'window' | 'ragged' | 'state';
+export type LayerCacheKind = 'contiguous' | 'window' | 'paged' | 'ragged' | 'state';
 
 /** Sizes that differ from the owner's, for models whose layers are not alike. */
 interface OwnSizes {
@@ -41,13 +43,18 @@ export interface WindowSpec extends OwnSizes {
   readonly window: number;
 }
 
+/** All tokens, in pages that forks share and that may each have a precision of their own. */
+export interface PagedSpec extends OwnSizes, PagedOptions {
+  readonly kind: 'paged';
+}
+
 /** Recurrent or convolution state: named tensors that start as zeros. Shapes include the batch axis. */
 export interface StateSpec {
   readonly kind: 'state';
   readonly tensors: Readonly<Record<string, { readonly shape: Shape; readonly dtype?: PlainDtype }>>;
 }
 
-export type LayerCacheSpec = ContiguousSpec | WindowSpec | StateSpec;
+export type LayerCacheSpec = ContiguousSpec | WindowSpec | PagedSpec | StateSpec;
 
 export interface KvCacheOptions {
   /** How many layers, all contiguous, or what each of them keeps. */
@@ -73,6 +80,14 @@ export interface KeptRows extends RowChoice {
   readonly room?: number;
 }
 
+/** Rows of a layer that share a precision. */
+export interface RowGroup {
+  /** Rows of each head, ascending: u32 [B, Hkv, K]. */
+  readonly indices: Tensor;
+  /** Default: full precision. */
+  readonly precision?: CachePrecision;
+}
+
 /** All rows that count, at the same places for every head. */
 export interface PaddedRows {
   /** [B, Hkv, M, D]; rows past a head's length hold zeros or what was there. May be views. */
@@ -87,11 +102,16 @@ export interface PaddedRows {
 /** One layer's keys and values, as models and methods use them. */
 export interface LayerCache {
   readonly kind: LayerCacheKind;
-  /** As stored: [B, Hkv, capacity or window, D], or ragged [rows, D]. Owned by the cache: do not dispose. */
+  /**
+   * As stored: [B, Hkv, capacity or window, D], or ragged [rows, D]. Owned by the cache: do not dispose.
+   * @throws RefusedError for a paged layer: see `view` and `padded`
+   */
   readonly keys: Tensor;
   readonly values: Tensor;
   /** GPU bytes of this layer. */
   readonly bytes: number;
+  /** Whether the row of a token is its position: false for windows, once rows were evicted, and where tokens were left out. */
+  readonly rowsArePositions: boolean;
   /** Most rows of one head that count, those of a pass that is open included. */
   readonly longest: number;
   /**
@@ -125,6 +145,13 @@ export interface LayerCache {
    * @throws RefusedError for a window layer; LimitError, ShapeError, ArgumentError
    */
   evict(kept: KeptRows): void;
+  /**
+   * Keeps the rows of each group at a precision of its own, in this order, and evicts rows of no group; groups have no row in common.
+   * For paged layers. Peak memory: the layer in full precision.
+   *
+   * @throws RefusedError for other kinds of layers; ShapeError, ArgumentError
+   */
+  arrange(groups: readonly RowGroup[]): void;
 }
 
 /** A layer as it is saved: what the host knows, as JSON, and tensors whose elements are read; handles that the caller disposes. */
@@ -188,8 +215,9 @@ export interface RowBounds {
 /** A layer that keeps rows of keys and values. */
 export interface RowLayer extends CacheLayer {
   readonly shape: RowSizes;
-  readonly keys: Tensor;
-  readonly values: Tensor;
+  readonly keys: KeyRows;
+  readonly values: KeyRows;
+  readonly rowsArePositions: boolean;
   /** Of a layer whose queries see no further. */
   readonly window: number | undefined;
   bounds(sequence: number, length: number): RowBounds;
@@ -202,4 +230,10 @@ export interface RowLayer extends CacheLayer {
   view(pass: SequencePass): CacheView;
   /** Where rows stand at their position. */
   overwrite?(position: number, k: Tensor, v: Tensor, lengths: readonly number[]): void;
+  /** Where rows do not stand in tensors, what is otherwise done by `source`. */
+  padded?(): PaddedRows;
+  replace?(rows: RowChoice, k: Tensor, v: Tensor): void;
+  /** Keeps the listed rows in its own layout, if it can; `seen`: tokens of each sequence. */
+  keep?(kept: KeptRows, seen: readonly number[]): boolean;
+  arrange?(groups: readonly RowGroup[], seen: readonly number[]): void;
 }

@@ -48,6 +48,7 @@ const ringRowsKernel = defineKernel<Record<never, never>>({
  */
 export class WindowLayer implements RowLayer {
   readonly kind = 'window';
+  readonly rowsArePositions = false;
   readonly #gpu: Gpu;
   #ring: Rows;
 
@@ -108,7 +109,7 @@ export class WindowLayer implements RowLayer {
   append(pass: SequencePass, k: Tensor, v: Tensor): CacheView {
     this.own();
     const unrolled = pass.tokens > 1 ? this.#unroll(pass, k, v) : undefined;
-    writeRows(this.keys, this.values, k, v, pass);
+    writeRows({ kind: 'rows', keys: this.keys, values: this.values }, k, v, pass);
     return unrolled ?? this.view(pass);
   }
 
@@ -128,7 +129,7 @@ export class WindowLayer implements RowLayer {
       throw new ArgumentError('LayerCache.overwrite: position', position, `${oldest} or more: the rows in the window`);
     }
     this.own();
-    writeRows(this.keys, this.values, k, v, position);
+    writeRows({ kind: 'rows', keys: this.keys, values: this.values }, k, v, position);
   }
 
   refusesTruncation(lengths: readonly number[], to: readonly number[]): string | undefined {
@@ -209,7 +210,7 @@ export class WindowLayer implements RowLayer {
         Tensor,
       ];
     });
-    writeRows(keys, values, k, v, pass.at(`unrolled-${window}`, past));
+    writeRows({ kind: 'rows', keys, values }, k, v, pass.at(`unrolled-${window}`, past));
     const ends = past.map((length, sequence) => length + (pass.counts[sequence] as number));
     const keyLength = pass.keyLength(`ends-unrolled-${window}`, ends);
     return { keys, values, options: { ...keyLength, slidingWindow: window, ...pass.queryLength } };

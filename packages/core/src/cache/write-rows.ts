@@ -1,4 +1,5 @@
 import { type AttentionDtype, inputAccess } from '../attention/elements.ts';
+import type { PageStore } from '../attention/paged/paged-rows.ts';
 import { stridedInput } from '../attention/strided-input.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineKernel } from '../kernels/kernel.ts';
@@ -11,8 +12,11 @@ interface WriteVariant {
   readonly target: CacheDtype;
   /** Sequences differ in length: a table says where each row of k belongs. */
   readonly table: boolean;
-  /** Heads have rows of their own number: `heads` says where they stand, and each row keeps its position. */
-  readonly ragged: boolean;
+  /**
+   * Where rows stand. `rows`: at their position modulo the capacity. `ragged`: heads have rows of their own number; `heads` says
+   * where they stand, and each row keeps its position. `paged`: in pages of full precision, by a page table.
+   */
+  readonly layout: RowTarget['kind'];
   /** Positions come from a tensor rather than from the pass. */
   readonly given: boolean;
   readonly [field: string]: string | boolean;
@@ -25,20 +29,25 @@ const workgroupSize = 64;
  *
  * A row goes to its position modulo the capacity: itself where rows do not wrap. Rows that later ones of the same
  * sequence would replace in a ring are left out, so that no two invocations write to one place. In ragged storage a row
- * goes behind those of its head, and the first invocations write the lengths that heads have afterwards.
+ * goes behind those of its head, and the first invocations write the lengths that heads have afterwards. In pages its place
+ * is found through the page table.
  */
 const writeRowsKernel = defineKernel<WriteVariant>({
   name: 'cache-write',
-  bindings: ({ source, target, table, ragged, given }, capabilities) => {
+  bindings: ({ source, target, table, layout, given }, capabilities) => {
     const read = inputAccess('k', source, false, capabilities).type;
     const write = target === 'f16' ? 'array<u32>' : 'array<f32>';
     return [
       { name: 'k', type: read, access: 'read' },
       { name: 'v', type: read, access: 'read' },
       ...(table ? [{ name: 'table', type: 'array<vec4u>', access: 'read' } as const] : []),
-      { name: 'keys', type: write, access: 'read_write' },
-      { name: 'values', type: write, access: 'read_write' },
-      ...(ragged
+      ...(layout === 'paged'
+        ? ([{ name: 'pages', type: 'array<u32>', access: 'read_write' }] as const)
+        : ([
+            { name: 'keys', type: write, access: 'read_write' },
+            { name: 'values', type: write, access: 'read_write' },
+          ] as const)),
+      ...(layout === 'ragged'
         ? ([
             { name: 'positions', type: 'array<u32>', access: 'read_write' },
             { name: 'heads', type: 'array<u32>', access: 'read_write' },
@@ -59,6 +68,9 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     ['table_rows', 'u32'],
     ['lengths_at', 'u32'],
     ['next_at', 'u32'],
+    ['page_table', 'u32'],
+    ['pages_per_head', 'u32'],
+    ['page_size', 'u32'],
     ['k_start', 'u32'],
     ['k_batch', 'u32'],
     ['k_head', 'u32'],
@@ -69,22 +81,27 @@ const writeRowsKernel = defineKernel<WriteVariant>({
     ['v_row', 'u32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: ({ source, target, table, ragged, given }, capabilities) => {
+  source: ({ source, target, table, layout, given }, capabilities) => {
+    const paged = layout === 'paged';
     const write = (from: 'k' | 'v', to: 'keys' | 'values') => {
       const { load } = inputAccess(from, source, false, capabilities);
       const at = `${from}_at`;
       const place = `let ${at} = params.${from}_start + batch * params.${from}_batch + head * params.${from}_head + row * params.${from}_row + d;`;
-      return target === 'f16'
-        ? `${place}\n  ${to}[target_row * params.pairs + pair] = pack2x16float(vec2f(${load(at)}, ${load(`${at} + 1u`)}));`
-        : `${place}
-  ${to}[target_row * params.head_size + d] = ${load(at)};
-  if (d + 1u < params.head_size) { ${to}[target_row * params.head_size + d + 1u] = ${load(`${at} + 1u`)}; }`;
+      const buffer = paged ? 'pages' : to;
+      const row = paged ? `${to}_target` : `target_row * params.${target === 'f16' ? 'pairs' : 'head_size'}`;
+      if (target === 'f16') {
+        return `${place}\n  ${buffer}[${row} + pair] = pack2x16float(vec2f(${load(at)}, ${load(`${at} + 1u`)}));`;
+      }
+      const element = (index: string) => (paged ? `bitcast<u32>(${load(index)})` : load(index));
+      return `${place}
+  ${buffer}[${row} + d] = ${element(at)};
+  if (d + 1u < params.head_size) { ${buffer}[${row} + d + 1u] = ${element(`${at} + 1u`)}; }`;
     };
     return {
       main: `
   let index = group * ${workgroupSize}u + lane;
   ${
-    ragged
+    layout === 'ragged'
       ? `if (index < params.all_heads) {
     let added = ${table ? 'table[params.table_rows + index / params.kv_heads].x' : 'params.rows'};
     heads[params.next_at + index] = heads[params.lengths_at + index] + added;
@@ -112,10 +129,15 @@ const writeRowsKernel = defineKernel<WriteVariant>({
   }
   let own_head = sequence * params.kv_heads + head;
   ${
-    ragged
+    layout === 'ragged'
       ? `let target_row = heads[own_head] + heads[params.lengths_at + own_head] + added;
   if (pair == 0u) { positions[target_row] = ${given ? 'given[row]' : 'position'}; }`
-      : `if (position + params.capacity < end) { return; }
+      : paged
+        ? `let page = pages[params.page_table + own_head * params.pages_per_head + position / params.page_size];
+  let row_words = ${target === 'f16' ? 'params.pairs' : 'params.head_size'};
+  let keys_target = (page & 0xfffffffcu) + position % params.page_size * row_words;
+  let values_target = keys_target + params.page_size * row_words;`
+        : `if (position + params.capacity < end) { return; }
   let target_row = own_head * params.capacity + position % params.capacity;`
   }
   ${write('k', 'keys')}
@@ -124,35 +146,47 @@ const writeRowsKernel = defineKernel<WriteVariant>({
   },
 });
 
-/** Storage in which each head has rows of its own. */
-export interface RaggedTarget {
+/** Storage of all tokens, or a ring: [B, Hkv, capacity, D]. */
+interface RowsTarget {
+  readonly kind: 'rows';
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** Storage in which each head has rows of its own: [rows, D]. */
+interface RaggedTarget {
+  readonly kind: 'ragged';
+  readonly keys: Tensor;
+  readonly values: Tensor;
   /** u32 [rows] */
   readonly positions: Tensor;
   /** Positions of the new rows where the pass does not say them (one sequence), u32 [N]. */
   readonly given: Tensor | undefined;
   readonly heads: Tensor;
-  readonly kvHeads: number;
   /** Where in `heads` the lengths before and after the pass stand. */
   readonly lengthsAt: number;
   readonly nextAt: number;
 }
 
+/** Pages, all of those that are written in full precision. */
+interface PagedTarget {
+  readonly kind: 'paged';
+  readonly store: PageStore;
+  readonly dtype: CacheDtype;
+}
+
+export type RowTarget = RowsTarget | RaggedTarget | PagedTarget;
+
 /**
- * Writes rows of k and v into keys and values, [B, Hkv, capacity, D] or ragged: from one position on in every sequence, or
- * where a pass says. One dispatch.
+ * Writes rows of k and v into a layer's storage: from one position on in every sequence, or where a pass says. One dispatch.
  *
  * @param k [B, Hkv, N, D], for a pass also packed
  */
-export function writeRows(
-  keys: Tensor,
-  values: Tensor,
-  k: Tensor,
-  v: Tensor,
-  where: number | SequencePass,
-  ragged?: RaggedTarget,
-): void {
-  const { gpu } = keys;
-  const headSize = keys.shape.at(-1) as number;
+export function writeRows(target: RowTarget, k: Tensor, v: Tensor, where: number | SequencePass): void {
+  const { gpu } = k;
+  const headSize = k.shape.at(-1) as number;
+  const ragged = target.kind === 'ragged' ? target : undefined;
+  const pages = target.kind === 'paged' ? { ...target.store.words(), store: target.store } : undefined;
   const [batch, kvHeads, rows] = k.shape as [number, number, number];
   const pass = typeof where === 'number' ? undefined : where;
   const batches = pass?.counts.length ?? batch;
@@ -167,9 +201,9 @@ export function writeRows(
     writeRowsKernel,
     {
       source: k.dtype as AttentionDtype,
-      target: keys.dtype as CacheDtype,
+      target: target.kind === 'paged' ? target.dtype : (target.keys.dtype as CacheDtype),
       table: table.length > 0,
-      ragged: ragged !== undefined,
+      layout: target.kind,
       given: ragged?.given !== undefined,
     },
     {
@@ -177,8 +211,7 @@ export function writeRows(
         sources[0].range,
         sources[1].range,
         ...table,
-        keys,
-        values,
+        ...(target.kind === 'paged' ? [(pages as { buffer: Tensor }).buffer] : [target.keys, target.values]),
         ...(ragged ? [ragged.positions, ragged.heads] : []),
         ...(ragged?.given ? [ragged.given] : []),
       ],
@@ -188,12 +221,15 @@ export function writeRows(
         headSize,
         rows,
         kvHeads,
-        ragged ? 0 : (keys.shape[2] as number),
+        target.kind === 'rows' ? (target.keys.shape[2] as number) : 0,
         position ?? 0,
         allHeads,
         batch * rows,
         ragged?.lengthsAt ?? 0,
         ragged?.nextAt ?? 0,
+        pages?.table ?? 0,
+        pages?.store.pages ?? 0,
+        pages?.store.pageSize ?? 1,
         ...sources.flatMap(({ start, strides }) => [start, ...strides.slice(0, 3)]),
       ],
       workgroups: Math.ceil(Math.max(size, allHeads) / workgroupSize),

@@ -1,3 +1,5 @@
+import { PagedRows } from '../attention/paged/paged-rows.ts';
+import { unpackFirstRows } from '../attention/paged/unpack-rows.ts';
 import { attentionStatistics } from '../attention/statistics/attention-statistics.ts';
 import type { AttentionResult } from '../attention/types.ts';
 import { RefusedError } from '../errors.ts';
@@ -37,7 +39,11 @@ export function showPattern(
   if (shown === pattern) return output;
   const edited = output.gpu.empty(output.shape);
   copyInto(edited, output);
-  const replaced = weightedValues(shown, call.values.slice(2, 0, end));
+  const { values } = call;
+  const replaced = weightedValues(
+    shown,
+    values instanceof PagedRows ? unpackFirstRows(values, end) : values.slice(2, 0, end),
+  );
   rows.forEach((row, index) => {
     copyInto(edited.slice(2, row, row + 1), replaced.slice(2, index, index + 1));
   });

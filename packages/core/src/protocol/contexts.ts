@@ -1,3 +1,4 @@
+import type { KeyRows } from '../attention/paged/paged-rows.ts';
 import type { AttentionStatistics, StatisticsRequest } from '../attention/statistics/types.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { LayerCache } from '../cache/types.ts';
@@ -76,8 +77,8 @@ export interface AttentionCall {
   /** [B, H, N, D], position embedding applied. */
   readonly q: Tensor;
   /** [B, Hkv, capacity, D]; the first `keyLength` rows are valid and include the new tokens. */
-  readonly keys: Tensor;
-  readonly values: Tensor;
+  readonly keys: KeyRows;
+  readonly values: KeyRows;
   /** Scale, mask and lengths as the model itself wants them. */
   readonly options: AttentionOptions;
 }

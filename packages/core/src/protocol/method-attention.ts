@@ -1,4 +1,5 @@
 import { attention as engine } from '../attention/attention.ts';
+import type { KeyRows } from '../attention/paged/paged-rows.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import { Gpu } from '../device/gpu.ts';
 import { RefusedError, ShapeError } from '../errors.ts';
@@ -31,12 +32,18 @@ export interface MethodAttentionOptions extends AttentionOptions {
  * @param v as `k`
  * @throws RefusedError where a method needs what is not there: other facts, a model to calibrate on. Else as the engine.
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): AttentionResult;
-export function attention(gpu: Gpu, q: Tensor, k: Tensor, v: Tensor, options: MethodAttentionOptions): AttentionResult;
+export function attention(q: Tensor, k: KeyRows, v: KeyRows, options?: AttentionOptions): AttentionResult;
+export function attention(
+  gpu: Gpu,
+  q: Tensor,
+  k: KeyRows,
+  v: KeyRows,
+  options: MethodAttentionOptions,
+): AttentionResult;
 export function attention(first: Gpu | Tensor, ...rest: unknown[]): AttentionResult {
   return first instanceof Gpu
-    ? throughMethods(first, ...(rest as [Tensor, Tensor, Tensor, MethodAttentionOptions]))
-    : engine(first, ...(rest as [Tensor, Tensor, AttentionOptions?]));
+    ? throughMethods(first, ...(rest as [Tensor, KeyRows, KeyRows, MethodAttentionOptions]))
+    : engine(first, ...(rest as [KeyRows, KeyRows, AttentionOptions?]));
 }
 
 /**
@@ -53,7 +60,7 @@ export function bareRun(
   return MethodRun.startNow(new BareModel(gpu, completeFacts(facts)), method);
 }
 
-function throughMethods(gpu: Gpu, q: Tensor, k: Tensor, v: Tensor, given: MethodAttentionOptions): AttentionResult {
+function throughMethods(gpu: Gpu, q: Tensor, k: KeyRows, v: KeyRows, given: MethodAttentionOptions): AttentionResult {
   const { method, run: givenRun, layer = 0, phase, facts, ...options } = given;
   if (q.rank !== 4 || k.rank !== 4) {
     throw new ShapeError('attention', `q is [${q.shape}] and k [${k.shape}]; it takes 4 axes.`);

@@ -3,6 +3,7 @@ import { multiply } from '../../ops/elementwise.ts';
 import { mean } from '../../ops/reduce.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { AttentionShape } from '../check-inputs.ts';
+import type { KeyRows } from '../paged/paged-rows.ts';
 import { range } from '../text.ts';
 import { blockMean } from './block-mean.ts';
 import { checkStatistics } from './check-statistics.ts';
@@ -33,7 +34,7 @@ import type {
  */
 export function attentionStatistics<const Want extends StatisticsRequest>(
   q: Tensor,
-  k: Tensor,
+  k: KeyRows,
   options: AttentionStatisticsOptions<Want>,
 ): AttentionStatistics<Want> {
   const shape = checkStatistics(q, k, options);

@@ -1,6 +1,7 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { type AttentionShape, checkInteger, checkWhereToLook } from '../check-inputs.ts';
+import type { KeyRows } from '../paged/paged-rows.ts';
 import { columnsOf } from '../plan-call.ts';
 import { checkSources } from './second-pass.ts';
 import type {
@@ -28,7 +29,7 @@ const names: readonly (keyof StatisticsRequest)[] = [
 /** Checks everything that `attentionStatistics` takes. */
 export function checkStatistics(
   q: Tensor,
-  k: Tensor,
+  k: KeyRows,
   options: AttentionStatisticsOptions<StatisticsRequest>,
 ): AttentionShape {
   const looked = checkWhereToLook(operation, q, k, options);

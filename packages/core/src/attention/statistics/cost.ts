@@ -1,6 +1,7 @@
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { AttentionShape } from '../check-inputs.ts';
 import type { AttentionCost } from '../cost.ts';
+import type { KeyRows } from '../paged/paged-rows.ts';
 import { callBounds } from '../plan-call.ts';
 import { callSources, listEntries } from '../where-to-look.ts';
 import { checkStatistics } from './check-statistics.ts';
@@ -37,7 +38,7 @@ export interface AttentionStatisticsCost extends AttentionCost {
  */
 export function attentionStatisticsCost(
   q: Tensor,
-  k: Tensor,
+  k: KeyRows,
   options: AttentionStatisticsOptions<StatisticsRequest>,
 ): AttentionStatisticsCost {
   const shape = checkStatistics(q, k, options);

@@ -10,9 +10,10 @@ import { callParameters, callValues, listParameters, listValues, placeParameters
 import { CallParts, numberParameters } from '../call-parts.ts';
 import { type AttentionShape, checkLists } from '../check-inputs.ts';
 import { dotProductText } from '../dot-products.ts';
-import { type AttentionDtype, inputAccess } from '../elements.ts';
+import { type AttentionDtype, inputAccess, type RowDtype } from '../elements.ts';
 import type { MaskSources } from '../mask-sources.ts';
 import { modifiedScore } from '../online-softmax.ts';
+import { type KeyRows, rowInput } from '../paged/paged-rows.ts';
 import { callBounds, columnsOf } from '../plan-call.ts';
 import {
   type EntryNames,
@@ -45,7 +46,7 @@ export interface SecondPassVariant extends PositionVariant {
   /** Head size where it is no multiple of four, else 0: the text does not depend on it then. */
   readonly raggedHeadSize: number;
   readonly queryDtype: AttentionDtype;
-  readonly keyDtype: AttentionDtype;
+  readonly keyDtype: RowDtype;
   readonly queryVector: boolean;
   readonly keyVector: boolean;
   /** Scores pass through `modified_score`. */
@@ -106,7 +107,7 @@ export interface SecondPass {
 export function secondPass(
   operation: string,
   q: Tensor,
-  k: Tensor,
+  k: KeyRows,
   shape: AttentionShape,
   options: WhereToLook,
 ): SecondPass {
@@ -125,7 +126,7 @@ export function secondPass(
     shape,
     parts,
   );
-  const [query, key] = [stridedInput(gpu, operation, 'q', q), stridedInput(gpu, operation, 'k', k)] as const;
+  const [query, key] = [stridedInput(gpu, operation, 'q', q), rowInput(operation, 'k', k, parts)] as const;
   const columns = columnsOf(shape, options);
   const quads = headSize % 4 === 0;
   return {
@@ -139,7 +140,7 @@ export function secondPass(
       numbers: parts.numbers,
       raggedHeadSize: quads ? 0 : headSize,
       queryDtype: q.dtype as AttentionDtype,
-      keyDtype: k.dtype as AttentionDtype,
+      keyDtype: k.dtype as RowDtype,
       queryVector: quads && inQuads(query),
       keyVector: quads && inQuads(key),
     },
