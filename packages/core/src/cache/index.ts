@@ -6,7 +6,7 @@ export {
   resolveEvictionPolicy,
 } from './eviction-policy.ts';
 export { KvCache } from './kv-cache.ts';
-export type { CachePrecision, PagedOptions } from './paged/precision.ts';
+export type { CacheOptions, CachePrecision, PagedOptions } from './paged/precision.ts';
 export type { RowChoice } from './ragged-layout.ts';
 export type { SequencePass } from './sequence-pass.ts';
 export type { StateLayer } from './state-layer.ts';

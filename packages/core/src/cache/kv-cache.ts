@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { createLayer } from './create-layer.ts';
 import { DeviceNumbers } from './device-numbers.ts';
 import { LayerSlot, type SlotOwner } from './layer-slot.ts';
+import { checkCacheDtype } from './paged/precision.ts';
 import { restoreLayers, saveLayers } from './save-cache.ts';
 import { SequencePass } from './sequence-pass.ts';
 import { StateLayer } from './state-layer.ts';
@@ -54,7 +55,7 @@ export class KvCache {
     for (const [name, value] of Object.entries({ layers: count, batch, kvHeads, headSize, capacity })) {
       checkInteger(`KvCache: ${name}`, value, 1, 2 ** 31);
     }
-    if (dtype !== 'f32' && dtype !== 'f16') throw new ArgumentError('KvCache: dtype', dtype, 'f32, f16');
+    checkCacheDtype('KvCache: dtype', dtype);
     const sizes = { batch, kvHeads, headSize, dtype, capacity };
     const specs = typeof layers === 'number' ? Array.from({ length: layers }, () => contiguous) : layers;
     const made: CacheLayer[] = [];

@@ -1,6 +1,7 @@
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
-import type { LayerCacheSpec } from '../cache/types.ts';
+import { type CacheOptions, checkCacheOptions } from '../cache/paged/precision.ts';
+import type { CacheDtype, LayerCacheSpec } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, RefusedError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -18,7 +19,9 @@ import type { DenoisingSchedule } from './schedule.ts';
 import { startMethods, startMethodsNow } from './start-methods.ts';
 
 /** How a run starts, beside its methods. */
-export interface RunStart extends Partial<RunSettings>, ActivationHooks {}
+export interface RunStart extends Partial<RunSettings>, ActivationHooks {
+  readonly cache?: CacheOptions | undefined;
+}
 
 /**
  * One run of a model with its methods (or dense): their states, the index store, and the calls of their seams. It is all
@@ -27,6 +30,9 @@ export interface RunStart extends Partial<RunSettings>, ActivationHooks {}
  */
 export class MethodRun {
   readonly methods: readonly Method[];
+  /** Of what the run's caches keep in full precision. */
+  readonly cacheDtype: CacheDtype;
+  readonly #cache: CacheOptions;
   readonly #state: RunState;
   #companions: readonly CompanionSequence[] | undefined;
   readonly #companionCaches: KvCache[] = [];
@@ -34,6 +40,9 @@ export class MethodRun {
   private constructor(gpu: Gpu, facts: ModelFacts, owners: readonly Owner[], start: RunStart) {
     const activations = start.observe || start.edit ? new Activations(facts, start) : undefined;
     this.methods = owners.map(({ method }) => method);
+    this.#cache = start.cache ?? {};
+    this.cacheDtype = this.#cache.dtype ?? 'f32';
+    checkCacheOptions(this.#cache, facts.headSize);
     this.#state = new RunState(gpu, facts, owners, start.seed ?? 0, activations);
   }
 
@@ -205,11 +214,15 @@ export class MethodRun {
     return this.methods.some((method) => method.wholePrompt);
   }
 
-  /** What each layer's cache keeps: as the model has it, or as a method wants it. */
+  /** What each layer's cache keeps: as the model has it, as the run was asked to keep it, or as a method wants it. */
   layerCaches(specs: readonly LayerCacheSpec[]): readonly LayerCacheSpec[] {
+    const { dtype: _, paged = this.#cache.precision !== undefined, ...options } = this.#cache;
+    const asked = paged
+      ? specs.map((spec) => (spec.kind === 'contiguous' ? { ...spec, ...options, kind: 'paged' as const } : spec))
+      : specs;
     const owner = this.#state.owners.find(({ method }) => method.createCache);
-    if (!owner) return specs;
-    return specs.map((spec, layer) => {
+    if (!owner) return asked;
+    return asked.map((spec, layer) => {
       const context = { model: this.#state.facts, layer, ...this.#state.placeOf(layer), spec, state: owner.state };
       return owner.method.createCache?.(context) ?? spec;
     });

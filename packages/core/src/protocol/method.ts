@@ -28,7 +28,7 @@ export interface CacheContext<State extends MethodState = MethodState> {
   readonly kind: LayerKind;
   /** 0-based among the global layers, or -1. */
   readonly globalLayer: number;
-  /** What the model itself keeps. */
+  /** What is kept without the method: what the model keeps, in the precision that the run was asked for. */
   readonly spec: LayerCacheSpec;
   readonly state: State;
 }

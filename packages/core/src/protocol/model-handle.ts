@@ -1,4 +1,5 @@
 import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheOptions } from '../cache/paged/precision.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ActivationHooks, LayerActivation } from './activations.ts';
@@ -60,6 +61,8 @@ export type Prompt = string | readonly ChatMessage[] | readonly number[] | Promp
 export interface RunOptions extends ActivationHooks {
   /** The method that acts in this run, or several, which compose from left to right; without it the model runs dense. */
   readonly method?: Method | readonly Method[] | undefined;
+  /** How the caches that the run makes keep tokens: their precision. Default: all in f32. */
+  readonly cache?: CacheOptions | undefined;
   /** For everything that is drawn at random. Default 0. */
   readonly seed?: number;
   readonly signal?: AbortSignal | undefined;

@@ -67,7 +67,7 @@ export function attendCall(
 ): Attended {
   const rows = run.rows(sequence);
   const seams = rows.withMethods ? run.seams : noSeams;
-  if (cache?.kind === 'ragged' && rows.withMethods) {
+  if (cache && cache.kind !== 'window' && !cache.rowsArePositions && rows.withMethods) {
     const methods = run.owners.map(({ method }) => method);
     checkWholeCache(methods, layer);
   }

@@ -1,4 +1,5 @@
 import {
+  type CacheOptions,
   type ChatMessage,
   type GeneratedPiece,
   type GenerateOptions,
@@ -97,7 +98,7 @@ export class Chat {
     const run = await MethodRun.start(model, options.method, options);
     let continuation: Continuation | undefined;
     try {
-      const methods = describe(run.methods);
+      const methods = describe(run.methods, options.cache);
       // Companions run beside the whole prompt, and a method may keep less than others need.
       if (!run.companions || methods !== this.#methods) this.dispose();
       this.#methods = methods;
@@ -129,9 +130,9 @@ export class Chat {
   }
 }
 
-/** Methods with their options: alike where they keep the same of a text. */
-function describe(methods: readonly Method[]): string {
-  return JSON.stringify(methods.map(({ name, options }) => [name, options]));
+/** Methods with their options, and how the cache keeps tokens: alike where they keep the same of a text. */
+function describe(methods: readonly Method[], cache: CacheOptions | undefined): string {
+  return JSON.stringify([cache, ...methods.map(({ name, options }) => [name, options])]);
 }
 
 /** Whether a cache could be truncated: windows that have moved on cannot go back. */

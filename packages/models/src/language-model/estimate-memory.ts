@@ -1,4 +1,4 @@
-import { ArgumentError, type Method, MethodRun } from '@saccade/core';
+import { ArgumentError, type CacheOptions, type Method, MethodRun } from '@saccade/core';
 import { DryGeneration } from './dry-generation.ts';
 import type { LanguageModel } from './language-model.ts';
 
@@ -11,6 +11,8 @@ export interface MemoryRequest {
   /** Texts that are continued together; default 1. */
   readonly batch?: number;
   readonly method?: Method | readonly Method[] | undefined;
+  /** How the caches keep tokens, as in `generate`. */
+  readonly cache?: CacheOptions | undefined;
 }
 
 /** Bytes of GPU memory, as `gpu.stats()` counts them. Buffers that wait for reuse come on top, up to `maxPooledBytes`. */
@@ -30,7 +32,7 @@ export async function estimateMemory(
   weights: number,
   request: MemoryRequest,
 ): Promise<MemoryEstimate> {
-  const { context, batch = 1, method } = request;
+  const { context, batch = 1, method, cache: kept } = request;
   const newTokens = request.newTokens ?? Math.min(128, context - 1);
   const { contextLength } = model.facts;
   if (!(Number.isInteger(context) && context >= 2 && context <= contextLength))
@@ -41,7 +43,7 @@ export async function estimateMemory(
 
   const { gpu } = model;
   const before = gpu.stats().liveBytes;
-  const run = await MethodRun.start(model, method);
+  const run = await MethodRun.start(model, method, { cache: kept });
   const dense = run.methods.length === 0;
   const state = gpu.stats().liveBytes - before;
   const prompt = new Array<number>(context - newTokens).fill(0);

@@ -46,3 +46,8 @@ export function resolveGenerateOptions(options: GenerateOptions): ResolvedGenera
     throw new ArgumentError('logprobs', logprobs, `an integer from 0 to ${mostLogprobs}`);
   return resolved;
 }
+
+/** @throws ArgumentError where a prompt that was run before brings a cache of its own */
+export function refuseCacheOptions({ cache }: GenerateOptions): void {
+  if (cache) throw new ArgumentError('cache', 'given with an earlier prefill', 'an option of that prefill');
+}

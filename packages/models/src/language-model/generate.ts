@@ -9,7 +9,7 @@ import {
 } from '@saccade/core';
 import { Continuation } from './continuation.ts';
 import { DecodeSteps } from './decode-steps.ts';
-import { type ResolvedGenerateOptions, resolveGenerateOptions } from './generate-options.ts';
+import { type ResolvedGenerateOptions, refuseCacheOptions, resolveGenerateOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
 import { refuseCompanions } from './prefill-passes.ts';
 
@@ -24,7 +24,10 @@ export async function* generate(
   let cache: PromptCache | undefined;
   let continuation: Continuation | undefined;
   try {
-    if (prompt instanceof PromptCache) refuseCompanions(run, prompt.length);
+    if (prompt instanceof PromptCache) {
+      refuseCompanions(run, prompt.length);
+      refuseCacheOptions(options);
+    }
     cache =
       prompt instanceof PromptCache
         ? prompt.fork()

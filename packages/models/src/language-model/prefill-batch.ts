@@ -7,6 +7,7 @@ import {
   type RunOptions,
   type Tensor,
 } from '@saccade/core';
+import { refuseCacheOptions } from './generate-options.ts';
 import type { LanguageModel } from './language-model.ts';
 import { chunkTokens } from './prefill-passes.ts';
 
@@ -23,7 +24,11 @@ export async function prefillBatch(
   const texts = prompts.map((prompt) => (prompt instanceof PromptCache ? prompt : model.encodePrompt(prompt)));
   const made: (PromptCache | undefined)[] = texts.map(() => undefined);
   try {
-    for (const [index, text] of texts.entries()) if (text instanceof PromptCache) made[index] = text.fork();
+    for (const [index, text] of texts.entries()) {
+      if (!(text instanceof PromptCache)) continue;
+      refuseCacheOptions(options);
+      made[index] = text.fork();
+    }
     const fresh = texts.flatMap((text, index) => (text instanceof PromptCache ? [] : [{ index, ids: text }]));
     for (const group of packs(fresh, watches(options) ? 0 : chunkTokens)) {
       options.signal?.throwIfAborted();

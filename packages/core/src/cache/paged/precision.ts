@@ -22,6 +22,14 @@ export interface PagedOptions {
   readonly pageSize?: number;
 }
 
+/** How a run keeps the tokens of layers that reach over the whole context; layers with a window or a state follow `dtype` alone. */
+export interface CacheOptions extends PagedOptions {
+  /** Of what is in full precision. Default f32. */
+  readonly dtype?: CacheDtype;
+  /** In pages, which forks share. Default: where a precision is given. */
+  readonly paged?: boolean;
+}
+
 export interface ResolvedPagedOptions {
   /** Full precision first. */
   readonly formats: readonly PageFormat[];
@@ -67,6 +75,23 @@ export function resolvePagedOptions(
   if (precision !== undefined) formats.push(resolvePrecision('KvCache: precision', precision));
   checkHeadSize(headSize, formats);
   return { formats, recent, pageSize, aged: precision === undefined ? undefined : 1 };
+}
+
+/** @throws ArgumentError, also for options of pages where there are none */
+export function checkCacheOptions(options: CacheOptions, headSize: number): void {
+  const { dtype = 'f32', paged = options.precision !== undefined } = options;
+  checkCacheDtype('cache.dtype', dtype);
+  if (paged) resolvePagedOptions(options, headSize, dtype);
+  for (const name of ['precision', 'recent', 'pageSize'] as const) {
+    if (!paged && options[name] !== undefined) {
+      throw new ArgumentError(`cache.${name}`, options[name], 'only of a paged cache, or with a precision');
+    }
+  }
+}
+
+/** @throws ArgumentError */
+export function checkCacheDtype(name: string, dtype: CacheDtype): void {
+  if (dtype !== 'f32' && dtype !== 'f16') throw new ArgumentError(name, dtype, 'f32, f16');
 }
 
 /** @throws ArgumentError where rows would not fill whole words */

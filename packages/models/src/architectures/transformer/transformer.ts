@@ -109,7 +109,8 @@ export class Transformer implements Architecture {
       kind === 'window' ? ({ kind, window: slidingWindow as number } as const) : ({ kind: 'contiguous' } as const),
     );
     const layers = run?.layerCaches(own) ?? own;
-    return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity });
+    const dtype = run?.cacheDtype ?? 'f32';
+    return KvCache.create(this.gpu, { layers, kvHeads, headSize, capacity, dtype });
   }
 
   forward(input: NetworkInput, run: MethodRun, layers = this.#config.layers): Tensor {
