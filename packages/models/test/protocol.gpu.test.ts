@@ -1,4 +1,4 @@
-import { type Method, MethodRun, NoSelectionError, RefusedError, type Tensor } from '@saccade/core';
+import { denseRows, type Method, MethodRun, NoSelectionError, RefusedError, type Tensor } from '@saccade/core';
 import { sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel } from '../src/index.ts';
@@ -116,7 +116,10 @@ describe('attend', () => {
         };
         const result = next({ tokens });
         if (layer === 0)
-          outputs.push(gpu.keep(result.output.alias()), gpu.keep(call.values.slice(2, keyLength - 1, keyLength)));
+          outputs.push(
+            gpu.keep(result.output.alias()),
+            gpu.keep(denseRows(call.values, keyLength).slice(2, keyLength - 1, keyLength)),
+          );
         return result;
       },
     });

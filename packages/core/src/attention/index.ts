@@ -36,6 +36,7 @@ export type {
 export { mergeAttention } from './merge.ts';
 export type { NumberFormat, NumberGrouping } from './paged/number-format.ts';
 export { type KeyRows, PagedRows } from './paged/paged-rows.ts';
+export { denseRows } from './paged/unpack-rows.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';
 export {
   type AlibiModifier,

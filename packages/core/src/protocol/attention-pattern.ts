@@ -1,5 +1,4 @@
-import { PagedRows } from '../attention/paged/paged-rows.ts';
-import { unpackFirstRows } from '../attention/paged/unpack-rows.ts';
+import { denseRows } from '../attention/paged/unpack-rows.ts';
 import { attentionStatistics } from '../attention/statistics/attention-statistics.ts';
 import type { AttentionResult } from '../attention/types.ts';
 import { RefusedError } from '../errors.ts';
@@ -39,11 +38,7 @@ export function showPattern(
   if (shown === pattern) return output;
   const edited = output.gpu.empty(output.shape);
   copyInto(edited, output);
-  const { values } = call;
-  const replaced = weightedValues(
-    shown,
-    values instanceof PagedRows ? unpackFirstRows(values, end) : values.slice(2, 0, end),
-  );
+  const replaced = weightedValues(shown, denseRows(call.values, end));
   rows.forEach((row, index) => {
     copyInto(edited.slice(2, row, row + 1), replaced.slice(2, index, index + 1));
   });

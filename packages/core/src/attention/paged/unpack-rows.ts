@@ -1,8 +1,8 @@
 import { defineKernel } from '../../kernels/kernel.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import type { PageFormat, PageSide, PageSizes } from './page-format.ts';
 import { pageQuadFunction } from './page-text.ts';
-import type { PagedRows } from './paged-rows.ts';
+import type { KeyRows, PagedRows } from './paged-rows.ts';
 
 interface UnpackVariant extends PageSizes {
   /** JSON */
@@ -63,8 +63,13 @@ export function unpackRows(rows: PagedRows, list: Tensor): Tensor {
   return result;
 }
 
-/** The first `length` rows of each head, f32 [B, Hkv, length, D]. */
-export function unpackFirstRows(rows: PagedRows, length: number): Tensor {
+/**
+ * The first `length` rows of each head as a tensor, [B, Hkv, length, D]: a view where they stand in one, else unpacked, f32.
+ *
+ * @param rows [B, Hkv, M, D]
+ */
+export function denseRows(rows: KeyRows, length: number): Tensor {
+  if (rows instanceof Tensor) return rows.slice(2, 0, length);
   const { batch, kvHeads, headSize } = rows.store;
   const result = rows.gpu.empty([batch, kvHeads, length, headSize]);
   launch(rows, batch * kvHeads * length, length, undefined, result);

@@ -1,6 +1,6 @@
 import type { PageFormat } from '../../attention/paged/page-format.ts';
 import { PagedRows } from '../../attention/paged/paged-rows.ts';
-import { unpackFirstRows, unpackRows } from '../../attention/paged/unpack-rows.ts';
+import { denseRows, unpackRows } from '../../attention/paged/unpack-rows.ts';
 import type { Gpu } from '../../device/gpu.ts';
 import { ArgumentError, CapacityError, RefusedError } from '../../errors.ts';
 import { cast, contiguous, copyInto } from '../../ops/copy.ts';
@@ -265,7 +265,7 @@ export class PagedLayer implements RowLayer {
           [this.values, v],
         ] as const;
         const [keys, values] = changed.map(([stored, given]) => {
-          const all = unpackFirstRows(stored, pages * pageSize).reshape([-1, headSize]);
+          const all = denseRows(stored, pages * pageSize).reshape([-1, headSize]);
           scatterRows(all, listed, cast(given, 'f32').reshape([-1, headSize]));
           return all.reshape([batch, kvHeads, pages * pageSize, headSize]).slice(2, 0, rows);
         }) as [Tensor, Tensor];
