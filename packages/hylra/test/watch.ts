@@ -1,4 +1,4 @@
-import { type AttentionCall, attention, type Method, type Tensor } from '@saccade/core';
+import { type AttentionCall, attention, denseRows, type Method, type Tensor } from '@saccade/core';
 
 /** One attention call as it reaches the engine. */
 export interface WatchedCall {
@@ -34,8 +34,8 @@ export function watching(change: (layer: number, call: AttentionCall) => Attenti
         keyLength,
         loaded,
         q: hold(q),
-        keys: hold(keys),
-        values: hold(values),
+        keys: hold(denseRows(keys, keys.shape[2] as number)),
+        values: hold(denseRows(values, values.shape[2] as number)),
         output: hold(result.output),
         indices: options.tokens && hold(options.tokens.indices),
       });
