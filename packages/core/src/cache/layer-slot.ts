@@ -108,7 +108,7 @@ export class LayerSlot implements LayerCache {
     if (!this.#standsAtPositions() || this.#beforeGap) return undefined;
     const layer = this.#rows();
     layer.own(this.#owner.lengths);
-    return layer.keys;
+    return this.#tensor('keys');
   }
 
   /** Puts on the device what attention of a pass to come reads of lengths. */
