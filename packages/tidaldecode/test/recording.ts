@@ -1,4 +1,11 @@
-import type { AttentionContext, Method, MethodState, Tensor, TokenList } from '@saccade/core';
+import {
+  type AttentionContext,
+  denseRows,
+  type Method,
+  type MethodState,
+  type Tensor,
+  type TokenList,
+} from '@saccade/core';
 
 /** One attention call as a recording method saw it. Tensors are kept until `dispose`. */
 export interface RecordedCall {
@@ -32,8 +39,8 @@ export function recording<S extends MethodState>(
           layer: context.layer,
           phase: context.phase,
           q: hold(call.q),
-          keys: hold(call.keys),
-          values: hold(call.values),
+          keys: hold(denseRows(call.keys, call.keys.shape[2] as number)),
+          values: hold(denseRows(call.values, call.values.shape[2] as number)),
           tokens: tokens && hold(tokens.indices),
         });
       }
