@@ -347,7 +347,7 @@ describe.each([
 
   it('gated activation, rotary embedding, running sums', async () => {
     const gpu = await open();
-    for (const activation of ['silu', 'gelu', 'geluTanh'] as const) {
+    for (const activation of ['silu', 'sigmoid', 'gelu', 'geluTanh'] as const) {
       await checkGradient(gpu, {
         name: activation,
         inputs: [random([3, 5], 30, 3), random([3, 5], 31)],

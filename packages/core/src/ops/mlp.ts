@@ -6,9 +6,16 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { defineStridedKernel, launchStrided, stridedOperand } from './strided.ts';
 
 /** `gelu` is the exact form, `geluTanh` its tanh approximation. */
-export type GateActivation = 'silu' | 'gelu' | 'geluTanh';
+export type GateActivation = 'silu' | 'sigmoid' | 'gelu' | 'geluTanh';
 
-const wgslNames: Readonly<Record<GateActivation, string>> = { silu: 'silu', gelu: 'gelu', geluTanh: 'gelu_tanh' };
+const wgslNames: Readonly<Record<GateActivation, string>> = {
+  silu: 'silu',
+  sigmoid: 'sigmoid',
+  gelu: 'gelu',
+  geluTanh: 'gelu_tanh',
+};
+
+const flopsPerElement: Readonly<Record<GateActivation, number>> = { silu: 6, sigmoid: 5, gelu: 27, geluTanh: 11 };
 
 interface GateVariant extends Variant {
   readonly activation: GateActivation;
@@ -26,7 +33,7 @@ export interface GatedActivationOptions {
 }
 
 /**
- * The middle of a gated MLP: `activation(gate) * up`.
+ * The middle of a gated MLP, or a gate on the output of attention: `activation(gate) * up`. Broadcast views are read in place.
  *
  * @param gate floats [..., F]
  * @param up floats [..., F]
@@ -76,7 +83,7 @@ function launchGate(gate: Tensor, up: Tensor, options: GatedActivationOptions | 
     shape: gate.shape,
     operands: [out, gate, up].map((tensor) => stridedOperand('gatedActivation', tensor)),
     variant: { activation },
-    flopsPerElement: activation === 'silu' ? 6 : activation === 'gelu' ? 27 : 11,
+    flopsPerElement: flopsPerElement[activation],
   });
   return out;
 }

@@ -1,7 +1,8 @@
 import { ShapeError } from '../../errors.ts';
-import { multiply } from '../../ops/elementwise.ts';
+import { multiply, sigmoid } from '../../ops/elementwise.ts';
 import { unaryGradient } from '../../ops/elementwise-gradient.ts';
 import { type GatedActivationOptions, gatedActivation as gatedActivationOp } from '../../ops/mlp.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { differentiable, from } from '../differentiable.ts';
 import { Tracked, type Value } from '../tape.ts';
 
@@ -28,9 +29,14 @@ function separate(gateInput: Value, upInput: Value, options: GatedActivationOpti
     output: gatedActivationOp(gate, up, options),
     gradients: [
       from([gate, up], (gradient, savedGate, savedUp) =>
-        unaryGradient(options.activation, savedGate, multiply(gradient, savedUp)),
+        unaryGradient(options.activation, derivativeInput(options, savedGate), multiply(gradient, savedUp)),
       ),
       from([gate], (gradient, savedGate) => gatedActivationOp(savedGate, gradient, options)),
     ],
   }));
+}
+
+/** What the derivative of the activation is a function of. */
+function derivativeInput({ activation }: GatedActivationOptions, gate: Tensor): Tensor {
+  return activation === 'sigmoid' ? sigmoid(gate) : gate;
 }
