@@ -192,6 +192,27 @@ describe('config.json of the other architectures, as older files have it', () =>
     expect(windowed).toMatchObject({ slidingWindow: 32, biases: { qkv: true, output: false, mlp: false } });
   });
 
+  it('Qwen3: with a gate on the output of attention, in the layout that the file names', () => {
+    const qwen = { ...sizes, model_type: 'qwen3' };
+    expect(huggingFaceConfig(qwen).outputGate).toBeUndefined();
+    const gated = huggingFaceConfig({
+      ...qwen,
+      headwise_attn_output_gate: true,
+      elementwise_attn_output_gate: false,
+      use_qk_norm: false,
+      qkv_bias: true,
+    });
+    expect(gated).toMatchObject({ outputGate: 'headwise', queryKeyNorm: false, storage: { outputGate: 'grouped' } });
+    expect(gated.biases).toEqual({ qkv: true, output: false, mlp: false });
+    const elementwise = { ...qwen, elementwise_attn_output_gate: true };
+    const apart = huggingFaceConfig({ ...elementwise, attn_output_gate_layout: 'separate' });
+    expect(apart).toMatchObject({ outputGate: 'elementwise', storage: { outputGate: 'separate' } });
+    expect(() => huggingFaceConfig({ ...elementwise, headwise_attn_output_gate: true })).toThrow(
+      /headwise_attn_output_gate/,
+    );
+    expect(() => huggingFaceConfig({ ...elementwise, attn_output_gate_layout: 'perRow' })).toThrow(/layout.*perHead/);
+  });
+
   it('GPT-NeoX: the share of a head that rotates has a name of its own', () => {
     const config = huggingFaceConfig({ ...sizes, model_type: 'gpt_neox', rotary_pct: 0.5, rotary_emb_base: 5000 });
     expect(config.positions).toEqual({ kind: 'rotary', size: 8, layout: 'half', global: { theta: 5000 } });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { RefusedError, type Tensor } from '@saccade/core';
+import { RefusedError, scale, type Tensor } from '@saccade/core';
 import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Transformer, type TransformerLoadOptions } from '../src/index.ts';
@@ -46,6 +46,10 @@ describe('parity of decoders with transformers', () => {
     'gpt-neox-sequential',
     'gpt2-f16',
     'gpt2-gguf',
+    'gated-elementwise',
+    'gated-headwise',
+    'gated-per-head',
+    'gated-separate',
   ])('%s: prefill and step-by-step decode give its logits', async (name) => {
     const golden = goldenTensors(name);
     const model = await open(name);
@@ -82,6 +86,34 @@ describe('parity of decoders with transformers', () => {
     cache.dispose();
     model.dispose();
   });
+});
+
+it('the gate of attention’s output can be seen and changed by name', async () => {
+  const model = await open('gated-headwise');
+  const ids = [...goldenTensors('gated-headwise')('input_ids').data];
+  const { gpu, facts } = model;
+  expect(facts.activations).toContain('attention.gate');
+  const before = await model.logits(ids);
+  const gates: Tensor[] = [];
+  const seen = await model.logits(ids, {
+    observe: { 'blocks.*.attention.gate': (gate) => void gates.push(gpu.keep(gate.alias())) },
+  });
+  assertClose(await seen.read(), (await before.read()) as Float32Array, { absolute: 1e-5, name: 'observed' });
+  for (const gate of gates) {
+    expect(gate.shape).toEqual([ids.length, 4, 1]);
+    expect((await gate.read()).every((value) => value > 0 && value < 1)).toBe(true);
+  }
+  // A closed gate leaves the MLP alone.
+  const closed = await model.logits(ids, { edit: { 'blocks.*.attention.gate': (gate) => scale(gate, 0) } });
+  const silenced = await model.logits(ids, { edit: { 'blocks.*.attention.z': (z) => scale(z, 0) } });
+  expect(await closed.read()).toEqual(await silenced.read());
+  expect(await closed.read()).not.toEqual(await before.read());
+  for (const tensor of [before, seen, closed, silenced, ...gates]) tensor.dispose();
+  model.dispose();
+
+  const plain = await open('qwen3-bf16');
+  await expect(plain.logits(ids, { observe: { 'blocks.*.attention.gate': () => undefined } })).rejects.toThrow(/attention/);
+  plain.dispose();
 });
 
 describe('parity of encoders with transformers', () => {

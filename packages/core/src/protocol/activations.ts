@@ -14,7 +14,7 @@ export const outerActivations = ['embedding', 'finalNorm', 'logits'] as const;
  * Activations of a layer; `blocks.3.attention.output` is that of layer 3. Rows are tokens, N per pass:
  * `residual.pre`, `residual.mid` and `residual.post` [N, E]; `attention.input` (normed) [N, E]; `attention.q` [N, H, D],
  * `attention.k` and `attention.v` [N, Hkv, D] with positions embedded; `attention.pattern`, the probability rows, [N, H, M]; `attention.z`, the head outputs before the output
- * projection, [N, H, D]; `attention.output` [N, E], as added to the residual stream; `mlp.input` (normed) [N, E];
+ * projection, [N, H, D]; `attention.gate`, what multiplies them in models with a gated output, [N, H, D] or [N, H, 1]; `attention.output` [N, E], as added to the residual stream; `mlp.input` (normed) [N, E];
  * `mlp.post`, behind the activation, [N, F]; `mlp.output` [N, E], as added.
  */
 export const layerActivations = [
@@ -25,6 +25,7 @@ export const layerActivations = [
   'attention.v',
   'attention.pattern',
   'attention.z',
+  'attention.gate',
   'attention.output',
   'residual.mid',
   'mlp.input',
@@ -84,7 +85,7 @@ interface Hook {
 
 /** Every name that a model offers, in the order in which a pass makes them. */
 export function activationNames(facts: ModelFacts): string[] {
-  const kinds = facts.activations ?? layerActivations;
+  const kinds = facts.activations ?? layerActivations.filter((kind) => kind !== 'attention.gate');
   const inLayers = facts.layerKinds.flatMap((_, layer) => kinds.map((kind) => fullName(layer, kind)));
   return ['embedding', ...inLayers, 'finalNorm', 'logits'];
 }

@@ -35,7 +35,7 @@ export interface ModelFacts {
   /** Steps of a denoising run. */
   readonly denoisingSteps?: number;
   readonly features?: readonly ModelFeature[];
-  /** Named activations that its layers have. Default: all. */
+  /** Named activations that its layers have. Default: all but `attention.gate`. */
   readonly activations?: readonly LayerActivation[];
 }
 

@@ -4,10 +4,11 @@ import { concatenateBytes, uploadBytes, uploadWeights } from '../weights/upload-
 
 /** How rows are reordered as they are read. */
 export interface RowOrder {
-  /** Groups of rows that alternate in the file (one of each per head) and follow one another on the GPU. */
-  readonly alternating: number;
-  /** Rows of one group for one head. */
-  readonly rows: number;
+  /**
+   * Parts that alternate in the file, once per head or group of heads, and follow one another on the GPU: rows of each in one such
+   * group.
+   */
+  readonly parts: readonly number[];
 }
 
 /** How a matrix stands in the file. */
@@ -120,16 +121,18 @@ function transpose(info: WeightInfo, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(to.buffer);
 }
 
-/** Rows [heads, groups, rows] as [groups, heads, rows]. */
-function reorderRows(bytes: Uint8Array, rowBytes: number, { alternating, rows }: RowOrder): Uint8Array {
-  const run = rows * rowBytes;
-  const heads = bytes.byteLength / (alternating * run);
+/** Rows [groups, parts, rows of the part] as [parts, groups, rows of the part]. */
+function reorderRows(bytes: Uint8Array, rowBytes: number, { parts }: RowOrder): Uint8Array {
+  const groupBytes = rowBytes * parts.reduce((sum, rows) => sum + rows, 0);
   const out = new Uint8Array(bytes.byteLength);
-  for (let head = 0; head < heads; head++) {
-    for (let group = 0; group < alternating; group++) {
-      const from = (head * alternating + group) * run;
-      out.set(bytes.subarray(from, from + run), (group * heads + head) * run);
+  let [to, start] = [0, 0];
+  for (const rows of parts) {
+    const run = rows * rowBytes;
+    for (let from = start; from < bytes.byteLength; from += groupBytes) {
+      out.set(bytes.subarray(from, from + run), to);
+      to += run;
     }
+    start += run;
   }
   return out;
 }

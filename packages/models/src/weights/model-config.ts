@@ -45,6 +45,11 @@ export type PositionConfig =
 export interface StorageConfig {
   /** Query, key and value projections: apart, as one matrix of their rows, or as one whose rows alternate by head. */
   readonly qkv: 'separate' | 'joint' | 'jointByHead';
+  /**
+   * The projection of the output gate: its rows behind the query's, for each key/value head and the query heads that share it
+   * (`grouped`) or for each query head (`perHead`), or apart. Default `grouped`.
+   */
+  readonly outputGate?: 'grouped' | 'perHead' | 'separate';
   /** Projections of the layers stand as [inputs, outputs]. */
   readonly transposed: boolean;
   /** Added to the weights of the norms: 1 where a file holds their deviation from 1. */
@@ -71,6 +76,11 @@ export interface TransformerConfig {
   readonly norm: NormConfig;
   /** Attention and MLP read the same x and are added to it together, instead of one after the other. */
   readonly parallelBranches: boolean;
+  /**
+   * Attention's output is multiplied with a sigmoid of the layer's projected input before it is projected itself: by an element
+   * each, or by one number per head (Qiu et al., "Gated Attention", 2025).
+   */
+  readonly outputGate?: 'elementwise' | 'headwise';
   /** Queries and keys are normed per head before they rotate. */
   readonly queryKeyNorm: boolean;
   readonly activation: 'silu' | 'gelu' | 'geluTanh';
@@ -98,6 +108,12 @@ export interface TransformerConfig {
   readonly bosId?: number;
   /** Ids that end a text. */
   readonly eosIds: readonly number[];
+}
+
+/** Rows of the projection of the output gate; 0 where there is none. */
+export function outputGateRows({ outputGate, heads, headSize }: TransformerConfig): number {
+  if (!outputGate) return 0;
+  return outputGate === 'elementwise' ? heads * headSize : heads;
 }
 
 /** What most architectures have in common; those that differ replace it. */

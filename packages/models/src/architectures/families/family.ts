@@ -23,6 +23,7 @@ export type LayerPart =
   | 'queryNorm'
   | 'keyNorm'
   | 'output'
+  | 'outputGate'
   | 'attentionPostNorm'
   | 'mlpNorm'
   | 'gate'

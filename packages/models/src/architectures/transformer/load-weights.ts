@@ -1,5 +1,5 @@
 import type { Tensor } from '@saccade/core';
-import type { TransformerConfig } from '../../weights/model-config.ts';
+import { outputGateRows, type TransformerConfig } from '../../weights/model-config.ts';
 import { WeightFileError } from '../../weights/types.ts';
 import type { LayerPart, OuterPart, WeightNames } from '../families/family.ts';
 import type { MatrixLayout, RowOrder, WeightLoader } from '../weight-loader.ts';
@@ -60,16 +60,12 @@ async function loadHead(
 }
 
 async function loadLayer(source: PartSource, config: TransformerConfig, layer: number): Promise<LayerWeights> {
-  const { hiddenSize, heads, kvHeads, headSize, intermediateSize, biases, norm, queryKeyNorm } = config;
+  const { hiddenSize, heads, headSize, intermediateSize, biases, norm, queryKeyNorm } = config;
   const name = (part: LayerPart) => source.inLayer(layer, part);
-  const qkvRows = [heads * headSize, kvHeads * headSize, kvHeads * headSize];
   const both = norm.placement === 'both';
   return {
     attentionNorm: await source.norm(name('attentionNorm'), hiddenSize),
-    qkv:
-      config.storage.qkv === 'separate'
-        ? await source.projections([name('query'), name('key'), name('value')], qkvRows, hiddenSize, biases.qkv)
-        : [await source.jointProjection(name('qkv'), qkvRows, hiddenSize, biases.qkv)],
+    qkv: await loadQkv(source, config, layer),
     ...(queryKeyNorm
       ? {
           queryNorm: await source.norm(name('queryNorm'), headSize),
@@ -90,6 +86,34 @@ async function loadLayer(source: PartSource, config: TransformerConfig, layer: n
     down: await source.projection(name('down'), hiddenSize, intermediateSize, biases.mlp),
     ...(both ? { mlpPostNorm: await source.norm(name('mlpPostNorm'), hiddenSize) } : {}),
   };
+}
+
+/** Query, output gate, key and value projections, as far as there are such. */
+async function loadQkv(source: PartSource, config: TransformerConfig, layer: number): Promise<ProjectionWeights[]> {
+  const { hiddenSize, heads, kvHeads, headSize, biases, outputGate, storage } = config;
+  const name = (part: LayerPart) => source.inLayer(layer, part);
+  const [queryRows, kvRows, gateRows] = [heads * headSize, kvHeads * headSize, outputGateRows(config)];
+  if (!outputGate) {
+    const rows = [queryRows, kvRows, kvRows];
+    return storage.qkv === 'separate'
+      ? source.projections([name('query'), name('key'), name('value')], rows, hiddenSize, biases.qkv)
+      : [await source.jointProjection(name('qkv'), rows, hiddenSize, biases.qkv)];
+  }
+  if (storage.outputGate === 'separate') {
+    const names = [name('query'), name('outputGate'), name('key'), name('value')];
+    return source.projections(names, [queryRows, gateRows, kvRows, kvRows], hiddenSize, biases.qkv);
+  }
+  const groups = storage.outputGate === 'perHead' ? heads : kvHeads;
+  return [
+    await source.alternatingProjection(
+      name('query'),
+      { parts: [queryRows / groups, gateRows / groups] },
+      groups,
+      hiddenSize,
+      biases.qkv,
+    ),
+    ...(await source.projections([name('key'), name('value')], [kvRows, kvRows], hiddenSize, biases.qkv)),
+  ];
 }
 
 /** Loads parts of a network by what they are. */
@@ -142,11 +166,23 @@ class PartSource {
   jointProjection(name: string, rows: readonly number[], columns: number, biased: boolean): Promise<ProjectionWeights> {
     const { qkv, transposed } = this.#config.storage;
     const total = rows.reduce((sum, count) => sum + count, 0);
-    const rowOrder = { alternating: rows.length, rows: this.#config.headSize };
+    const rowOrder = { parts: rows.map(() => this.#config.headSize) };
     return this.#load([name], [total], columns, biased, {
       transposed,
       rowOrder: qkv === 'jointByHead' ? rowOrder : undefined,
     });
+  }
+
+  /** A matrix of so many groups, in each of which rows of several projections follow one another. */
+  alternatingProjection(
+    name: string,
+    rowOrder: RowOrder,
+    groups: number,
+    columns: number,
+    biased: boolean,
+  ): Promise<ProjectionWeights> {
+    const rows = groups * rowOrder.parts.reduce((sum, count) => sum + count, 0);
+    return this.#load([name], [rows], columns, biased, { transposed: this.#config.storage.transposed, rowOrder });
   }
 
   /** Projections of one input: neighbours of one type as one matrix. */

@@ -1,5 +1,5 @@
-import type { AttentionOptions, Qkv, Tensor } from '@saccade/core';
-import type { TransformerConfig } from '../../weights/model-config.ts';
+import { type AttentionOptions, gatedActivation, multiply, type Qkv, sigmoid, type Tensor } from '@saccade/core';
+import { outputGateRows, type TransformerConfig } from '../../weights/model-config.ts';
 import { norm } from './norm.ts';
 import { project } from './project.ts';
 import type { LayerContext } from './transformer-layer.ts';
@@ -8,9 +8,21 @@ import type { LayerContext } from './transformer-layer.ts';
 export function selfAttention(context: LayerContext, x: Tensor): Tensor {
   const { config, index, run, rotary } = context;
   const kind = config.layerKinds[index] ?? 'global';
-  const { q, k, v } = run.beforeRope(index, projectHeads(context, x), x);
+  const { gate, ...projected } = projectHeads(context, x);
+  const { q, k, v } = run.beforeRope(index, projected, x);
   const rotate = (heads: Tensor) => (rotary ? rotary.rotate(heads, kind, run.positions) : heads);
-  return run.attention(index, { q: rotate(q), k: rotate(k), v }, x, attentionOptions(config, kind));
+  const z = run.attention(index, { q: rotate(q), k: rotate(k), v }, x, attentionOptions(config, kind));
+  return gate ? gateOutput(context, z, gate) : z;
+}
+
+/** z [N, H D] times the sigmoid of the logits [N, rows of the gate]. */
+function gateOutput({ config, index, run }: LayerContext, z: Tensor, logits: Tensor): Tensor {
+  const shape = [z.shape[0] as number, config.heads, config.headSize];
+  const [heads, gate] = [z.reshape(shape), logits.reshape([shape[0] as number, config.heads, -1])];
+  const gated = run.watches(index, 'attention.gate')
+    ? multiply(heads, run.activation(index, 'attention.gate', sigmoid(gate)))
+    : gatedActivation(gate.broadcastTo(shape), heads, { activation: 'sigmoid' });
+  return gated.reshape(z.shape);
 }
 
 /** Scale and mask of the model itself. */
@@ -23,25 +35,29 @@ function attentionOptions(config: TransformerConfig, kind: 'global' | 'window'):
   };
 }
 
-/** Queries [N, H, D], keys and values [N, Hkv, D]: parts of what is projected together; normed. */
-function projectHeads(context: LayerContext, x: Tensor): Qkv {
+/** Queries [N, H, D], keys and values [N, Hkv, D], normed, and logits of the gate [N, rows]: parts of what is projected together. */
+function projectHeads(context: LayerContext, x: Tensor): Qkv & { readonly gate?: Tensor } {
   const { config, weights } = context;
   const { heads, kvHeads, headSize } = config;
   const count = x.shape[0] as number;
   const projected = weights.qkv.map((projection) => project(x, projection));
   let [matrix, from] = [0, 0];
-  const [queries, keys, values] = [heads, kvHeads, kvHeads].map((size) => {
+  const next = (rows: number) => {
     const own = projected[matrix] as Tensor;
-    const first = from;
-    from += size * headSize;
-    const part = own.slice(1, first, from).reshape([count, size, headSize]);
+    const part = own.slice(1, from, from + rows);
+    from += rows;
     if (from === own.shape[1]) [matrix, from] = [matrix + 1, 0];
     return part;
-  }) as [Tensor, Tensor, Tensor];
+  };
+  const nextHeads = (size: number) => next(size * headSize).reshape([count, size, headSize]);
+  const queries = nextHeads(heads);
+  const gate = config.outputGate && next(outputGateRows(config));
+  const [keys, values] = [nextHeads(kvHeads), nextHeads(kvHeads)];
   const { queryNorm, keyNorm } = weights;
   return {
     q: queryNorm ? norm(queries, queryNorm, config.norm) : queries,
     k: keyNorm ? norm(keys, keyNorm, config.norm) : keys,
     v: values,
+    ...(gate ? { gate } : {}),
   };
 }

@@ -67,7 +67,11 @@ export class Transformer implements Architecture {
       vocabularySize: config.vocabularySize,
       contextLength: config.contextLength,
       causal: config.causal,
-      ...(config.parallelBranches ? { activations: layerActivations.filter((name) => name !== 'residual.mid') } : {}),
+      activations: layerActivations.filter(
+        (name) =>
+          (name !== 'residual.mid' || !config.parallelBranches) &&
+          (name !== 'attention.gate' || config.outputGate !== undefined),
+      ),
     };
   }
 

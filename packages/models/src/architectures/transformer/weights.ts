@@ -19,7 +19,10 @@ export interface ProjectionWeights {
 export interface LayerWeights {
   /** Before attention (placement `before`, `both`) or after the sum with its output (`after`). */
   readonly attentionNorm: NormWeights;
-  /** Query, key and value projections, in this order: one [(H + 2 Hkv) D, hiddenSize], two or three. */
+  /**
+   * Query, output gate (where there is one), key and value projections, in this order: one [(H + 2 Hkv) D, hiddenSize], or
+   * more.
+   */
   readonly qkv: readonly ProjectionWeights[];
   /** Norms of each head's query and key: [D]. */
   readonly queryNorm?: NormWeights;
