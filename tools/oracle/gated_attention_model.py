@@ -1,4 +1,4 @@
-"""A small Qwen3-like language model with an output gate, and the text that it is trained and measured on. A byte is a token.
+"""A small Qwen3-like language model with an output gate, and the two tasks that it is trained and measured on.
 
 `train_gated_attention.py` trains it; names are those of transformers' Qwen3, with the gate as a projection of its own,
 `self_attn.gate_proj`.
@@ -130,11 +130,63 @@ class GatedLm(nn.Module):
         return functional.cross_entropy(self(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
 
 
-# The end of the novel that the benchmarks ship is not trained on.
-HELD_OUT_BYTES = 61_440
+class Novel:
+    """Bytes of the novel that the benchmarks ship; its end is not trained on. Every row begins with a byte that no text has."""
+
+    name = "novel"
+    sizes = Sizes()
+    held_out_bytes = 61_440
+
+    def __init__(self) -> None:
+        data = (ROOT / "apps" / "bench" / "data" / "persuasion.txt").read_text().rstrip().encode()
+        self.text = torch.tensor(list(data[: -self.held_out_bytes]))
+        self.held_out_text = torch.tensor(list(data[-self.held_out_bytes :]))
+
+    def batch(self, generator: torch.Generator, rows: int) -> torch.Tensor:
+        """[rows, context + 1]"""
+        starts = torch.randint(0, len(self.text) - self.sizes.context, (rows,), generator=generator)
+        return self.begun(torch.stack([self.text[start : start + self.sizes.context] for start in starts]))
+
+    def held_out(self) -> torch.Tensor:
+        """Rows of `context` bytes behind the first one: all of the held-out text."""
+        return self.begun(self.held_out_text.reshape(-1, self.sizes.context))
+
+    @staticmethod
+    def begun(rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros(len(rows), 1, dtype=rows.dtype), rows], dim=1)
 
 
-def novel() -> tuple[torch.Tensor, torch.Tensor]:
-    """The bytes to train on, and those held out."""
-    data = (ROOT / "apps" / "bench" / "data" / "persuasion.txt").read_text().rstrip().encode()
-    return torch.tensor(list(data[:-HELD_OUT_BYTES])), torch.tensor(list(data[-HELD_OUT_BYTES:]))
+class Backcopy:
+    """
+    The bigram-backcopy task, in which attention sinks form within minutes (Guo et al., "Active-Dormant Attention Heads", 2024): a
+    Markov chain whose trigger tokens are followed by the token before them. A head is of use behind triggers alone, and elsewhere
+    has to look at something harmless. Row: a begin token, then the chain.
+    """
+
+    name = "backcopy"
+    sizes = Sizes(hidden=64, layers=2, heads=6, kv_heads=6, head=16, mlp=192, vocabulary=64, context=64)
+    begin = 63
+    triggers = (0, 1, 2)
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(2024)
+        # Logits spread enough that a token has few likely successors.
+        chain = torch.softmax(2 * torch.randn(self.begin, self.begin, generator=generator), dim=-1)
+        # One token in ten is a trigger.
+        chain[:, : len(self.triggers)] = 0.1 / len(self.triggers) / 0.9 * chain[:, len(self.triggers) :].sum(1, keepdim=True)
+        self.chain = chain / chain.sum(1, keepdim=True)
+
+    def batch(self, generator: torch.Generator, rows: int) -> torch.Tensor:
+        """[rows, context + 1]"""
+        tokens = [torch.full((rows,), self.begin)]
+        tokens.append(torch.randint(len(self.triggers), self.begin, (rows,), generator=generator))
+        while len(tokens) <= self.sizes.context:
+            drawn = torch.multinomial(self.chain[tokens[-1]], 1, generator=generator)[:, 0]
+            tokens.append(torch.where(tokens[-1] < len(self.triggers), tokens[-2], drawn))
+        return torch.stack(tokens, dim=1)
+
+    def held_out(self) -> torch.Tensor:
+        return self.batch(torch.Generator().manual_seed(0), 256)
+
+
+TASKS = {"novel": Novel, "backcopy": Backcopy}
