@@ -33,7 +33,7 @@ export interface ProjectedHeads {
 
 /**
  * Causal attention with grouped queries (Ainslie et al., 2023) and rotary positions, through the attention engine. Names as in
- * Llama's checkpoints. Variants override one of the three parts.
+ * Llama's checkpoints. Variants override a part.
  */
 export class MultiHeadAttention extends TokenMixer {
   readonly q_proj: Linear;
@@ -68,9 +68,9 @@ export class MultiHeadAttention extends TokenMixer {
   /** Queries, keys and values, normed and rotated. */
   project(x: Value, context: LayerContext): ProjectedHeads {
     return {
-      q: this.#rotate(this.q_proj.forward(x), this.q_norm, context),
-      k: this.#rotate(this.k_proj.forward(x), this.k_norm, context),
-      v: this.#heads(this.v_proj.forward(x)).transpose(0, 2, 1, 3),
+      q: this.#rotate(this.projected('q', this.#heads(this.q_proj, x, this.q_norm), x), context),
+      k: this.#rotate(this.projected('k', this.#heads(this.k_proj, x, this.k_norm), x), context),
+      v: this.projected('v', this.#heads(this.v_proj, x), x).transpose(0, 2, 1, 3),
     };
   }
 
@@ -86,13 +86,24 @@ export class MultiHeadAttention extends TokenMixer {
     return this.o_proj.forward(heads.transpose(0, 2, 1, 3).reshape([batches, tokens, -1]));
   }
 
-  #heads(x: Value): Value {
-    const [batches, tokens] = x.shape as [number, number];
-    return x.reshape([batches, tokens, -1, this.#headSize]);
+  /**
+   * What {@link project} goes on with before it rotates: the heads as they are.
+   *
+   * @param heads f32 [B, N, H or Hkv, D], normed
+   * @param _x f32 [B, N, hiddenSize], which they were projected from
+   * @returns the same shape as `heads`
+   */
+  protected projected(_part: 'q' | 'k' | 'v', heads: Value, _x: Value): Value {
+    return heads;
   }
 
-  #rotate(x: Value, norm: RmsNorm | undefined, context: LayerContext): Value {
-    const heads = norm ? norm.forward(this.#heads(x)) : this.#heads(x);
+  #heads(projection: Linear, x: Value, norm?: RmsNorm): Value {
+    const [batches, tokens] = x.shape as [number, number];
+    const heads = projection.forward(x).reshape([batches, tokens, -1, this.#headSize]);
+    return norm ? norm.forward(heads) : heads;
+  }
+
+  #rotate(heads: Value, context: LayerContext): Value {
     return (this.#options.rotary === false ? heads : rope(heads, context.rope)).transpose(0, 2, 1, 3);
   }
 }
