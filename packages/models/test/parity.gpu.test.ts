@@ -112,7 +112,9 @@ it('the gate of attention’s output can be seen and changed by name', async () 
   model.dispose();
 
   const plain = await open('qwen3-bf16');
-  await expect(plain.logits(ids, { observe: { 'blocks.*.attention.gate': () => undefined } })).rejects.toThrow(/attention/);
+  await expect(plain.logits(ids, { observe: { 'blocks.*.attention.gate': () => undefined } })).rejects.toThrow(
+    /attention/,
+  );
   plain.dispose();
 });
 
