@@ -150,6 +150,24 @@ export class NonFiniteError extends SaccadeError {
   }
 }
 
+/**
+ * Training met NaN or infinity. Parameters are as they were before that step: lower the learning rate, clip gradients, or look at
+ * the data of the step.
+ */
+export class DivergedError extends NonFiniteError {
+  static override readonly typeName: string = 'DivergedError';
+  /** Counted from 0. */
+  readonly step: number;
+  /** The first tensor that holds NaN or infinity, such as `parameter fc1.weight`. */
+  readonly tensor: string;
+
+  constructor(step: number, tensor: string) {
+    super(`Training stopped at step ${step}: ${tensor}`);
+    this.step = step;
+    this.tensor = tensor;
+  }
+}
+
 /** A model cannot give what a method requires, or two methods claim one seam: choose another model or method. */
 export class RefusedError extends SaccadeError {
   static override readonly typeName: string = 'RefusedError';

@@ -30,16 +30,21 @@ interface TapeNode {
   readonly backward: Backward;
 }
 
+/** Looks at the result of every operation as it is recorded, for whoever searches where a number went wrong. */
+export type Inspect = (operation: string, output: Tensor) => void;
+
 /** The operations of one forward pass, in their order, and the tensors that they need until the backward pass. */
 export class Tape {
   readonly gpu: Gpu;
   readonly #nodes: TapeNode[] = [];
   /** Tensors of tracked values, by id. */
   readonly #values: Tensor[] = [];
+  readonly #inspect: Inspect | undefined;
   #recording = true;
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, inspect?: Inspect) {
     this.gpu = gpu;
+    this.#inspect = inspect;
   }
 
   get recording(): boolean {
@@ -56,6 +61,7 @@ export class Tape {
   /** Adds an operation. */
   record(name: string, inputs: readonly Value[], { output, saved, backward }: Recorded): Tracked {
     const tracked = this.track(output);
+    this.#inspect?.(name, output);
     this.#nodes.push({
       name,
       output: tracked.id,

@@ -1,6 +1,6 @@
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { Tape, Tracked, type Value } from './tape.ts';
+import { type Inspect, Tape, Tracked, type Value } from './tape.ts';
 
 /** A tensor, or arrays and plain objects of tensors of any depth, with tracked values for tensors. */
 export type TrackedTree<T> = T extends Tensor
@@ -47,6 +47,15 @@ export function valueAndGrad<A extends readonly unknown[]>(
   fn: (...args: TrackedArguments<A>) => Value,
   ...args: A
 ): ValueAndGradients<A> {
+  return differentiate(fn, args);
+}
+
+/** {@link valueAndGrad}, with somebody looking at every result. */
+export function differentiate<A extends readonly unknown[]>(
+  fn: (...args: TrackedArguments<A>) => Value,
+  args: A,
+  inspect?: Inspect,
+): ValueAndGradients<A> {
   const leaves: Tensor[] = [];
   mapTree(args, (tensor) => leaves.push(tensor));
   const [first] = leaves;
@@ -56,7 +65,7 @@ export function valueAndGrad<A extends readonly unknown[]>(
   }
   const { gpu } = first;
   return gpu.tidy(() => {
-    const tape = new Tape(gpu);
+    const tape = new Tape(gpu, inspect);
     try {
       const variables: Tracked[] = [];
       const tracked = mapTree(args, (tensor) => {

@@ -1,33 +1,10 @@
 import { NonFiniteError } from '../errors.ts';
-import { defineKernel, type KernelDefinition, type Variant } from '../kernels/kernel.ts';
-import { exponentBits } from '../kernels/wgsl.ts';
+import type { KernelDefinition, Variant } from '../kernels/kernel.ts';
+import { type FloatFormat, scanForNonFinite } from '../kernels/scan-for-non-finite.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BufferRange } from './bind-groups.ts';
 import type { Gpu } from './gpu.ts';
 import type { Launch } from './launcher.ts';
-
-type FloatFormat = keyof typeof exponentBits;
-
-/** Words hold one f32, or two 16-bit floats of which the last word's second may lie beyond the tensor. */
-const scanForNonFinite = defineKernel<{ format: FloatFormat }>({
-  name: 'debug.scanForNonFinite',
-  bindings: () => [
-    { name: 'words', type: 'array<u32>', access: 'read' },
-    { name: 'first', type: 'atomic<u32>', access: 'read_write' },
-  ],
-  parameters: [
-    ['size', 'u32'],
-    ['launch', 'u32'],
-  ],
-  workgroupSize: () => 64,
-  source: ({ format }) => ({
-    main: `
-  let index = group * 64u + lane;
-  if (index >= params.size) { return; }
-  let bits = ${format === 'f32' ? 'words[index]' : '(words[index / 2u] >> (16u * (index & 1u)))'};
-  if ((bits & ${exponentBits[format]}u) == ${exponentBits[format]}u) { atomicMin(&first, params.launch); }`,
-  }),
-});
 
 /** Floats that a launch may have written. */
 interface WrittenFloats {

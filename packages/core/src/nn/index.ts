@@ -4,6 +4,14 @@ export {
   type AssociativeRecallOptions,
   associativeRecall,
 } from './data/associative-recall.ts';
+export { ImageBatches, type ImageBatchesOptions, type Images } from './data/image-batches.ts';
+export {
+  splitTokens,
+  type TokenBatch,
+  type Tokens,
+  TokenWindows,
+  type TokenWindowsOptions,
+} from './data/token-windows.ts';
 export { Initializer } from './initializer.ts';
 export {
   CausalLm,
@@ -43,3 +51,13 @@ export type { Optimizer, OptimizerState } from './optim/optimizer.ts';
 export { type CosineScheduleOptions, cosineSchedule, type Schedule } from './optim/schedules.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
 export { Parameter } from './parameter.ts';
+export type { CheckpointStore } from './training/checkpoint-store.ts';
+export { train } from './training/train.ts';
+export type {
+  BatchPlace,
+  LossScaling,
+  TrainingEntry,
+  TrainingProgress,
+  TrainingResult,
+  TrainOptions,
+} from './training/types.ts';

@@ -1,4 +1,6 @@
-import { type Tracked, type Value, valueAndGrad } from '../autodiff/index.ts';
+import type { Tracked, Value } from '../autodiff/index.ts';
+import type { Inspect } from '../autodiff/tape.ts';
+import { differentiate } from '../autodiff/value-and-grad.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Module } from './module.ts';
@@ -21,11 +23,20 @@ export interface LossAndGradients {
  * @throws ArgumentError where no parameter is trainable; further as `valueAndGrad`
  */
 export function moduleGradients(module: Module, loss: () => Value): LossAndGradients {
+  return inspectedModuleGradients(module, loss);
+}
+
+/** {@link moduleGradients}, with somebody looking at the result of every operation. */
+export function inspectedModuleGradients(module: Module, loss: () => Value, inspect?: Inspect): LossAndGradients {
   const trainable = [...module.parameters()].filter(([, { trainable }]) => trainable);
   if (trainable.length === 0)
     throw new ArgumentError('moduleGradients: module', 'only frozen parameters', 'one to train');
   const tensors = Object.fromEntries(trainable.map(([name, { tensor }]) => [name, tensor]));
-  const { value, gradients } = valueAndGrad((tracked) => trackAll(trainable, tracked, loss), tensors);
+  const { value, gradients } = differentiate<[Record<string, Tensor>]>(
+    (tracked) => trackAll(trainable, tracked, loss),
+    [tensors],
+    inspect,
+  );
   return { loss: value, gradients: gradients[0] };
 }
 

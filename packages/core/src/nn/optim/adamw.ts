@@ -4,19 +4,21 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { FileTensor } from '../../tensor/tensor-file.ts';
 import type { Gradients } from '../module-gradients.ts';
 import type { Parameter } from '../parameter.ts';
+import { checkControl, controlBinding, factor, skipped } from './control.ts';
 import { checkRange, type GroupSettings, type ParameterGroup, settingsOf, withGradients } from './groups.ts';
 import { type Optimizer, type OptimizerState, restoreTensors } from './optimizer.ts';
 
 const workgroupSize = 64;
 
 /** One invocation per element: decay, both moments and the step. */
-const adamwKernel = defineKernel({
+const adamwKernel = defineKernel<{ readonly controlled: boolean }>({
   name: 'adamw',
-  bindings: () => [
+  bindings: ({ controlled }) => [
     { name: 'gradient', type: 'array<f32>', access: 'read' },
     { name: 'parameter', type: 'array<f32>', access: 'read_write' },
     { name: 'mean', type: 'array<f32>', access: 'read_write' },
     { name: 'square', type: 'array<f32>', access: 'read_write' },
+    ...controlBinding(controlled),
   ],
   parameters: [
     ['size', 'u32'],
@@ -29,11 +31,11 @@ const adamwKernel = defineKernel({
     ['epsilon', 'f32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: () => ({
+  source: ({ controlled }) => ({
     main: `
   let at = group * ${workgroupSize}u + lane;
-  if (at >= params.size) { return; }
-  let g = gradient[at];
+  if (at >= params.size${skipped(controlled)}) { return; }
+  let g = gradient[at]${factor(controlled)};
   let m = mean[at] + params.mean_share * (g - mean[at]);
   let s = square[at] * params.square_decay + params.square_share * g * g;
   mean[at] = m;
@@ -88,10 +90,12 @@ export class AdamW implements Optimizer {
    * One step along the gradients; parameters without one stay.
    *
    * @param rate multiplies all learning rates, as a schedule gives it. Default 1
+   * @param control see {@link Optimizer.step}
    * @throws ArgumentError, ShapeError for gradients that do not fit the parameters
    */
-  step(gradients: Gradients, rate = 1): void {
+  step(gradients: Gradients, rate = 1, control?: Tensor): void {
     checkRange('AdamW: rate', rate, 'a finite number of 0 or more', rate >= 0);
+    checkControl('AdamW', control);
     const [first, second] = this.#betas;
     for (const { name, parameter, gradient } of withGradients('AdamW', this.#parameters, gradients)) {
       const { tensor } = parameter;
@@ -103,9 +107,9 @@ export class AdamW implements Optimizer {
       gpu.tidy(() => {
         gpu.launch(
           adamwKernel,
-          {},
+          { controlled: control !== undefined },
           {
-            bindings: [contiguous(gradient), tensor, moments.mean, moments.square],
+            bindings: [contiguous(gradient), tensor, moments.mean, moments.square, ...(control ? [control] : [])],
             parameters: [
               tensor.size,
               1 - learningRate * settings.weightDecay,

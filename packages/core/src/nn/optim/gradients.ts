@@ -1,9 +1,9 @@
 import { ArgumentError } from '../../errors.ts';
-import { concatenate, contiguous } from '../../ops/copy.ts';
-import { add, divide, minimum, multiply, scale, sqrt, square } from '../../ops/elementwise.ts';
+import { add, divide, minimum, multiply, scale, sqrt } from '../../ops/elementwise.ts';
 import { sum } from '../../ops/reduce.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Gradients } from '../module-gradients.ts';
+import { partialSquares } from './global-norm.ts';
 
 function mapGradients(gradients: Gradients, each: (gradient: Tensor, name: string) => Tensor): Gradients {
   return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, each(gradient, name)]));
@@ -28,8 +28,7 @@ export function clipGradients(gradients: Gradients, most: number): ClippedGradie
   if (!first) throw new ArgumentError('clipGradients: gradients', gradients, 'at least one');
   const { gpu } = first;
   return gpu.tidy(() => {
-    const squares = Object.values(gradients).map((gradient) => contiguous(sum(square(gradient))).reshape([1]));
-    const norm = sqrt(sum(concatenate(squares)));
+    const norm = sqrt(sum(partialSquares(Object.values(gradients))));
     const factor = minimum(divide(gpu.tensor([most], []), scale(norm, 1, 1e-6)), gpu.tensor([1], []));
     return { gradients: mapGradients(gradients, (gradient) => multiply(gradient, factor)), norm };
   });

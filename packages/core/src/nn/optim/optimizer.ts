@@ -14,8 +14,12 @@ export interface OptimizerState<T = Tensor> {
 
 /** Changes parameters in place along gradients. */
 export interface Optimizer {
-  /** One step; `rate` multiplies all learning rates. */
-  step(gradients: Gradients, rate?: number): void;
+  /**
+   * One step; `rate` multiplies all learning rates. `control`, f32 [2] on the GPU, holds a factor on all gradients and whether
+   * the step is made: where its second number is 0, parameters and what the optimizer keeps stay as they are (but the step
+   * counts for Adam's bias correction).
+   */
+  step(gradients: Gradients, rate?: number, control?: Tensor): void;
   /** The tensors stay the optimizer's. */
   state(): OptimizerState;
   /** Goes on from a saved state. Nothing is changed where it does not fit. @throws ArgumentError, ShapeError */

@@ -4,18 +4,20 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { FileTensor } from '../../tensor/tensor-file.ts';
 import type { Gradients } from '../module-gradients.ts';
 import type { Parameter } from '../parameter.ts';
+import { checkControl, controlBinding, factor, skipped } from './control.ts';
 import { checkRange, type GroupSettings, type ParameterGroup, settingsOf, withGradients } from './groups.ts';
 import { type Optimizer, type OptimizerState, restoreTensors } from './optimizer.ts';
 
 const workgroupSize = 64;
 
 /** One invocation per element. */
-const sgdKernel = defineKernel<{ readonly momentum: boolean }>({
+const sgdKernel = defineKernel<{ readonly momentum: boolean; readonly controlled: boolean }>({
   name: 'sgd',
-  bindings: ({ momentum }) => [
+  bindings: ({ momentum, controlled }) => [
     { name: 'gradient', type: 'array<f32>', access: 'read' },
     { name: 'parameter', type: 'array<f32>', access: 'read_write' },
     ...(momentum ? [{ name: 'velocity', type: 'array<f32>', access: 'read_write' } as const] : []),
+    ...controlBinding(controlled),
   ],
   parameters: [
     ['size', 'u32'],
@@ -25,11 +27,11 @@ const sgdKernel = defineKernel<{ readonly momentum: boolean }>({
     ['look_ahead', 'f32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: ({ momentum }) => ({
+  source: ({ momentum, controlled }) => ({
     main: `
   let at = group * ${workgroupSize}u + lane;
-  if (at >= params.size) { return; }
-  let g = gradient[at] + params.weight_decay * parameter[at];
+  if (at >= params.size${skipped(controlled)}) { return; }
+  let g = gradient[at]${factor(controlled)} + params.weight_decay * parameter[at];
   ${
     momentum
       ? `let v = params.momentum * velocity[at] + g;
@@ -75,10 +77,12 @@ export class Sgd implements Optimizer {
    * One step along the gradients; parameters without one stay.
    *
    * @param rate multiplies all learning rates, as a schedule gives it. Default 1
+   * @param control see {@link Optimizer.step}
    * @throws ArgumentError, ShapeError for gradients that do not fit the parameters
    */
-  step(gradients: Gradients, rate = 1): void {
+  step(gradients: Gradients, rate = 1, control?: Tensor): void {
     checkRange('Sgd: rate', rate, 'a finite number of 0 or more', rate >= 0);
+    checkControl('Sgd', control);
     for (const { name, parameter, gradient } of withGradients('Sgd', this.#parameters, gradients)) {
       const { tensor } = parameter;
       const { gpu } = tensor;
@@ -87,9 +91,9 @@ export class Sgd implements Optimizer {
         const velocity = this.#momentum > 0 ? [this.#velocityOf(name, tensor)] : [];
         gpu.launch(
           sgdKernel,
-          { momentum: this.#momentum > 0 },
+          { momentum: this.#momentum > 0, controlled: control !== undefined },
           {
-            bindings: [contiguous(gradient), tensor, ...velocity],
+            bindings: [contiguous(gradient), tensor, ...velocity, ...(control ? [control] : [])],
             parameters: [tensor.size, learningRate * rate, weightDecay, this.#momentum, this.#nesterov ? 1 : 0],
             workgroups: Math.ceil(tensor.size / workgroupSize),
             cost: { flops: 6 * tensor.size, bytes: 20 * tensor.size },
