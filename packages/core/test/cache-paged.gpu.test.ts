@@ -1,12 +1,14 @@
 import {
   ArgumentError,
   attention,
+  attentionKeyRows,
   type CachePrecision,
   type Gpu,
   KvCache,
   type NumberFormat,
   type PagedRows,
   RefusedError,
+  type Tensor,
 } from '@saccade/core';
 import {
   assertClose,
@@ -200,6 +202,42 @@ describe('paged layers', () => {
   });
 });
 
+describe('what attention does not look at in pages', () => {
+  it.each([
+    ['a token', 1],
+    ['a prompt', 20],
+  ])('is not loaded for %s: NaN there reaches nothing, and the kernel counts the listed rows', async (__, queries) => {
+    const listed = [0, 3, 17, 18, 40, 63];
+    const q = randomArray(4 * queries * 32, 5);
+    const [k, v] = [randomArray(2 * 64 * 32, 6), randomArray(2 * 64 * 32, 7)];
+    let declared = 0;
+    const run = async (poisoned: boolean) => {
+      using cache = pagedCache(gpu, { capacity: 64 });
+      const data = [k, v].map((rows) =>
+        rows.map((value, at) => (poisoned && !listed.includes(Math.floor(at / 32) % 64) ? Number.NaN : value)),
+      );
+      const [output, counted] = gpu.tidy(() => {
+        const [keys, values] = data.map((rows) => gpu.tensor(rows, [1, 2, 64, 32])) as [Tensor, Tensor];
+        const view = cache.layer(0).append(keys, values);
+        const call = gpu.tensor(q, [1, 4, queries, 32]);
+        const indices = gpu.tensor([...listed, ...listed], [1, 2, listed.length], 'u32');
+        const options = { ...view.options, tokens: { indices, per: 'kvHead' as const } };
+        const keyRowCounter = gpu.zeros([1], 'u32');
+        const result = attention(call, view.keys, view.values, { ...options, keyRowCounter }).output;
+        declared = attentionKeyRows(call, view.keys, view.values, options);
+        return [result, keyRowCounter] as const;
+      });
+      const read = [await output.read(), (await counted.read())[0] as number] as const;
+      for (const tensor of [output, counted]) tensor.dispose();
+      return read;
+    };
+    const clean = await run(false);
+    expect(await run(true)).toEqual(clean);
+    expect(clean[1]).toBe(declared);
+    expect(declared % listed.length).toBe(0);
+  });
+});
+
 describe('bits apart', () => {
   const keys = { bits: 8, lowBits: 4, per: 'token', symmetric: true } as const;
   const precision = { keys, values: { bits: 8, per: 'token' } } as const;
@@ -239,16 +277,39 @@ describe('bits apart', () => {
     using poisoned = KvCache.restore(gpu, poisonLowBits(await cache.save(), 3, 2));
     expect(await read(poisoned, 'high')).toEqual(high);
     expect(await read(poisoned, 'all')).not.toEqual(await read(cache, 'all'));
+    // The second pass of progressive quantization: heads that do not need their low bits have no keys in it.
+    using half = KvCache.restore(
+      gpu,
+      poisonLowBits(await cache.save(), 3, 2, (head) => head === 0),
+    );
+    const second = async (source: KvCache) => {
+      const output = gpu.tidy(() => {
+        const { keys: all, values, options } = source.layer(0).view();
+        const keyLength = gpu.tensor([0, 48], [1, 2], 'u32');
+        return attention(gpu.tensor(q, [1, 4, 1, 32]), all, values, { ...options, keyLength, keyBound: 48 }).output;
+      });
+      const data = (await output.read()) as Float32Array;
+      output.dispose();
+      return data;
+    };
+    expect(await second(half)).toEqual(await second(cache));
+    expect((await second(cache)).subarray(64)).toEqual((await read(cache, 'all')).subarray(64));
   });
 });
 
-/** A saved cache with all low bits of its keys set: behind the ranges of the keys in every head's block. */
-function poisonLowBits(saved: Uint8Array, pages: number, heads: number): Uint8Array {
+/** A saved cache with all low bits of its keys set, of some heads or all: behind the ranges of the keys in every head's block. */
+function poisonLowBits(
+  saved: Uint8Array,
+  pages: number,
+  heads: number,
+  which: (head: number) => boolean = () => true,
+): Uint8Array {
   const bytes = saved.slice();
   const plane = (pageSize * 32 * 4) / 32;
   const block = 2 * plane + pageSize + (2 * plane + pageSize);
   const words = new Uint32Array(bytes.buffer, bytes.byteLength - 4 * pages * heads * block);
   for (let at = 0; at < pages * heads; at++) {
+    if (!which(at % heads)) continue;
     const start = at * block + plane + pageSize;
     words.fill(0xffffffff, start, start + plane);
   }

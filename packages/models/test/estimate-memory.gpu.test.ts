@@ -25,9 +25,9 @@ afterAll(() => {
   gpu.dispose();
 });
 
-async function measure({ context, newTokens = 8, batch = 1, method }: MemoryRequest): Promise<number> {
+async function measure({ context, newTokens = 8, batch = 1, method, cache }: MemoryRequest): Promise<number> {
   const prompt = Array.from({ length: context - newTokens }, (_, index) => (7 * index) % 512);
-  const options = { maxTokens: newTokens, ignoreEndOfText: true, method };
+  const options = { maxTokens: newTokens, ignoreEndOfText: true, method, cache };
   gpu.resetPeak();
   const texts = batch === 1 ? model.generate(prompt, options) : model.generate(new Array(batch).fill(prompt), options);
   for await (const _ of texts);
@@ -58,6 +58,7 @@ describe('estimateMemory', () => {
   it.each<[string, MemoryRequest]>([
     ['a short text', { context: 40, newTokens: 8 }],
     ['a prompt of several chunks', { context: 1300, newTokens: 8 }],
+    ['a quantized cache', { context: 700, newTokens: 8, cache: { precision: 4 } }],
     ['a batch', { context: 200, newTokens: 8, batch: 6 }],
     ['a method with a state', { context: 300, newTokens: 8, method: copying }],
   ])('is within 5% of the measured peak: %s', async (_name, request) => {

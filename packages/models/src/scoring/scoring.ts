@@ -33,7 +33,7 @@ export async function perplexity(
   if (ids.length < 2) throw new ArgumentError('ids', ids, 'at least two token ids');
   const { gpu } = model;
   const run = await MethodRun.start(model, options.method, options);
-  const cache = model.createCache(ids.length);
+  const cache = model.createCache(ids.length, run);
   const losses: Tensor[] = [];
   try {
     for (let start = 0; start < ids.length - 1; start += rowsPerChunk) {
