@@ -78,6 +78,9 @@ export {
 } from './ops/pooling/pooling.ts';
 export type { AveragePoolOptions, MaxPoolOptions } from './ops/pooling/sizes.ts';
 export { type PrefixSumOptions, prefixSum } from './ops/prefix-sum.ts';
+export { gru } from './ops/recurrent/gru.ts';
+export { type LstmState, lstm } from './ops/recurrent/lstm.ts';
+export type { RecurrentOptions, RecurrentWeights } from './ops/recurrent/recurrence.ts';
 export { type ArgmaxOptions, argmax, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export { type RopeLayout, type RopeOptions, rope } from './ops/rope.ts';
 export { ropeGradient } from './ops/rope-gradient.ts';

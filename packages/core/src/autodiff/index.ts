@@ -24,6 +24,7 @@ export { gatedActivation } from './ops/mlp.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
 export { adaptiveAvgPool2d, avgPool1d, avgPool2d, maxPool1d, maxPool2d } from './ops/pooling.ts';
 export { prefixSum } from './ops/prefix-sum.ts';
+export { type DifferentiableRecurrentWeights, gru, lstm } from './ops/recurrent.ts';
 export { max, mean, min, sum } from './ops/reduce.ts';
 export { rope } from './ops/rope.ts';
 export { concatenate, embedding, gather, pad, scatterAdd, scatterRows, split, takeAlongAxis } from './ops/rows.ts';

@@ -43,6 +43,14 @@ export { Linear, type LinearSizes } from './modules/linear.ts';
 export { Lora, type LoraOptions } from './modules/lora.ts';
 export { GatedMlp, Mlp, type MlpSizes } from './modules/mlp.ts';
 export { LayerNorm, RmsNorm } from './modules/norm.ts';
+export {
+  Gru,
+  GruCell,
+  Lstm,
+  LstmCell,
+  type RecurrentSettings,
+  type StackedRecurrentSettings,
+} from './modules/recurrent.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
 export { Ema, type EmaOptions } from './optim/ema.ts';
 export { accumulateGradients, type ClippedGradients, clipGradients } from './optim/gradients.ts';

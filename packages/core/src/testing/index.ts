@@ -60,6 +60,7 @@ export {
 export { adaptivePoolReference, type PoolReferenceSizes, poolReference } from './reference/pooling.ts';
 export { prefixSumReference } from './reference/prefix-sum.ts';
 export { type QuantizedReference, quantizeReference } from './reference/quantize.ts';
+export { gruReference, lstmReference, type RecurrentReferenceSizes } from './reference/recurrent.ts';
 export { reduceReference } from './reference/reduce.ts';
 export { ropeReference } from './reference/rope.ts';
 export { type SampledReference, type SampleReferenceOptions, sampleTokenReference } from './reference/sampling.ts';

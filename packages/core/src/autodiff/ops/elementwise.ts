@@ -1,4 +1,4 @@
-import { cast as castTensor } from '../../ops/copy.ts';
+import { cast as castTensor, contiguous as contiguousTensor } from '../../ops/copy.ts';
 import * as ops from '../../ops/elementwise.ts';
 import {
   type DifferentiableUnary,
@@ -106,6 +106,14 @@ export function negate(input: Value): Value {
 export function cast(input: Value, dtype: PlainDtype): Value {
   return differentiable('cast', [input], (x) => ({
     output: castTensor(x, dtype),
+    gradients: [from([], (gradient) => gradient)],
+  }));
+}
+
+/** {@link contiguousTensor} */
+export function contiguous(input: Value): Value {
+  return differentiable('contiguous', [input], (x) => ({
+    output: contiguousTensor(x),
     gradients: [from([], (gradient) => gradient)],
   }));
 }
