@@ -1,6 +1,15 @@
 export { customGradient, stopGradient } from './custom-gradient.ts';
 export { attention, type DifferentiableAttentionOptions } from './ops/attention.ts';
 export {
+  type AttentionMassOptions,
+  type KeyExpectationOptions,
+  type KeyMassOptions,
+  type KeySetMassOptions,
+  keyExpectation,
+  keyMass,
+  keySetMass,
+} from './ops/attention-mass.ts';
+export {
   batchNorm,
   type DifferentiableBatchNormOptions,
   type DifferentiableChannelNormOptions,
