@@ -10,6 +10,7 @@ import {
   flashAttention2Length,
   hylraPolicy,
   languageDecode,
+  languageMemory,
   languageNeedle,
   languagePerplexity,
   tidalDecodeReselection,
@@ -19,6 +20,7 @@ import {
 export const catalog = new Registry({
   scenarios: [
     languagePerplexity,
+    languageMemory,
     languageNeedle,
     languageDecode,
     attentionDecode,

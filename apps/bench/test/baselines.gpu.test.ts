@@ -1,9 +1,10 @@
-import { type Method, MethodRun, type PromptCache, type Tensor } from '@saccade/core';
+import { type Method, MethodRun, type PromptCache, parseOptions, type Tensor } from '@saccade/core';
 import { assertClose, sharedGpu } from '@saccade/core/testing';
 import type { LanguageModel } from '@saccade/models';
 import { randomLlama } from '@saccade/models/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { accumulatedMass, lastWindow, layerTopK, randomTokens, sinksRecent } from '../src/baselines/index.ts';
+import { quantizedCache } from '../src/baselines/quantized-cache.ts';
 import { DensityMeter } from '../src/measure/density.ts';
 import { goOnFrom } from '../src/measure/prompt-methods.ts';
 
@@ -176,6 +177,32 @@ describe('baselines', () => {
     run.dispose();
     expect(gpu.stats().liveBytes).toBe(live);
     expect(() => goOnFrom({ ...method, name: 'other' }, {})).toThrow(/other: its state has no fork/);
+  });
+
+  it('quantized-cache reads every token from fewer bytes, the fewer the budget', async () => {
+    const text = [...ids, ...ids, ...ids];
+    const logitsOf = async (budget: number | undefined) => {
+      const { atBudget, create } = quantizedCache;
+      const options = {
+        ...parseOptions(quantizedCache.options, budget ? (atBudget?.(budget, text.length) ?? {}) : {}),
+      };
+      const run = await MethodRun.start(model, budget ? create(options) : undefined);
+      const cache = await model.prefillWith(run, text, { reserve: 1 });
+      run.phase = 'decode';
+      const { hidden, logits } = model.forward([77], { cache: cache.kv, run });
+      const row = (await (logits as Tensor).read()) as Float32Array;
+      const { bytes } = cache.kv;
+      for (const each of [hidden, logits, cache, run]) each?.dispose();
+      return { row, bytes };
+    };
+    const dense = await logitsOf(undefined);
+    const [eight, two] = [await logitsOf(0.25), await logitsOf(0.0625)];
+    const error = (row: Float32Array) =>
+      row.reduce((sum, value, at) => sum + Math.abs(value - (dense.row[at] as number)), 0);
+    expect(error(eight.row)).toBeGreaterThan(0);
+    expect(error(two.row)).toBeGreaterThan(8 * error(eight.row));
+    expect(two.bytes).toBeLessThan(eight.bytes);
+    expect(eight.bytes).toBeLessThan(0.6 * dense.bytes);
   });
 
   it('statistics add no readback to a generation: one per token', async () => {

@@ -154,6 +154,26 @@ describe('selectTokens', () => {
     expect(two.bytes[1] as number).toBeLessThan(0.6 * (six.bytes[1] as number));
   });
 
+  it('in an encoder tokens leave for good, and the rest see each other at their positions', async () => {
+    const encoder = await randomLlama(gpu, { layers: 3, vocabularySize: 64, causal: false });
+    const rows = [0, 2, 5];
+    const hiddenWith = async (method: Method) => {
+      const run = await MethodRun.start(encoder, method);
+      const { hidden } = encoder.forward(ids, { run, logits: 'none' });
+      const data = await hidden.read();
+      const { shape } = hidden;
+      hidden.dispose();
+      run.dispose();
+      return { data: Array.from(data), shape };
+    };
+    const pruned = await hiddenWith({ ...keep(rows), phases: ['encode'] });
+    const hidden = await hiddenWith({ ...masked(rows), phases: ['encode'] });
+    expect(pruned.shape).toEqual([3, 64]);
+    const left = rows.flatMap((row) => hidden.data.slice(64 * row, 64 * (row + 1)));
+    assertClose(pruned.data, left, { absolute: 1e-4 });
+    encoder.dispose();
+  });
+
   it('refuses more rows than there are, and rows of another type', async () => {
     await expect(logitsWith(keep([0, 1, 2, 3, 4, 5, 5]))).rejects.toThrow(/token selection.*\[7\].*1 to 6/);
     const floats = toy({ selectTokens: () => gpu.tensor([0, 1]) });

@@ -67,8 +67,8 @@ const elementBits = 8;
  */
 export function rowInput(operation: string, name: 'k' | 'v', rows: KeyRows, parts: CallParts): StridedInput {
   if (rows instanceof Tensor) return stridedInput(rows.gpu, operation, name, rows);
-  const { store, side, highOnly, gpu } = rows;
-  const { pageSize, headSize, pages, batch, kvHeads, formats } = store;
+  const { store, gpu } = rows;
+  const { pageSize, pages, batch, kvHeads } = store;
   const { buffer, table } = store.words();
   const rowBits = Math.ceil(Math.log2(pages * pageSize));
   const headStride = 2 ** (elementBits + rowBits);
@@ -80,29 +80,44 @@ export function rowInput(operation: string, name: 'k' | 'v', rows: KeyRows, part
       2 ** (32 - elementBits),
     );
   }
-  const own = {
-    table: parts.number(`${name}_table`, 'u32', table),
-    pages: parts.number(`${name}_pages`, 'u32', pages),
-    bits: parts.number(`${name}_row_bits`, 'u32', rowBits),
-  };
-  const binding = name === 'k' ? 'keys' : 'values';
-  const place = `
-  let row = (at >> ${elementBits}u) & ((1u << ${own.bits}) - 1u);
-  let entry = ${binding}[${own.table} + (at >> (${elementBits}u + ${own.bits})) * ${own.pages} + row / ${pageSize}u];
-  let slot = row % ${pageSize}u;`;
-  const access = { name: binding, buffer: binding, side, formats, highOnly, pageSize, headSize };
-  parts.define(`${pageQuadFunction(access)}${pageElementFunction(access)}
-fn ${binding}_quad(at: u32) -> vec4f {${place}
-  return ${binding}_page_quad(entry, slot, (at & ${2 ** elementBits - 1}u) >> 2u);
-}
-fn ${binding}_element(at: u32) -> f32 {${place}
-  return ${binding}_page_element(entry, slot, at & ${2 ** elementBits - 1}u);
-}`);
+  parts.number(`${name}_table`, 'u32', table);
+  parts.number(`${name}_pages`, 'u32', pages);
+  parts.number(`${name}_row_bits`, 'u32', rowBits);
+  parts.define(rowFunctions(rows, name));
   return {
     range: gpu.range(buffer, operation),
     start: 0,
     strides: [kvHeads * headStride, headStride, 2 ** elementBits, 1],
   };
+}
+
+/** Texts by the formats of a layer, which are one list as long as it lives: launches are many, and the text is long. */
+const texts = new WeakMap<readonly PageFormat[], Map<string, string>>();
+
+/** Declares `keys_quad(at)` and `keys_element(at)`, or those of values. */
+function rowFunctions({ store, side, highOnly }: PagedRows, name: 'k' | 'v'): string {
+  const { pageSize, headSize, formats } = store;
+  const known = texts.get(formats) ?? new Map<string, string>();
+  texts.set(formats, known);
+  const key = `${name} ${side} ${highOnly} ${formats.length}`;
+  let text = known.get(key);
+  if (text !== undefined) return text;
+  const binding = name === 'k' ? 'keys' : 'values';
+  const access = { name: binding, buffer: binding, side, formats, highOnly, pageSize, headSize };
+  const rest = `(${elementBits}u + params.${name}_row_bits)`;
+  const place = `
+  let row = (at >> ${elementBits}u) & ((1u << params.${name}_row_bits) - 1u);
+  let entry = ${binding}[params.${name}_table + (at >> ${rest}) * params.${name}_pages + row / ${pageSize}u];
+  let slot = row % ${pageSize}u;`;
+  text = `${pageQuadFunction(access)}${pageElementFunction(access)}
+fn ${binding}_quad(at: u32) -> vec4f {${place}
+  return ${binding}_page_quad(entry, slot, (at & ${2 ** elementBits - 1}u) >> 2u);
+}
+fn ${binding}_element(at: u32) -> f32 {${place}
+  return ${binding}_page_element(entry, slot, at & ${2 ** elementBits - 1}u);
+}`;
+  known.set(key, text);
+  return text;
 }
 
 /** Refuses rows in pages where only tensors will do. @throws ArgumentError */
