@@ -103,6 +103,17 @@ describe('pages of forks', () => {
     expect((await held(cache)).tokens).toEqual(before);
   });
 
+  it('are quantized anew where one side has written since', async () => {
+    using cache = paged({ precision: 8, recent: 8 });
+    append(cache, count(0, 16));
+    using fork = cache.fork();
+    append(cache, count(16, 24));
+    fork.truncate(10);
+    append(fork, count(40, 54));
+    assertClose((await held(fork)).tokens, [...count(0, 10), ...count(40, 54)], { absolute: 0.2 });
+    assertClose((await held(cache)).tokens, count(0, 24), { absolute: 0.1 });
+  });
+
   it('go back to the pool when both sides are gone', () => {
     const { liveBytes } = gpu.stats();
     const cache = paged({ precision: 4 });
@@ -292,8 +303,18 @@ describe('paged caches', () => {
     const near = { absolute: 0.1 };
     assertClose((await held(joined, 0, 1)).tokens, [...count(0, 18), 50], near);
     joined.reserve(40);
+    const both = gpu.tensor([1, 1, 2, 2], [2, 2, 1], 'u32');
+    gpu.tidy(() => {
+      const [k, v] = rowsOf(gpu, 2, [7]);
+      // Inside a pass the new rows are among those that are listed, and stay.
+      joined.layer(1).append(k, v);
+      joined.layer(1).replace({ indices: both }, k, v);
+    });
+    const after = await held(joined, 1, 1);
+    assertClose(after.tokens, [0, 1, 7, ...count(3, 18), 50, 7], near);
+    joined.truncate([41, 19]);
     using selected = joined.select([1, 0]);
-    assertClose((await held(selected, 1, 1)).tokens, [...count(0, 40), 50], near);
+    assertClose((await held(selected, 1, 1)).tokens, [0, 7, ...count(2, 40), 50], near);
     using plain = KvCache.create(gpu, { layers: 2, kvHeads, headSize, capacity: 8 });
     expect(() => KvCache.join([first, plain])).toThrow(ArgumentError);
   });

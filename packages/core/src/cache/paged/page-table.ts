@@ -109,8 +109,10 @@ export class PageTable implements PageStore {
       const pages = this.#pagesOf(sequence);
       missing += Math.max(to - pages.length, 0);
       for (let page = from; page < Math.min(to, pages.length); page++) {
-        const { format, block } = pages[page] as Page;
-        if (format !== 0 || block.owners > 1) stale.push({ sequence, page });
+        const own = pages[page] as Page;
+        if (own.format !== 0 || own.block.owners > 1) stale.push({ sequence, page });
+        // What was made of it is not what will stand here.
+        else delete own.packed;
       }
     }
     this.convert(

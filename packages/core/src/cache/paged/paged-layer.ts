@@ -492,10 +492,10 @@ export class PagedLayer implements RowLayer {
     );
   }
 
-  /** Pages behind the rows that count: of a pass that was given up, or of tokens that were forgotten. */
+  /** Pages behind the last rows: of a pass that was given up, or of tokens that were forgotten. */
   #dropUnused(): void {
     const { pageSize } = this.#table;
-    for (const [sequence, { rows }] of this.#sequences.entries()) {
+    for (const [sequence, rows] of this.#ends().entries()) {
       const used = Math.ceil(rows / pageSize);
       if (this.#table.count(sequence) > used) this.#table.drop(sequence, used);
     }
@@ -525,7 +525,11 @@ export class PagedLayer implements RowLayer {
   #rewrite(ranges: readonly { sequence: number; from: number; to: number }[], change: () => void): void {
     const { pageSize } = this.#table;
     const packed = ranges.flatMap(({ sequence, from, to }) =>
-      Array.from({ length: to - from }, (_, index) => ({ sequence, page: from + index, count: pageSize }))
+      Array.from({ length: Math.min(to, this.#table.count(sequence)) - from }, (_, index) => ({
+        sequence,
+        page: from + index,
+        count: pageSize,
+      }))
         .map((place) => ({ ...place, format: this.#table.formatOf(place) }))
         .filter(({ format }) => format !== 0),
     );
