@@ -202,7 +202,8 @@ describe('baselines', () => {
     expect(error(eight.row)).toBeGreaterThan(0);
     expect(error(two.row)).toBeGreaterThan(8 * error(eight.row));
     expect(two.bytes).toBeLessThan(eight.bytes);
-    expect(eight.bytes).toBeLessThan(0.6 * dense.bytes);
+    // A third of the text stands in a page that is not full, in f32.
+    expect(eight.bytes).toBeLessThan(0.8 * dense.bytes);
   });
 
   it('statistics add no readback to a generation: one per token', async () => {
