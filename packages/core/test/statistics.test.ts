@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ArgumentError } from '../src/errors.ts';
 import {
   agreement,
   bootstrapMean,
@@ -10,6 +11,7 @@ import {
   median,
   quantile,
   relativeError,
+  studentInterval,
   summarizeTimings,
   wilsonInterval,
 } from '../src/statistics/index.ts';
@@ -53,6 +55,25 @@ describe('quantile', () => {
 
 it('summarizes timings by median and percentiles', () => {
   expect(summarizeTimings([5, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11])).toEqual({ median: 6, p10: 2, p90: 10, n: 11 });
+});
+
+describe('studentInterval', () => {
+  it('equals published values', () => {
+    // R: t.test(c(1, 2, 4))$conf.int; qt(0.975, 14) = 2.144787
+    const three = studentInterval([1, 2, 4]);
+    expect(three.value).toBeCloseTo(7 / 3, 12);
+    expect(three.low).toBeCloseTo(-1.461, 3);
+    expect(three.high).toBeCloseTo(6.1276, 3);
+    const many = studentInterval(Array.from({ length: 15 }, (_, at) => at));
+    const error = Math.sqrt(20 / 15);
+    expect(many.high).toBeCloseTo(7 + 2.144787 * error, 2);
+    expect(many.low).toBeCloseTo(7 - 2.144787 * error, 2);
+  });
+
+  it('of one value is that value', () => {
+    expect(studentInterval([3])).toEqual({ value: 3, low: 3, high: 3, n: 1 });
+    expect(() => studentInterval([])).toThrow(ArgumentError);
+  });
 });
 
 describe('wilsonInterval', () => {
