@@ -26,6 +26,7 @@ class Sizes:
     context: int = 256
     base: float = 10_000.0
     epsilon: float = 1e-6
+    query_key_norm: bool = True
 
     def gate_rows(self, gate: str | None) -> int:
         return {None: 0, "headwise": self.heads, "elementwise": self.heads * self.head}[gate]
@@ -56,8 +57,8 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(sizes.hidden, sizes.kv_heads * sizes.head, bias=False)
         self.v_proj = nn.Linear(sizes.hidden, sizes.kv_heads * sizes.head, bias=False)
         self.o_proj = nn.Linear(sizes.heads * sizes.head, sizes.hidden, bias=False)
-        self.q_norm = nn.RMSNorm(sizes.head, sizes.epsilon)
-        self.k_norm = nn.RMSNorm(sizes.head, sizes.epsilon)
+        self.q_norm = nn.RMSNorm(sizes.head, sizes.epsilon) if sizes.query_key_norm else nn.Identity()
+        self.k_norm = nn.RMSNorm(sizes.head, sizes.epsilon) if sizes.query_key_norm else nn.Identity()
         if gate:
             self.gate_proj = nn.Linear(sizes.hidden, sizes.gate_rows(gate), bias=False)
 
@@ -160,20 +161,23 @@ class Backcopy:
     """
     The bigram-backcopy task, in which attention sinks form within minutes (Guo et al., "Active-Dormant Attention Heads", 2024): a
     Markov chain whose trigger tokens are followed by the token before them. A head is of use behind triggers alone, and elsewhere
-    has to look at something harmless. Row: a begin token, then the chain.
+    has to look at something harmless. Row: a begin token, then the chain. Without norms of queries and keys, which bound scores for
+    as long as their weights are small, sinks form earlier.
     """
 
     name = "backcopy"
-    sizes = Sizes(hidden=64, layers=2, heads=6, kv_heads=6, head=16, mlp=192, vocabulary=64, context=64)
+    sizes = Sizes(hidden=64, layers=2, heads=6, kv_heads=6, head=16, mlp=192, vocabulary=64, context=64, query_key_norm=False)
     begin = 63
     triggers = (0, 1, 2)
 
     def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(2024)
-        # Logits spread enough that a token has few likely successors.
-        chain = torch.softmax(2 * torch.randn(self.begin, self.begin, generator=generator), dim=-1)
+        # A hash that every language computes alike; the power leaves a token few likely successors.
+        bits = (torch.arange(1, self.begin**2 + 1) * 2_654_435_761) % 2**32
+        bits = ((bits ^ (bits >> 15)) * 2_246_822_519) % 2**32
+        chain = ((bits ^ (bits >> 13)).double() / 2**32).reshape(self.begin, self.begin) ** 8
         # One token in ten is a trigger.
-        chain[:, : len(self.triggers)] = 0.1 / len(self.triggers) / 0.9 * chain[:, len(self.triggers) :].sum(1, keepdim=True)
+        others = chain[:, len(self.triggers) :].sum(1, keepdim=True)
+        chain[:, : len(self.triggers)] = others / (9 * len(self.triggers))
         self.chain = chain / chain.sum(1, keepdim=True)
 
     def batch(self, generator: torch.Generator, rows: int) -> torch.Tensor:
