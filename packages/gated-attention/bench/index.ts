@@ -1,0 +1,1 @@
+export { gatedAttentionEntry } from './entries.ts';
