@@ -8,6 +8,7 @@ import { Registry } from './registry.ts';
 import {
   attentionDecode,
   flashAttention2Length,
+  gatedAttentionTraining,
   hylraPolicy,
   languageDecode,
   languageMemory,
@@ -25,6 +26,7 @@ export const catalog = new Registry({
     languageDecode,
     attentionDecode,
     flashAttention2Length,
+    gatedAttentionTraining,
     tidalDecodeReselection,
     hylraPolicy,
   ],

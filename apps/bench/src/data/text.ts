@@ -19,3 +19,8 @@ export function evaluationText(): string {
 export function calibrationText(): string {
   return volumes().second;
 }
+
+/** All of Persuasion as UTF-8. */
+export function novelBytes(): Uint8Array {
+  return new TextEncoder().encode(readFileSync(path, 'utf8').trimEnd());
+}

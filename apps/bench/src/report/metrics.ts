@@ -76,6 +76,30 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
     form: 'number',
     meaning: 'Distance between the features of generated and of real images.',
   },
+  loss: {
+    label: 'Loss (nats)',
+    better: 'lower',
+    form: 'number',
+    meaning: 'Mean cross-entropy of a token that was not trained on.',
+  },
+  degradation: {
+    label: 'Loss beyond the trained length (nats)',
+    better: 'lower',
+    form: 'number',
+    meaning: 'Loss at this length minus that at the trained one.',
+  },
+  firstTokenMass: {
+    label: 'Attention to the first token',
+    better: 'neither',
+    form: 'share',
+    meaning: 'Share of its attention that a query gives to the first token, over queries, heads and layers.',
+  },
+  meanGate: {
+    label: 'Mean gate',
+    better: 'neither',
+    form: 'share',
+    meaning: 'What the gate multiplies with, over tokens, elements and layers.',
+  },
 };
 
 /** The times that a row may hold. */

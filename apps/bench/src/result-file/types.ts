@@ -19,6 +19,10 @@ export const qualityNames = [
   'psnr',
   'ssim',
   'featureDistance',
+  'loss',
+  'degradation',
+  'firstTokenMass',
+  'meanGate',
 ] as const;
 
 export type QualityName = (typeof qualityNames)[number];

@@ -1,5 +1,6 @@
 export { attentionDecode } from './attention/decode.ts';
 export { flashAttention2Length } from './flash-attention-2/length.ts';
+export { gatedAttentionTraining } from './gated-attention/training.ts';
 export { hylraPolicy } from './hylra/policy.ts';
 export { languageDecode } from './language/decode.ts';
 export { languageMemory } from './language/memory.ts';
