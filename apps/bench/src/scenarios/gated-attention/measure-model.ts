@@ -36,7 +36,7 @@ export async function measureModel(
     ...(factor > 1 ? { scaling: { type: 'yarn', factor, originalContext: contextLength } } : {}),
   });
   try {
-    const rows = preset.task.heldOut(length, preset.heldOutRows);
+    const rows = preset.task.heldOut(length, preset.heldOutTokens);
     const perBatch = Math.max(1, Math.floor(batchTokens / length)) * (length + 1);
     let [sum, count] = [0, 0];
     for (let start = 0; start < rows.length; start += perBatch) {

@@ -16,8 +16,8 @@ export interface Preset {
   readonly steps: number;
   /** Rows of a step. */
   readonly rows: number;
-  /** Most rows that are measured, at the trained length. */
-  readonly heldOutRows: number;
+  /** Tokens that are measured at each length. */
+  readonly heldOutTokens: number;
 }
 
 /** Of all presets; `tools/oracle/train_gated_attention.py` has the same. */
@@ -40,7 +40,7 @@ function fullPresets(): Preset[] {
       },
       steps: 700,
       rows: 4,
-      heldOutRows: 240,
+      heldOutTokens: 30_720,
     },
     {
       name: 'backcopy',
@@ -56,7 +56,7 @@ function fullPresets(): Preset[] {
       },
       steps: 1000,
       rows: 16,
-      heldOutRows: 128,
+      heldOutTokens: 16_384,
     },
   ];
 }
@@ -69,7 +69,7 @@ function quickPresets(): Preset[] {
     config: { ...preset.config, hiddenSize: 64, layers: 2, headSize: 16, intermediateSize: 192, contextLength: 64 },
     steps: 150,
     rows: 8,
-    heldOutRows: 32,
+    heldOutTokens: 2048,
   }));
 }
 

@@ -10,8 +10,8 @@ export interface TrainingTask {
   readonly weightDecay: number;
   /** Rows of `length` + 1 tokens each, for one step of training; the same for the same seed and step. */
   batch(seed: number, step: number, rows: number, length: number): Uint32Array;
-  /** Rows of `length` + 1 tokens that are not trained on, always the same; of the novel at every length the same bytes. */
-  heldOut(length: number, rows: number): Uint32Array;
+  /** Rows of `length` + 1 tokens that are not trained on, `tokens` without the first ones: always the same, of the novel at every length the same bytes. */
+  heldOut(length: number, tokens: number): Uint32Array;
 }
 
 /** The end of the novel is not trained on. */
@@ -43,8 +43,8 @@ export function novelTask(): TrainingTask {
         length,
       );
     },
-    heldOut: (length, rows) => {
-      const count = Math.min(rows, Math.floor(heldOutBytes / length));
+    heldOut: (length, tokens) => {
+      const count = Math.floor(Math.min(tokens, heldOutBytes) / length);
       return rowsFrom(
         Array.from({ length: count }, (_, row) => end + row * length),
         length,
@@ -83,7 +83,7 @@ export function backcopyTask(): TrainingTask {
     queryKeyNorm: false,
     weightDecay: 0,
     batch: (seed, step, rows, length) => rowsOf(new RandomStream(seed, step), rows, length),
-    heldOut: (length, rows) => rowsOf(new RandomStream(0, 2 ** 31), rows, length),
+    heldOut: (length, tokens) => rowsOf(new RandomStream(0, 2 ** 31), Math.floor(tokens / length), length),
   };
 }
 
