@@ -128,7 +128,7 @@ it('refuses checkpoints that do not fit, and changes nothing then', async () => 
 /** Ids are bytes. */
 const tokenizerPath = new URL('../../tiny-models/checkpoints/persuasion-bytes/tokenizer.json', import.meta.url);
 
-const config: CausalLmConfig = {
+const sharedConfig: CausalLmConfig = {
   vocabularySize: 256,
   hiddenSize: 32,
   layers: 2,
@@ -137,14 +137,17 @@ const config: CausalLmConfig = {
   headSize: 8,
   intermediateSize: 40,
   contextLength: 32,
-  queryKeyNorm: true,
   initializerRange: 0.3,
 };
 
-it.each(['elementwise', 'headwise'] as const)(
-  'check 5: a model trained with the module runs in @saccade/models, and decoding with its cache equals prefill: %s',
-  async (granularity) => {
+it.each([
+  ['elementwise', true],
+  ['headwise', false],
+] as const)(
+  'check 5: a model trained with the module runs in @saccade/models, and decoding with its cache equals prefill: %s, norms %s',
+  async (granularity, queryKeyNorm) => {
     const gpu = await sharedGpu();
+    const config = { ...sharedConfig, queryKeyNorm };
     const model = new CausalLm(new Initializer(gpu, { seed: 3 }), config, {
       attention: (_, full, init) => new GatedAttention(init, { ...full, granularity }),
     });

@@ -67,7 +67,8 @@ async function toyRun(
   return { first: entries[0]?.loss as number, last: mean(70, 80), layers: statistics };
 }
 
-it('check 8: a toy model learns with the gate as well as without, and the statistics tell gates apart', async () => {
+// Whether a gate lowers the loss takes several seeds: `training/gated-attention` of the bench measures it.
+it('check 8: toy models learn with the gate and without it, and the statistics tell their gates apart', async () => {
   const gpu = await sharedGpu();
   const before = gpu.stats().liveBytes;
   const plain = await toyRun({ source: 'none' });
@@ -76,9 +77,8 @@ it('check 8: a toy model learns with the gate as well as without, and the statis
   for (const { first, last } of [plain, gated, open]) {
     expect(first).toBeGreaterThan(Math.log(vocabulary) - 0.3);
     // Half of the tokens are random: knowing the other half would leave about ln(24) / 2 = 1.6.
-    expect(last).toBeLessThan(2.6);
+    expect(last).toBeLessThan(2.4);
   }
-  expect(gated.last).toBeLessThan(plain.last + 0.1);
   expect(plain.layers.every(({ meanGate }) => meanGate === undefined)).toBe(true);
   for (const { meanGate, gateHistogram, firstTokenMass } of gated.layers) {
     expect(meanGate).toBeGreaterThan(0.1);

@@ -192,7 +192,7 @@ describe('config.json of the other architectures, as older files have it', () =>
     expect(windowed).toMatchObject({ slidingWindow: 32, biases: { qkv: true, output: false, mlp: false } });
   });
 
-  it('Qwen3: with a gate on the output of attention, in the layout that the file names', () => {
+  it('Qwen3 and Llama: with a gate on the output of attention, in the layout that the file names', () => {
     const qwen = { ...sizes, model_type: 'qwen3' };
     expect(huggingFaceConfig(qwen).outputGate).toBeUndefined();
     const gated = huggingFaceConfig({
@@ -204,6 +204,9 @@ describe('config.json of the other architectures, as older files have it', () =>
     });
     expect(gated).toMatchObject({ outputGate: 'headwise', queryKeyNorm: false, storage: { outputGate: 'grouped' } });
     expect(gated.biases).toEqual({ qkv: true, output: false, mlp: false });
+    expect(huggingFaceConfig({ ...sizes, model_type: 'llama', headwise_attn_output_gate: true }).outputGate).toBe(
+      'headwise',
+    );
     const elementwise = { ...qwen, elementwise_attn_output_gate: true };
     const apart = huggingFaceConfig({ ...elementwise, attn_output_gate_layout: 'separate' });
     expect(apart).toMatchObject({ outputGate: 'elementwise', storage: { outputGate: 'separate' } });

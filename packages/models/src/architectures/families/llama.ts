@@ -4,6 +4,7 @@ import { huggingFaceRotary } from '../../weights/huggingface-rotary.ts';
 import { huggingFaceSizes } from '../../weights/huggingface-sizes.ts';
 import { commonConfig } from '../../weights/model-config.ts';
 import type { Family, WeightNames } from './family.ts';
+import { outputGate } from './output-gate.ts';
 
 /** Names that many later architectures have taken over. */
 export const llamaNames = {
@@ -15,6 +16,7 @@ export const llamaNames = {
     key: 'self_attn.k_proj',
     value: 'self_attn.v_proj',
     output: 'self_attn.o_proj',
+    outputGate: 'self_attn.gate_proj',
     mlpNorm: 'post_attention_layernorm',
     gate: 'mlp.gate_proj',
     up: 'mlp.up_proj',
@@ -22,7 +24,10 @@ export const llamaNames = {
   },
 } as const satisfies WeightNames;
 
-/** Llama 1 to 3, SmolLM2 and others: RMSNorm, rotary positions, grouped-query attention, gated SiLU MLP. */
+/**
+ * Llama 1 to 3, SmolLM2 and others: RMSNorm, rotary positions, grouped-query attention, gated SiLU MLP; with a gate on attention's
+ * output where the file says so.
+ */
 export const llama: Family = {
   name: 'llama',
   names: llamaNames,
@@ -40,6 +45,7 @@ export const llama: Family = {
       positions: { kind: 'rotary', size: sizes.headSize, layout: 'half', global: rotary },
       layerKinds: new Array(sizes.layers).fill('global'),
       tieWordEmbeddings: values.flag('tie_word_embeddings', false),
+      ...outputGate(values),
     };
   },
   gguf: {

@@ -7,6 +7,7 @@ import { huggingFaceSizes } from '../../weights/huggingface-sizes.ts';
 import { commonConfig, type TransformerConfig } from '../../weights/model-config.ts';
 import type { Family, GgufShared, TokenIds } from './family.ts';
 import { llamaNames } from './llama.ts';
+import { outputGate } from './output-gate.ts';
 
 type Difference = Pick<TransformerConfig, 'biases' | 'queryKeyNorm'>;
 
@@ -69,35 +70,12 @@ export const qwen2: Family = {
   gguf: { architecture: 'qwen2', read: (values, shared) => fromGguf(values, shared, biased) },
 };
 
-/**
- * The gate of "Gated Attention for Large Language Models" (Qiu et al., 2025), whose checkpoints are Qwen3 with these flags.
- * `attn_output_gate_layout` is this project's own: how the file holds the gate, where it differs from theirs.
- */
-function outputGate(values: ConfigValues): Pick<TransformerConfig, 'outputGate'> & Partial<TransformerConfig> {
-  const elementwise = values.flag('elementwise_attn_output_gate', false);
-  const headwise = values.flag('headwise_attn_output_gate', false);
-  if (elementwise && headwise) {
-    throw values.invalid('headwise_attn_output_gate', true, 'false beside elementwise_attn_output_gate');
-  }
-  if (!elementwise && !headwise) return {};
-  const layout = values.only('attn_output_gate_layout', 'grouped', ['grouped', 'perHead', 'separate']);
-  return {
-    outputGate: elementwise ? 'elementwise' : 'headwise',
-    storage: { ...commonConfig.storage, outputGate: layout },
-  };
-}
-
 /** Qwen3: norms of each head's query and key instead of the biases; with a gate on attention's output in some checkpoints. */
 export const qwen3: Family = {
   name: 'qwen3',
   names: {
     ...llamaNames,
-    parts: {
-      ...llamaNames.parts,
-      queryNorm: 'self_attn.q_norm',
-      keyNorm: 'self_attn.k_norm',
-      outputGate: 'self_attn.gate_proj',
-    },
+    parts: { ...llamaNames.parts, queryNorm: 'self_attn.q_norm', keyNorm: 'self_attn.k_norm' },
   },
   modelType: 'qwen3',
   fromHuggingFace(values) {
