@@ -1,5 +1,6 @@
 import { hylraEntry } from '@saccade/hylra/bench';
+import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry];
+export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry];

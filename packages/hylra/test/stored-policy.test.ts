@@ -1,6 +1,6 @@
 import { ArgumentError, type ModelFacts, RefusedError } from '@saccade/core';
 import { describe, expect, it } from 'vitest';
-import { checkFingerprint, parsePolicy, storePolicy } from '../src/index.ts';
+import { checkFingerprint, parsePolicy, shippedPolicies, storePolicy } from '../src/index.ts';
 
 const facts: ModelFacts = {
   name: 'small',
@@ -21,6 +21,10 @@ describe('stored policies', () => {
     const stored = storePolicy(facts, [-1, 0, -1], { topK: 64, theta: 0.8 });
     expect(parsePolicy(JSON.stringify(stored))).toEqual(stored);
     checkFingerprint(stored, facts);
+  });
+
+  it('that are shipped can be read', () => {
+    for (const stored of shippedPolicies) expect(parsePolicy(JSON.stringify(stored))).toEqual(stored);
   });
 
   it('are refused on another model, naming the difference and what to do', () => {

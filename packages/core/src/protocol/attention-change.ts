@@ -4,7 +4,7 @@ import { RefusedError } from '../errors.ts';
 import type { AttentionChange } from './contexts.ts';
 
 /** What an attention call takes once; where a method sets it, no other may. */
-const single = ['keyMultipliers', 'normalizer'] as const;
+const single = ['keyMultipliers', 'normalizer', 'keyRowCounter'] as const;
 
 /**
  * The options of a call as a method changes them: narrowed, never widened; its score modifiers behind those in force.
@@ -13,7 +13,7 @@ const single = ['keyMultipliers', 'normalizer'] as const;
  * @throws RefusedError for a second list of tokens or blocks, and for a second set of multipliers or normalizers
  */
 export function change(options: AttentionOptions, wanted: AttentionChange, who: string): AttentionOptions {
-  const { tokens, blocks, slidingWindow, mask, scoreModifiers, keyMultipliers, normalizer } = wanted;
+  const { tokens, blocks, slidingWindow, mask, scoreModifiers } = wanted;
   if ((tokens || blocks) && (options.tokens || options.blocks)) {
     throw new RefusedError(`${who} restricts attention to a list of keys where one is in force already.`);
   }
@@ -26,8 +26,7 @@ export function change(options: AttentionOptions, wanted: AttentionChange, who: 
     ...(blocks ? { blocks } : {}),
     ...(mask ? { mask: both(options.mask, mask) } : {}),
     ...(scoreModifiers ? { scoreModifiers: [...(options.scoreModifiers ?? []), ...scoreModifiers] } : {}),
-    ...(keyMultipliers ? { keyMultipliers } : {}),
-    ...(normalizer ? { normalizer } : {}),
+    ...Object.fromEntries(single.flatMap((name) => (wanted[name] ? [[name, wanted[name]]] : []))),
     ...(slidingWindow === undefined
       ? {}
       : { slidingWindow: Math.min(slidingWindow, options.slidingWindow ?? slidingWindow) }),

@@ -86,9 +86,12 @@ export interface AttentionCall {
 /** Restrictions that a method adds to the model's own mask: a narrower window, a mask besides, one list of tokens or of blocks. */
 export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'blocks' | 'slidingWindow' | 'mask'>;
 
-/** What a method changes in one attention call: where it looks, what is done to scores, and how keys are weighed. */
+/**
+ * What a method changes in one attention call: where it looks, what is done to scores, and how keys are weighed. A
+ * `keyRowCounter` counts what the engine loads; slower, for proofs and accounts.
+ */
 export type AttentionChange = AttentionRestriction &
-  Pick<AttentionOptions, 'scoreModifiers' | 'keyMultipliers' | 'normalizer'>;
+  Pick<AttentionOptions, 'scoreModifiers' | 'keyMultipliers' | 'normalizer' | 'keyRowCounter'>;
 
 /**
  * Statistics of a layer's attention. The log-sum-exp and the row maximum fall off on the way; each of the others takes a

@@ -1,0 +1,1 @@
+export { spattenEntry } from './entry.ts';

@@ -1,0 +1,65 @@
+import {
+  boolean,
+  choice,
+  defineOptions,
+  type GivenOptions,
+  integer,
+  list,
+  number,
+  type OptionsOf,
+} from '@saccade/core';
+
+const share = { min: 0, max: 1 } as const;
+
+/** Every option of SpAtten: default, range, meaning. */
+export const spattenOptions = defineOptions({
+  averageTokenKeep: number({
+    default: 0.5,
+    ...share,
+    description: 'Mean share of tokens that pruning layers keep; the share falls linearly from layer to layer.',
+  }),
+  freeTokenLayers: number({
+    default: 0.15,
+    ...share,
+    description: 'Share of layers at the front that keep all tokens.',
+  }),
+  tokenKeep: list(number(share), {
+    default: null,
+    description: 'Share of tokens that each layer keeps, never rising; in place of the two options above.',
+  }),
+  averageHeadKeep: number({
+    default: 1,
+    ...share,
+    description: 'Mean share of key/value heads that pruning layers keep; 1 prunes none.',
+  }),
+  freeHeadLayers: number({ default: 0.3, ...share, description: 'Share of layers at the front that keep all heads.' }),
+  headKeep: list(number(share), {
+    default: null,
+    description: 'Share of key/value heads that each layer keeps, never rising; in place of the two options above.',
+  }),
+  valueKeep: number({
+    default: 1,
+    ...share,
+    description: 'Share of the kept tokens whose values are read, by probability, per head and query.',
+  }),
+  protectFirst: integer({
+    default: 1,
+    min: 0,
+    description: 'First tokens that stay: CLS in encoders; in causal prompts a key for every query.',
+  }),
+  normalizeByVisits: boolean({
+    default: false,
+    description: 'Divides importance by the number of queries that could see a token; early tokens have more of them.',
+  }),
+  phases: list(choice(['prefill', 'decode', 'encode']), {
+    default: ['prefill', 'decode', 'encode'] as const,
+    minLength: 1,
+    description: 'Where tokens and heads are pruned.',
+  }),
+});
+
+/** What a caller may give; everything has a default. */
+export type SpattenOptions = GivenOptions<typeof spattenOptions>;
+
+/** All options, defaults filled in. */
+export type ResolvedSpattenOptions = OptionsOf<typeof spattenOptions>;
