@@ -30,18 +30,28 @@ export interface Accounting {
   readonly computationReduction: number;
 }
 
-/**
- * Accounts for what was read (paper, section on evaluation: DRAM access and computation).
- *
- * @param bytesPerElement of the cache. Default 4.
- */
+/** Bits of a cached number, as the kernels read them. */
+export interface ReadBits {
+  /** Bits of keys that every head reads. Default 32. */
+  readonly keyBits?: number;
+  /** Bits that heads read again, all of them, where the first are not enough. Default 0. */
+  readonly refetchBits?: number;
+  /** Share of heads that do. Default 0. */
+  readonly refetchShare?: number;
+  /** Default 32. */
+  readonly valueBits?: number;
+  /** Bits of the dense run. Default 32. */
+  readonly denseBits?: number;
+}
+
+/** Accounts for what was read (paper, section on evaluation: DRAM access and computation). Steps of quantization are not counted. */
 export function accountFor(
   trace: readonly LayerTrace[],
   facts: Pick<ModelFacts, 'heads' | 'kvHeads' | 'headSize'>,
-  bytesPerElement = 4,
+  bits: ReadBits = {},
 ): Accounting {
+  const { keyBits = 32, refetchBits = 0, refetchShare = 0, valueBits = 32, denseBits = 32 } = bits;
   const group = facts.heads / facts.kvHeads;
-  const row = facts.headSize * bytesPerElement;
   let [keyRows, valueRows, denseRows, products, denseProducts] = [0, 0, 0, 0, 0];
   for (const { queries, allKeys, keys, kvHeads, values } of trace) {
     const pruned = values < keys;
@@ -51,18 +61,20 @@ export function accountFor(
     products += kvHeads * group * queries * (keys + values);
     denseProducts += facts.heads * queries * 2 * allKeys;
   }
-  const keyBytes = keyRows * row;
-  const valueBytes = valueRows * row;
+  const bytesOf = (rows: number, width: number) => (rows * facts.headSize * width) / 8;
+  const keyBytes = bytesOf(keyRows, keyBits + refetchShare * refetchBits);
+  const valueBytes = bytesOf(valueRows, valueBits);
+  const denseBytes = bytesOf(denseRows, denseBits);
   const flops = 2 * facts.headSize * products;
   const denseFlops = 2 * facts.headSize * denseProducts;
   return {
     keyBytes,
     valueBytes,
-    denseKeyBytes: denseRows * row,
-    denseValueBytes: denseRows * row,
+    denseKeyBytes: denseBytes,
+    denseValueBytes: denseBytes,
     flops,
     denseFlops,
-    trafficReduction: (2 * denseRows * row) / (keyBytes + valueBytes),
+    trafficReduction: (2 * denseBytes) / (keyBytes + valueBytes),
     computationReduction: denseFlops / flops,
   };
 }

@@ -1,8 +1,9 @@
-export { type Accounting, accountFor, type LayerTrace } from './accounting.ts';
+export { type Accounting, accountFor, type LayerTrace, type ReadBits } from './accounting.ts';
 export type { Cascade } from './cascade.ts';
 export { type ResolvedSpattenOptions, type SpattenOptions, spattenOptions } from './options.ts';
+export { type ProgressiveOptions, type ProgressiveProbabilities, progressiveProbabilities } from './progressive.ts';
 export { gpt2Medium, gpt2Small, type PublishedSettings } from './published.ts';
 export { quickSelectTopK } from './quick-select.ts';
 export { checkCascade, keptCount, type LinearScheduleOptions, linearSchedule } from './schedule.ts';
-export { spatten } from './spatten.ts';
+export { refetchShare, spatten } from './spatten.ts';
 export type { SpattenState } from './state.ts';

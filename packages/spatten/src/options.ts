@@ -42,6 +42,25 @@ export const spattenOptions = defineOptions({
     ...share,
     description: 'Share of the kept tokens whose values are read, by probability, per head and query.',
   }),
+  requantThreshold: number({
+    default: null,
+    min: 0,
+    description:
+      'Progressive quantization in decode steps: low bits of keys are read where no probability by the high bits reaches this.',
+  }),
+  highBits: integer({ default: 6, min: 2, max: 8, description: 'Bits of keys that are read first; even.' }),
+  lowBits: integer({
+    default: 4,
+    min: 2,
+    max: 8,
+    description: 'Further bits of keys, read on demand; even, 12 in all.',
+  }),
+  valueBits: integer({
+    default: 8,
+    min: 2,
+    max: 12,
+    description: 'Bits of values with progressive quantization; even.',
+  }),
   protectFirst: integer({
     default: 1,
     min: 0,

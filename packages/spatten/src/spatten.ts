@@ -1,9 +1,14 @@
 import {
+  type AttentionCall,
+  type AttentionOptions,
+  add,
+  attentionProbabilities,
   cast,
+  type LayerCacheSpec,
   type LayerContext,
   type Method,
   type ModelFacts,
-  multiply,
+  PagedRows,
   parseOptions,
   RefusedError,
   scale,
@@ -11,7 +16,9 @@ import {
   type Tensor,
 } from '@saccade/core';
 import { Cascade } from './cascade.ts';
+import { headLengths } from './head-lengths.ts';
 import { type ResolvedSpattenOptions, type SpattenOptions, spattenOptions } from './options.ts';
+import { progressiveProbabilities } from './progressive.ts';
 import { prunedValues } from './pruned-values.ts';
 import { checkCascade, keptCount, linearSchedule } from './schedule.ts';
 import type { SpattenState } from './state.ts';
@@ -28,7 +35,7 @@ type Context = LayerContext<SpattenState>;
  */
 export function spatten(options: SpattenOptions = {}): Method<SpattenState> {
   const resolved = parseOptions(spattenOptions, options);
-  const { valueKeep, phases, protectFirst, normalizeByVisits } = resolved;
+  const { valueKeep, phases, protectFirst, normalizeByVisits, requantThreshold } = resolved;
   const prunesHeads = resolved.averageHeadKeep < 1 || (resolved.headKeep?.some((share) => share < 1) ?? false);
   const prunesValues = valueKeep < 1;
 
@@ -52,15 +59,25 @@ export function spatten(options: SpattenOptions = {}): Method<SpattenState> {
         tokenKeep,
         headKeep,
         trace: [],
+        refetched: undefined,
+        decisions: 0,
         reached: -1,
         seen: -1,
         fork: () => make(cascade.fork()),
-        dispose: () => cascade.dispose(),
+        dispose() {
+          cascade.dispose();
+          this.refetched?.dispose();
+        },
       });
       return make(new Cascade(gpu, { kvHeads, protectFirst, normalizeByVisits }));
     },
 
-    needs: ({ globalLayer }) => (globalLayer < 0 || prunesValues ? undefined : { keyMass: { per: 'allHeads' } }),
+    ...(requantThreshold === null ? {} : { createCache: (context) => progressiveCache(resolved, context.globalLayer) }),
+
+    needs({ globalLayer, phase }) {
+      const explicit = prunesValues || (requantThreshold !== null && phase === 'decode');
+      return globalLayer < 0 || explicit ? undefined : { keyMass: { per: 'allHeads' } };
+    },
 
     selectHeads(context) {
       if (!enter(context) || !prunesHeads) return undefined;
@@ -86,9 +103,10 @@ export function spatten(options: SpattenOptions = {}): Method<SpattenState> {
         values,
       });
       const pass = { start: phase === 'encode' ? 0 : start, queries: queryLength };
-      if (prunesValues) {
-        const lengths = headLengths(context, keyLength);
-        const { output, probabilities } = prunedValues(call, alive, values, lengths);
+      const progressive = requantThreshold !== null && phase === 'decode';
+      if (prunesValues || progressive) {
+        const probabilities = explicitProbabilities(context, call, progressive ? requantThreshold : undefined);
+        const output = prunedValues(call.values, probabilities, alive, values);
         cascade.addMass(sum(probabilities, { axis: [0, 1, 2] }), capacity, pass);
         if (prunesHeads) cascade.addOutput(output);
         return { output };
@@ -127,11 +145,56 @@ function enterLayer({ globalLayer, phase, keyLength, seen, state }: Context): vo
   cascade.narrowHeads(keptCount(state.headKeep[globalLayer] as number, cascade.settings.kvHeads));
 }
 
-/** Valid keys, of pruned heads 0. */
-function headLengths({ gpu, state }: Context, keyLength: number): number | Tensor {
-  const { aliveHeads } = state.cascade;
-  if (!aliveHeads) return keyLength;
-  return cast(multiply(aliveHeads, gpu.tensor([keyLength])), 'u32').reshape([1, aliveHeads.size]);
+/** Probabilities of the keys that are alive, f32 [1, H, N, K]: by all bits, or with a threshold progressively. */
+function explicitProbabilities(context: Context, call: AttentionCall, threshold: number | undefined): Tensor {
+  const { state, keyLength } = context;
+  const { alive, aliveHeads } = state.cascade;
+  const {
+    tokens: _,
+    blocks: __,
+    keyMultipliers: ___,
+    normalizer: ____,
+    keyLength: _____,
+    keyBound: ______,
+    ...where
+  } = call.options;
+  const listed = alive ? { tokens: { indices: alive.reshape([1, 1, alive.size]), per: 'kvHead' as const } } : {};
+  const options = { ...where, ...listed } satisfies AttentionOptions;
+  if (threshold === undefined) {
+    return attentionProbabilities(call.q, call.keys, { ...options, ...headLengths(aliveHeads, keyLength) });
+  }
+  if (!(call.keys instanceof PagedRows)) {
+    throw new RefusedError(
+      'spatten: progressive quantization reads a cache whose keys hold low bits apart; prefill with this method.',
+    );
+  }
+  const { probabilities, refetched } = progressiveProbabilities(call.q, call.keys, {
+    ...options,
+    keyLength,
+    threshold,
+    heads: aliveHeads,
+  });
+  const total = sum(refetched);
+  const kept = context.gpu.keep(state.refetched ? add(state.refetched, total) : total);
+  state.refetched?.dispose();
+  state.refetched = kept;
+  state.decisions += state.cascade.aliveHeadCount;
+  return probabilities;
+}
+
+/** Keys with their low bits apart, values by token; newest tokens wait in full precision until their page is full. */
+function progressiveCache(options: ResolvedSpattenOptions, globalLayer: number): LayerCacheSpec | undefined {
+  if (globalLayer < 0) return undefined;
+  const { highBits, lowBits, valueBits } = options;
+  const keys = { bits: highBits + lowBits, lowBits, per: 'token', symmetric: true } as const;
+  return { kind: 'paged', precision: { keys, values: { bits: valueBits, per: 'token' } } };
+}
+
+/** Share of heads and steps whose low bits were read; null before the first. One readback. */
+export async function refetchShare(state: SpattenState): Promise<number | null> {
+  if (!state.refetched) return null;
+  const [count] = await state.refetched.read();
+  return (count as number) / state.decisions;
 }
 
 function schedules(options: ResolvedSpattenOptions, facts: ModelFacts) {

@@ -1,3 +1,4 @@
+import type { Tensor } from '@saccade/core';
 import type { LayerTrace } from './accounting.ts';
 import type { Cascade } from './cascade.ts';
 
@@ -9,6 +10,10 @@ export interface SpattenState {
   readonly headKeep: readonly number[];
   /** What each layer of the last pass read. */
   trace: LayerTrace[];
+  /** f32 [1]: heads whose low bits were read, over all layers and steps; undefined before the first. */
+  refetched: Tensor | undefined;
+  /** Heads that decided whether to. */
+  decisions: number;
   /** Layer that the running pass reached last, and the tokens that the pass has seen; -1 before the first. */
   reached: number;
   seen: number;

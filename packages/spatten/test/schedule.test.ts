@@ -84,6 +84,8 @@ describe('accounting', () => {
     return { layer: at, phase: 'decode', queries: 1, allKeys: 1024, keys, kvHeads, values };
   };
 
+  const half = { keyBits: 16, valueBits: 16, denseBits: 16 };
+
   it('of a dense run saves nothing', () => {
     const account = accountFor([layer(0, 1024, 1024)], facts);
     expect(account).toMatchObject({ trafficReduction: 1, computationReduction: 1 });
@@ -91,11 +93,13 @@ describe('accounting', () => {
   });
 
   it('counts rows per key/value head, values per query head, and heads that are left', () => {
-    const account = accountFor([layer(0, 100, 20, 6)], facts, 2);
+    const account = accountFor([layer(0, 100, 20, 6)], facts, half);
     expect(account.keyBytes).toBe(6 * 100 * 64 * 2);
     expect(account.valueBytes).toBe(6 * 20 * 64 * 2);
     expect(account.trafficReduction).toBeCloseTo((2 * 12 * 1024) / (6 * 120));
-    const grouped = accountFor([layer(0, 100, 20, 3)], { ...facts, kvHeads: 3 }, 2);
+    const progressive = { ...half, keyBits: 6, refetchBits: 10, refetchShare: 0.25 };
+    expect(accountFor([layer(0, 100, 20, 6)], facts, progressive).keyBytes).toBe((6 * 100 * 64 * 8.5) / 8);
+    const grouped = accountFor([layer(0, 100, 20, 3)], { ...facts, kvHeads: 3 }, half);
     expect(grouped.valueBytes).toBe(12 * 20 * 64 * 2);
   });
 });

@@ -1,6 +1,7 @@
 import { softmax } from '../ops/softmax.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkWhereToLook } from './check-inputs.ts';
+import type { KeyRows } from './paged/paged-rows.ts';
 import { keyMass } from './statistics/key-mass.ts';
 import { secondPass } from './statistics/second-pass.ts';
 import type { WhereToLook } from './types.ts';
@@ -17,11 +18,11 @@ export interface AttentionProbabilitiesOptions extends Omit<WhereToLook, 'blocks
  * it over long prompts see {@link attentionStatistics}; to weigh values with it, {@link weightedValues}.
  *
  * @param q f32 or f16 [B, H, N, D]
- * @param k f32 or f16 [B, Hkv, M, D]
+ * @param k f32 or f16 [B, Hkv, M, D], or rows in pages
  * @returns f32 [B, H, N, M]; with a token list [B, H, N, K], by the list's entries. Keys that a query does not see have 0.
  * @throws ShapeError, ArgumentError; LimitError for a matrix over the binding limit
  */
-export function attentionProbabilities(q: Tensor, k: Tensor, options: AttentionProbabilitiesOptions = {}): Tensor {
+export function attentionProbabilities(q: Tensor, k: KeyRows, options: AttentionProbabilitiesOptions = {}): Tensor {
   const shape = checkWhereToLook('attentionProbabilities', q, k, options);
   const { gpu } = q;
   return gpu.tidy(() => {

@@ -3,8 +3,10 @@ import { type BindingDeclaration, defineKernel, type Variant } from '../kernels/
 import { contiguous } from '../ops/copy.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { placeParameters } from './call-parameters.ts';
-import { type AttentionDtype, inputAccess } from './elements.ts';
-import { placeOf, stridedInput } from './strided-input.ts';
+import { CallParts, numberParameters } from './call-parts.ts';
+import { inputAccess, type RowDtype } from './elements.ts';
+import { type KeyRows, rowInput } from './paged/paged-rows.ts';
+import { placeOf } from './strided-input.ts';
 
 /** Weights of values, and whose they are. */
 export interface WeightedValuesOptions {
@@ -17,8 +19,11 @@ export interface WeightedValuesOptions {
 }
 
 interface WeightedVariant extends Variant {
-  readonly dtype: AttentionDtype;
+  readonly dtype: RowDtype;
   readonly counting: boolean;
+  /** WGSL of rows in pages, and the scalars that it takes. */
+  readonly functions: string;
+  readonly numbers: string;
 }
 
 const lanes = 64;
@@ -35,7 +40,7 @@ const weightedValuesKernel = defineKernel<WeightedVariant>({
     ];
     return counting ? [...bindings, { name: 'counter', type: 'array<atomic<u32>>', access: 'read_write' }] : bindings;
   },
-  parameters: [
+  parameters: ({ numbers }) => [
     ['heads', 'u32'],
     ['heads_per_kv', 'u32'],
     ['queries', 'u32'],
@@ -43,11 +48,13 @@ const weightedValuesKernel = defineKernel<WeightedVariant>({
     ['head_size', 'u32'],
     ['entries', 'u32'],
     ...placeParameters('value'),
+    ...numberParameters(numbers),
   ],
   workgroupSize: () => lanes,
-  source: ({ dtype, counting }, capabilities) => {
+  source: ({ dtype, counting, functions }, capabilities) => {
     const value = inputAccess('values', dtype, false, capabilities);
     return {
+      declarations: functions,
       main: `
   let query = group % params.queries;
   let head = group / params.queries % params.heads;
@@ -73,11 +80,11 @@ const weightedValuesKernel = defineKernel<WeightedVariant>({
  * Sums of listed value rows by given weights: attention whose probabilities are known already and of which only some count.
  * The weights need not sum to 1.
  *
- * @param v f32 or f16 [B, Hkv, M, D]
+ * @param v f32 or f16 [B, Hkv, M, D], or rows in pages
  * @returns f32 [B, H, N, D], a transposed view of [B, N, H, D]
  * @throws ShapeError, ArgumentError
  */
-export function weightedValues(v: Tensor, options: WeightedValuesOptions): Tensor {
+export function weightedValues(v: KeyRows, options: WeightedValuesOptions): Tensor {
   const { indices, weights, valueRowCounter } = options;
   const { gpu } = v;
   if (v.rank !== 4) throw new ShapeError('weightedValues', `v is [${v.shape}]; it takes [B, Hkv, M, D].`);
@@ -92,19 +99,20 @@ export function weightedValues(v: Tensor, options: WeightedValuesOptions): Tenso
   }
   if (indices.dtype !== 'u32') throw new ArgumentError('dtype of weightedValues: indices', indices.dtype, 'u32');
   if (weights.dtype !== 'f32') throw new ArgumentError('dtype of weightedValues: weights', weights.dtype, 'f32');
-  if (v.dtype !== 'f32' && v.dtype !== 'f16')
+  if (v.dtype !== 'f32' && v.dtype !== 'f16' && v.dtype !== 'paged')
     throw new ArgumentError('dtype of weightedValues: v', v.dtype, 'f32 or f16');
   const dtype = v.dtype;
   return gpu.tidy(() => {
-    const value = stridedInput(gpu, 'weightedValues', 'v', v);
+    const parts = new CallParts();
+    const value = rowInput('weightedValues', 'v', v, parts);
     const output = gpu.empty([batches, queries, heads, headSize]);
     const bindings = [value.range, contiguous(indices), contiguous(weights), output];
     gpu.launch(
       weightedValuesKernel,
-      { dtype, counting: valueRowCounter !== undefined },
+      { dtype, counting: valueRowCounter !== undefined, functions: parts.functions, numbers: parts.numbers },
       {
         bindings: valueRowCounter ? [...bindings, valueRowCounter] : bindings,
-        parameters: [heads, heads / kvHeads, queries, keys, headSize, entries, ...placeOf(value)],
+        parameters: [heads, heads / kvHeads, queries, keys, headSize, entries, ...placeOf(value), ...parts.values],
         workgroups: batches * heads * queries,
         cost: { flops: 2 * indices.size * headSize, bytes: 4 * indices.size * (headSize + 2) + gpu.bytesOf(output) },
       },
