@@ -5,6 +5,7 @@ import { Ours } from '../src/peers/ours.ts';
 import type { Peer } from '../src/peers/peers.ts';
 import { sampledError, sampledReference } from '../src/peers/reference.ts';
 import { type Implementation, timed } from '../src/peers/runner.ts';
+import type { TrainingWork } from '../src/peers/training.ts';
 import { type MatmulWork, matmulInputs, type TensorWork, workName } from '../src/peers/work.ts';
 
 const attention = { kind: 'attention', heads: 4, kvHeads: 2, length: 70, headSize: 16 } as const;
@@ -24,6 +25,50 @@ it.each(works.map((work) => [workName(work), work] as const))('this project is r
   expect(sampledError(await prepared.output(), sampledReference(work))).toBeLessThan(5e-6);
   await prepared.dispose();
   expect(gpu.stats().liveBytes).toBe(before);
+});
+
+const training: TrainingWork = {
+  ...{ kind: 'training', layers: 2, hiddenSize: 32, heads: 2, intermediateSize: 40, batch: 2, length: 20 },
+};
+
+it('gives the same losses from the same weights after any number of steps', async () => {
+  const gpu = await sharedGpu();
+  const before = gpu.stats().liveBytes;
+  const prepared = await new Ours(gpu).prepare(training);
+  const first = await prepared.output();
+  expect(await prepared.run()).toBeGreaterThan(0);
+  expect(await prepared.output()).toEqual(first);
+  const losses = Array.from(first);
+  expect(losses).toHaveLength(4);
+  expect(losses.toSorted((a, b) => b - a)).toEqual(losses);
+  await prepared.dispose();
+  expect(gpu.stats().liveBytes).toBe(before);
+});
+
+it('compares losses of a training step with ours', async () => {
+  const gpu = await sharedGpu();
+  const own = await new Ours(gpu).prepare(training);
+  const losses = Array.from(await own.output());
+  await own.dispose();
+  const other = (factor: number): Implementation => ({
+    description: 'known losses',
+    prepare: async () => ({
+      run: () => timed(async () => undefined),
+      output: async () => losses.map((loss, step) => (step === 3 ? loss * factor : loss)),
+      dispose: () => undefined,
+    }),
+  });
+  const others = new Map([
+    [peer('equal'), other(1)],
+    [peer('off'), other(1.01)],
+    [peer('broken'), other(Number.NaN)],
+  ]);
+  const options = { rounds: 1, signal: new AbortController().signal, onRefusal: () => undefined };
+  const rows = await compareWork(training, new Ours(gpu), others, options);
+  expect(rows.map(({ oursError }) => oursError)).toEqual([null, null, null]);
+  expect(rows[0]?.peerError).toBe(0);
+  expect(rows[1]?.peerError).toBeCloseTo(0.01, 6);
+  expect(rows[2]?.peerError).toBe(Number.POSITIVE_INFINITY);
 });
 
 /** Plain loops as another engine: right, or off by `offset`. */

@@ -59,7 +59,7 @@ async function measure(work: Work, entrants: readonly Entrant[], options: Compar
   const times = await interleave(variants, { rounds, warmUp: 1, signal, ...(onRun ? { onRun } : {}) });
   const outputs = new Map<string, ArrayLike<number>>();
   for (const { name, prepared } of entrants) outputs.set(name, await prepared.output());
-  const reference = work.kind === 'model' ? undefined : sampledReference(work);
+  const reference = work.kind === 'model' || work.kind === 'training' ? undefined : sampledReference(work);
   const own = times.get('ours');
   return entrants.flatMap(({ name, peer }) => {
     const theirs = times.get(name);
@@ -74,7 +74,9 @@ async function measure(work: Work, entrants: readonly Entrant[], options: Compar
         ratio: theirs.summary.median / own.summary.median,
         judged: peer.judged,
         ...(peer.remark === undefined ? {} : { remark: peer.remark }),
-        ...accuracy(reference, result(name), result('ours')),
+        ...(work.kind === 'training'
+          ? { peerError: largestDifference(result(name), result('ours')), oursError: null }
+          : accuracy(reference, result(name), result('ours'))),
       },
     ];
   });
@@ -91,4 +93,11 @@ function accuracy(
   let equal = 0;
   for (let index = 0; index < count; index++) if (theirs[index] === ours[index]) equal++;
   return { peerError: null, oursError: null, agreement: equal / Math.max(1, count) };
+}
+
+/** Of losses, relative to ours. */
+function largestDifference(theirs: ArrayLike<number>, ours: ArrayLike<number>): number {
+  const differences = Array.from(ours, (own, step) => Math.abs((theirs[step] as number) / own - 1));
+  // What is NaN or missing must not pass as near.
+  return Math.max(...differences.map((each) => (Number.isNaN(each) ? Number.POSITIVE_INFINITY : each)));
 }

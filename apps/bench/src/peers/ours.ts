@@ -9,6 +9,7 @@ import {
   type Tensor,
 } from '@saccade/core';
 import { type LanguageModel, loadLanguageModel } from '@saccade/models';
+import { prepareTraining } from './ours-training.ts';
 import { comparedTokens, type Implementation, type PreparedWork, promptSentence, timed } from './runner.ts';
 import {
   type AttentionWork,
@@ -33,7 +34,8 @@ export class Ours implements Implementation {
   }
 
   async prepare(work: Work): Promise<PreparedWork> {
-    return work.kind === 'model' ? await prepareModel(this.#gpu, work) : prepareTensors(this.#gpu, work);
+    if (work.kind === 'model') return await prepareModel(this.#gpu, work);
+    return work.kind === 'training' ? prepareTraining(this.#gpu, work) : prepareTensors(this.#gpu, work);
   }
 }
 

@@ -33,7 +33,7 @@ export const peers: readonly Peer[] = [
     packages: { 'onnxruntime-node': '1.30.0' },
     judged: true,
     remark: 'inputs are constants of the graph; one element of the result is downloaded',
-    does: (work) => work.kind !== 'model',
+    does: (work) => work.kind !== 'model' && work.kind !== 'training',
   },
   {
     name: 'jax-js',
@@ -41,17 +41,19 @@ export const peers: readonly Peer[] = [
     packages: { '@jax-js/jax': '0.1.25', ...dawn },
     needsNode: 22,
     judged: true,
-    does: (work) => work.kind === 'matmul' || work.kind === 'attention',
+    does: (work) => work.kind === 'matmul' || work.kind === 'attention' || work.kind === 'training',
   },
   {
     name: 'tfjs-webgpu',
     worker: 'tensorflow',
-    packages: { '@tensorflow/tfjs-core': '4.22.0', '@tensorflow/tfjs-backend-webgpu': '4.22.0', ...dawn },
+    packages: { '@tensorflow/tfjs': '4.22.0', '@tensorflow/tfjs-backend-webgpu': '4.22.0', ...dawn },
     judged: true,
     remark: 'one element of the result is downloaded',
     // It has neither a causal mask nor grouped heads.
     does: (work) =>
-      work.kind === 'matmul' || (work.kind === 'attention' && !work.causal && work.heads === work.kvHeads),
+      work.kind === 'matmul' ||
+      work.kind === 'training' ||
+      (work.kind === 'attention' && !work.causal && work.heads === work.kvHeads),
   },
   { ...llama, name: 'llama.cpp-vulkan', device: 'vulkan', judged: true },
   { ...llama, name: 'llama.cpp-cpu', device: 'cpu', judged: false, remark: 'the processor itself, not the adapter' },

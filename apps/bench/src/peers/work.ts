@@ -1,4 +1,5 @@
 import { randomArray, randomIntegers } from '@saccade/core/testing';
+import type { TrainingWork } from './training.ts';
 
 /** Elements of a quantization block, as GGUF's Q4_0 and onnxruntime's MatMulNBits have them. */
 export const blockElements = 32;
@@ -39,7 +40,7 @@ export interface ModelWork {
 }
 
 export type TensorWork = MatmulWork | QuantizedMatmulWork | AttentionWork;
-export type Work = TensorWork | ModelWork;
+export type Work = TensorWork | ModelWork | TrainingWork;
 
 /** The name of a work in results; the first words say its kind. */
 export function workName(work: Work): string {
@@ -52,6 +53,8 @@ export function workName(work: Work): string {
       const heads = work.heads === work.kvHeads ? `${work.heads} heads` : `${work.heads}/${work.kvHeads} heads`;
       return `attention ${work.causal ? 'causal' : 'other'} N=${work.length}, ${heads} of ${work.headSize}`;
     }
+    case 'training':
+      return `training step, ${work.layers} layers of ${work.hiddenSize}, ${work.batch} rows of ${work.length}`;
     case 'model':
       return work.phase === 'prefill' ? `model prefill of ${work.context}` : `model decode at ${work.context}`;
   }

@@ -1,4 +1,5 @@
-import type { AttentionWork, MatmulWork, QuantizedMatmulWork, TensorWork, Work } from './work.ts';
+import type { TrainingWork } from './training.ts';
+import type { AttentionWork, MatmulWork, QuantizedMatmulWork, Work } from './work.ts';
 
 const matmul = (m: number, k: number, n: number): MatmulWork => ({ kind: 'matmul', m, k, n });
 const quantized = (m: number, k: number, n: number): QuantizedMatmulWork => ({ kind: 'quantized-matmul', m, k, n });
@@ -11,8 +12,18 @@ const attention = (causal: boolean, length: number, kvHeads = 8): AttentionWork 
   headSize: 64,
 });
 
+const training = (layers: number, hiddenSize: number, batch: number, length: number): TrainingWork => ({
+  kind: 'training',
+  layers,
+  hiddenSize,
+  heads: 4,
+  intermediateSize: (hiddenSize * 11) / 4,
+  batch,
+  length,
+});
+
 /** Work of a quick comparison. */
-const quickWorks: readonly TensorWork[] = [
+const quickWorks: readonly Work[] = [
   matmul(512, 512, 512),
   // SmolLM2-135M's gate and up projections over a chunk of the prompt.
   matmul(512, 576, 3072),
@@ -20,9 +31,10 @@ const quickWorks: readonly TensorWork[] = [
   quantized(512, 576, 3072),
   attention(true, 1024),
   attention(false, 1024),
+  training(2, 128, 4, 128),
 ];
 
-const furtherWorks: readonly TensorWork[] = [
+const furtherWorks: readonly Work[] = [
   matmul(1024, 1024, 1024),
   matmul(2048, 2048, 2048),
   matmul(4096, 4096, 4096),
@@ -32,6 +44,9 @@ const furtherWorks: readonly TensorWork[] = [
   attention(true, 2048, 2),
   attention(true, 4096),
   attention(false, 4096),
+  // The shipped byte model's width.
+  training(8, 128, 2, 256),
+  training(2, 256, 4, 256),
 ];
 
 /** Everything that is compared, smallest first. `modelFile` is a GGUF file, where there is one. */

@@ -131,14 +131,17 @@ export interface Roofline {
 
 /** The same work in another engine and in this project, on the same adapter in one run. */
 export interface PeerRow {
-  /** Begins with its kind: `attention causal`, `attention other`, `matmul f32`, `matmul quantized` or `model`. */
+  /** Begins with its kind: `attention causal`, `attention other`, `matmul f32`, `matmul quantized`, `model` or `training step`. */
   readonly work: string;
   readonly peer: string;
   readonly peerMs: TimingSummary;
   readonly oursMs: TimingSummary;
   /** peerMs / oursMs, of the medians. */
   readonly ratio: number;
-  /** Largest absolute difference from the f64 reference over the largest reference value; null for a whole model. */
+  /**
+   * Largest absolute difference from the f64 reference over the largest reference value; null for a whole model. Of a training step the
+   * largest relative difference of its first losses from ours.
+   */
   readonly peerError: number | null;
   readonly oursError: number | null;
   /** Of whole models: the share of greedy tokens that are the same. */

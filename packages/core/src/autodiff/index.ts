@@ -38,6 +38,7 @@ export { max, mean, min, sum } from './ops/reduce.ts';
 export { rope } from './ops/rope.ts';
 export { concatenate, embedding, gather, pad, scatterAdd, scatterRows, split, takeAlongAxis } from './ops/rows.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { recompute } from './recompute.ts';
 export { type Backward, type Recorded, type Tape, Tracked, type Value } from './tape.ts';
 export {
   type GradientTree,

@@ -81,12 +81,13 @@ export class Tape {
   }
 
   /**
-   * Gradients of a scalar by the tracked values `by`, zeros for those that it does not depend on. Operations are visited
+   * Gradients of a result by the tracked values `by`, zeros for those that it does not depend on, from the gradient of the result: of a
+   * scalar, 1. Operations are visited
    * once each, latest first; contributions to a value are added in that order, so results reproduce bit by bit.
    */
-  gradients(result: Tracked, by: readonly Tracked[]): Tensor[] {
+  gradients(result: Tracked, by: readonly Tracked[], of?: Tensor): Tensor[] {
     const { gpu } = this;
-    const pending = new Map<number, Tensor>([[result.id, gpu.tensor([1], result.shape)]]);
+    const pending = new Map<number, Tensor>([[result.id, of?.alias() ?? gpu.tensor([1], result.shape)]]);
     for (const node of this.#nodes.toReversed()) {
       const gradient = pending.get(node.output);
       if (gradient) {

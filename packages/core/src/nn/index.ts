@@ -59,6 +59,8 @@ export type { Optimizer, OptimizerState } from './optim/optimizer.ts';
 export { type CosineScheduleOptions, cosineSchedule, type Schedule } from './optim/schedules.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
 export { Parameter } from './parameter.ts';
+export { setPrecision } from './precision.ts';
+export { recomputeModule } from './recompute-module.ts';
 export type { CheckpointStore } from './training/checkpoint-store.ts';
 export { train } from './training/train.ts';
 export type {

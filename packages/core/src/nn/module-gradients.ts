@@ -4,6 +4,7 @@ import { differentiate } from '../autodiff/value-and-grad.ts';
 import { ArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Module } from './module.ts';
+import { nest } from './nest.ts';
 import type { Parameter } from './parameter.ts';
 
 /** Gradients of parameters by name. */
@@ -41,11 +42,9 @@ export function inspectedModuleGradients(module: Module, loss: () => Value, insp
 }
 
 function trackAll(
-  [first, ...rest]: readonly (readonly [string, Parameter])[],
+  parameters: readonly (readonly [string, Parameter])[],
   tracked: Readonly<Record<string, Tracked>>,
   work: () => Value,
 ): Value {
-  if (!first) return work();
-  const [name, parameter] = first;
-  return parameter.track(tracked[name] as Tracked, () => trackAll(rest, tracked, work));
+  return nest(parameters, ([name, parameter], inner) => parameter.track(tracked[name] as Tracked, inner), work);
 }

@@ -29,7 +29,7 @@ export abstract class Module {
 
   /** Sets {@link training}, also of all modules below. */
   train(training = true): this {
-    for (const module of modules(this)) module.#training = training;
+    for (const module of this.modules().values()) module.#training = training;
     return this;
   }
 
@@ -42,6 +42,13 @@ export abstract class Module {
   parameters(): Map<string, Parameter> {
     const found = new Map<string, Parameter>();
     collect(this, '', found);
+    return found;
+  }
+
+  /** This module, by an empty name, and all modules in it by their paths. */
+  modules(): Map<string, Module> {
+    const found = new Map<string, Module>();
+    collectModules(this, '', found);
     return found;
   }
 
@@ -121,16 +128,18 @@ export abstract class Module {
   }
 }
 
-/** A module and all modules below it. */
-function modules(value: unknown): Module[] {
-  if (!(value instanceof Module || Array.isArray(value))) return [];
-  const below = Object.values(value).flatMap(modules);
-  return value instanceof Module ? [value, ...below] : below;
-}
-
 function collect(value: unknown, path: string, found: Map<string, Parameter>): void {
   if (value instanceof Parameter) found.set(path, value);
-  else if (value instanceof Module || Array.isArray(value)) {
-    for (const [name, item] of Object.entries(value)) collect(item, path === '' ? name : `${path}.${name}`, found);
-  }
+  else for (const [name, item] of parts(value, path)) collect(item, name, found);
+}
+
+function collectModules(value: unknown, path: string, found: Map<string, Module>): void {
+  if (value instanceof Module) found.set(path, value);
+  for (const [name, item] of parts(value, path)) collectModules(item, name, found);
+}
+
+/** The properties of modules and the items of arrays, by their paths. */
+function parts(value: unknown, path: string): [name: string, item: unknown][] {
+  if (!(value instanceof Module || Array.isArray(value))) return [];
+  return Object.entries(value).map(([name, item]) => [path === '' ? name : `${path}.${name}`, item]);
 }

@@ -7,7 +7,7 @@ export class Parameter {
   /** f32 where it is to be trained; of any dtype, also quantized, where it is frozen. */
   readonly tensor: Tensor;
   #trainable: boolean;
-  #tracked: Tracked | undefined;
+  #value: Value | undefined;
 
   /** Takes over the tensor: it leaves all scopes and lives until `dispose()`. */
   constructor(tensor: Tensor, options: { readonly trainable?: boolean } = {}) {
@@ -31,17 +31,23 @@ export class Parameter {
 
   /** What modules compute with: the tensor, or inside of {@link moduleGradients} its tracked value. */
   get value(): Value {
-    return this.#tracked ?? this.tensor;
+    return this.#value ?? this.tensor;
   }
 
   /** Runs `work` with a tracked value in place of the tensor. @throws RefusedError inside of another such call */
   track<T>(tracked: Tracked, work: () => T): T {
-    if (this.#tracked) throw new RefusedError('A parameter is already being differentiated by; calls do not nest.');
-    this.#tracked = tracked;
+    if (this.#value) throw new RefusedError('A parameter is already being differentiated by; calls do not nest.');
+    return this.substitute(tracked, work);
+  }
+
+  /** Runs `work` with another value of the same shape in place of the present one. */
+  substitute<T>(value: Value, work: () => T): T {
+    const before = this.#value;
+    this.#value = value;
     try {
       return work();
     } finally {
-      this.#tracked = undefined;
+      this.#value = before;
     }
   }
 

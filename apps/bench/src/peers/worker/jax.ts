@@ -1,6 +1,7 @@
 import { timed } from '../runner.ts';
 import { type AttentionWork, attentionInputs, matmulInputs, type TensorWork } from '../work.ts';
 import { provideNavigatorGpu } from './dawn-globals.ts';
+import { prepareTraining, type TrainingJax } from './jax-training.ts';
 import type { OpenPeer } from './main.ts';
 
 /** The parts of jax-js that are used. Operations consume their arguments; `ref` keeps one. */
@@ -36,6 +37,7 @@ export const open: OpenPeer = async (load) => {
   return {
     description: '@jax-js/jax, WebGPU, jit',
     prepare: async (work) => {
+      if (work.kind === 'training') return prepareTraining(jax as unknown as TrainingJax, work);
       if (work.kind === 'model' || work.kind === 'quantized-matmul') throw new Error(`has no ${work.kind}`);
       const { inputs, compute } = operationOf(jax, work);
       for (const input of inputs) await input.ref.blockUntilReady();

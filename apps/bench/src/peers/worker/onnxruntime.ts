@@ -54,7 +54,7 @@ export const open: OpenPeer = async (load) => {
   return {
     description: `onnxruntime-node ${runtime.env.versions.node ?? ''}, WebGPU execution provider`,
     prepare: async (work) => {
-      if (work.kind === 'model') throw new Error('compares operators only');
+      if (work.kind === 'model' || work.kind === 'training') throw new Error('compares operators only');
       const graph = graphOf(work);
       const timedSession = await createSession(runtime, firstElementOf(graph));
       return {

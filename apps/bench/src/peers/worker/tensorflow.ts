@@ -2,6 +2,7 @@ import { timed } from '../runner.ts';
 import { type AttentionWork, attentionInputs, type MatmulWork, matmulInputs } from '../work.ts';
 import { provideNavigatorGpu } from './dawn-globals.ts';
 import type { OpenPeer } from './main.ts';
+import { prepareTraining, type TrainingTf } from './tensorflow-training.ts';
 
 interface TfTensor {
   data(): Promise<Float32Array>;
@@ -27,12 +28,15 @@ interface Tf {
 export const open: OpenPeer = async (load) => {
   await provideNavigatorGpu(load);
   const tf = (await load('@tensorflow/tfjs-core')) as Tf;
+  // The package as a whole registers the gradients; the core alone knows none.
+  await load('@tensorflow/tfjs');
   await load('@tensorflow/tfjs-backend-webgpu');
   if (!(await tf.setBackend('webgpu'))) throw new Error('finds no WebGPU device');
   await tf.ready();
   return {
     description: `TensorFlow.js ${tf.version_core}, ${tf.getBackend()}`,
     prepare: async (work) => {
+      if (work.kind === 'training') return prepareTraining(tf as unknown as TrainingTf, work);
       if (work.kind === 'model' || work.kind === 'quantized-matmul') throw new Error(`has no ${work.kind}`);
       const { inputs, compute } = work.kind === 'matmul' ? matmulOperation(tf, work) : attentionOperation(tf, work);
       const firstElement = () => tf.tidy(() => tf.slice(tf.reshape(compute(), [-1]), [0], [1]));

@@ -10,6 +10,7 @@ import { Embedding } from '../modules/embedding.ts';
 import { Linear } from '../modules/linear.ts';
 import { GatedMlp } from '../modules/mlp.ts';
 import { RmsNorm } from '../modules/norm.ts';
+import { recomputeModule } from '../recompute-module.ts';
 import { type CausalLmConfig, type FullCausalLmConfig, fullCausalLmConfig } from './config.ts';
 import { MultiHeadAttention } from './multi-head-attention.ts';
 import type { LayerContext, TokenMixer } from './token-mixer.ts';
@@ -26,6 +27,8 @@ export interface CausalLmParts {
 export interface CausalLmForwardOptions {
   /** In place of the configuration's, such as one of more positions. The caller's, and to live until the backward pass is over. */
   readonly rope?: RopeTable;
+  /** Whether each layer is computed again in the backward pass, which saves most of the memory for a third more work. Default false. */
+  readonly recompute?: boolean;
   /**
    * On the embedding and on what each branch adds to the residual stream (Srivastava et al., 2014). Which elements: a function
    * of seed, step and place. Default: none.
@@ -128,7 +131,8 @@ export class CausalLm extends Module {
       const { embed_tokens, layers, norm } = this.model;
       let x = contextOf(-1, rope, options).drop(embed_tokens.forward(ids));
       layers.forEach((block, layer) => {
-        x = block.forward(x, contextOf(layer, rope, options));
+        const forward = (input: Value) => block.forward(input, contextOf(layer, rope, options));
+        x = options.recompute ? recomputeModule(block, x, forward) : forward(x);
       });
       return norm.forward(x);
     });
@@ -143,7 +147,7 @@ export class CausalLm extends Module {
    * @throws as {@link forward}; ShapeError for targets of another shape
    */
   loss(ids: Tensor, targets: Tensor, options: CausalLmLossOptions = {}): Value {
-    const { counted = targets.size, rope, dropout: drop, ...rest } = options;
+    const { counted = targets.size, rope, recompute, dropout: drop, ...rest } = options;
     if (!(counted > 0)) throw new ArgumentError('CausalLm: counted', counted, 'a number above 0');
     return ids.gpu.tidy(() => {
       const logits = this.forward(ids, options);

@@ -21,6 +21,8 @@ export interface LinearSizes {
 export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
+  /** What the products read; see `setPrecision`. Default `f32`. */
+  precision: 'f32' | 'f16' = 'f32';
 
   /** @throws ShapeError for a weight of another shape */
   constructor(init: Initializer, { inputs, outputs, bias = true, weight, deviation }: LinearSizes) {
@@ -38,6 +40,7 @@ export class Linear extends Module {
 
   /** @param x floats [..., inputs] @returns f32 [..., outputs] */
   forward(x: Value): Value {
-    return linear(x, this.weight.value, this.bias ? { bias: this.bias.value } : {});
+    const { precision, bias } = this;
+    return linear(x, this.weight.value, { precision, ...(bias ? { bias: bias.value } : {}) });
   }
 }
