@@ -14,6 +14,7 @@ import {
   languageMemory,
   languageNeedle,
   languagePerplexity,
+  languageRecall,
   tidalDecodeReselection,
 } from './scenarios/index.ts';
 
@@ -23,6 +24,7 @@ export const catalog = new Registry({
     languagePerplexity,
     languageMemory,
     languageNeedle,
+    languageRecall,
     languageDecode,
     attentionDecode,
     flashAttention2Length,

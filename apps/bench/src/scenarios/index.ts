@@ -6,4 +6,5 @@ export { languageDecode } from './language/decode.ts';
 export { languageMemory } from './language/memory.ts';
 export { languageNeedle } from './language/needle.ts';
 export { languagePerplexity } from './language/perplexity.ts';
+export { languageRecall } from './language/recall.ts';
 export { tidalDecodeReselection } from './tidaldecode/reselection.ts';

@@ -6,6 +6,8 @@ import { evaluationText } from '../../data/text.ts';
 export interface Passage {
   readonly prompt: PromptCache;
   readonly continuation: readonly number[];
+  /** Stretches of the continuation, [from, to), that must be predicted; each counts as right or wrong. */
+  readonly answers?: readonly (readonly [from: number, to: number])[];
 }
 
 export interface PassagePlan {

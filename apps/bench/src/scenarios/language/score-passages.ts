@@ -1,4 +1,4 @@
-import { agreement, bootstrapMean, klDivergence, type Method, type Tensor } from '@saccade/core';
+import { agreement, bootstrapMean, klDivergence, type Method, type Tensor, wilsonInterval } from '@saccade/core';
 import { type LanguageModel, scoreContinuation } from '@saccade/models';
 import { DensityMeter } from '../../measure/density.ts';
 import { actsOnPrompt } from '../../measure/prompt-methods.ts';
@@ -31,6 +31,7 @@ export class PassageScorer {
     const losses: number[] = [];
     const divergences: number[] = [];
     const agreements: number[] = [];
+    const answers = { right: 0, all: 0 };
     for (const [index, passage] of this.#passages.entries()) {
       const steps = await this.#decode(passage, meter.behind(method()), signal, losses);
       if (isDense) this.#dense.push(steps);
@@ -39,13 +40,19 @@ export class PassageScorer {
       divergences.push(
         ...steps.logits.slice(1).map((row, step) => klDivergence(dense.logits[step + 1] as Float32Array, row)),
       );
+      for (const [from, to] of passage.answers ?? []) {
+        answers.all++;
+        const wanted = passage.continuation.slice(from, to);
+        if (wanted.every((id, at) => steps.greedy[from + at] === id)) answers.right++;
+      }
       agreements.push(agreement(dense.greedy.subarray(1), steps.greedy.subarray(1)));
     }
     const sampling = { seed: this.#seed, blockLength: 8 };
     return {
-      samples: losses.length,
+      samples: answers.all || losses.length,
       density: meter.density,
       quality: {
+        ...(answers.all > 0 ? { accuracy: wilsonInterval(answers.right, answers.all) } : {}),
         perplexity: bootstrapMean(losses, { ...sampling, transform: Math.exp }),
         ...(isDense
           ? {}
