@@ -74,7 +74,10 @@ describe('linear', () => {
       [5, 31, 65],
       [33, 66, 35],
     ]);
-    await compare(gpu, dtype, [[1, 64, 33]]);
+    await compare(gpu, dtype, [
+      [1, 64, 33],
+      [9, 36, 49],
+    ]);
   });
 
   it('takes every small number of rows', async () => {

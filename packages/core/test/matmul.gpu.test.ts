@@ -13,6 +13,7 @@ const shapes = [
   [5, 31, 1],
   [13, 17, 33],
   [33, 40, 65],
+  [67, 36, 29],
 ] as const;
 const close = (k: number) => ({ absolute: 1e-6 * Math.max(k, 4), relative: 1e-5 });
 
@@ -65,9 +66,28 @@ describe('matmul', () => {
     out.dispose();
   });
 
-  it('broadcasts batch axes', async () => {
+  it('lanes: packs a right operand for many rows, also a slice and on WebGPU defaults', async () => {
+    const [m, k, n] = [65, 20, 27];
+    for (const gpu of [await sharedGpu(), await modestGpu()]) {
+      const a = randomArray(m * k, 1);
+      const wide = randomArray(k * (n + 2), 2);
+      const b = Float32Array.from(
+        { length: k * n },
+        (_, i) => wide[Math.floor(i / n) * (n + 2) + (i % n) + 1] as number,
+      );
+      const before = gpu.stats().dispatches;
+      const out = gpu.tidy(() =>
+        matmul(gpu.tensor(a, [m, k]), gpu.tensor(wide, [k, n + 2]).slice(1, 1, n + 1), { schedule: 'lanes' }),
+      );
+      expect(gpu.stats().dispatches - before).toBe(2);
+      assertClose(await out.read(), matmulReference(a, b, m, k, n), close(k));
+      out.dispose();
+    }
+  });
+
+  it.each([9, 8])('broadcasts batch axes, %i inner positions', async (k) => {
     const gpu = await sharedGpu();
-    const [m, k, n] = [3, 9, 10];
+    const [m, n] = [3, 10];
     const cases: [number[], number[], number[]][] = [
       [[2, 1], [5], [2, 5]],
       [[2], [], [2]],

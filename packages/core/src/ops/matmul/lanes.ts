@@ -16,7 +16,10 @@ export type LanesVariant = ProductVariant & {
   readonly rowsPerLane: number;
   readonly columnsPerLane: number;
   readonly lanes: number;
-  /** Each lane loads one of eight left elements and hands it to the others; needs subgroups of 8 or more. */
+  /**
+   * Each lane loads one of eight left elements and hands it to the others; needs subgroups of 8 or more. By shuffles: lavapipe makes
+   * one instruction of a shuffle and three of a broadcast.
+   */
   readonly broadcast: boolean;
 };
 
@@ -47,7 +50,7 @@ export const lanesKernel = defineKernel<LanesVariant>({
       ${repeat(columnsPerLane, (column) => `let value${column} = ${right.value(`c${column}`, index)};`)}
       ${repeat(rowsPerLane, (row) => {
         const x = broadcast
-          ? `subgroupBroadcast(left${row}, ${index}u)`
+          ? `subgroupShuffle(left${row}, ${index}u)`
           : guarded(row, `position + ${right.position(index)}u`);
         return `{ let x = ${x}; ${repeat(columnsPerLane, (column) => `sum${row}_${column} = fma(x, value${column}, sum${row}_${column});`)} }`;
       })}

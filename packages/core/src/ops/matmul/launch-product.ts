@@ -2,7 +2,7 @@ import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu } from '../../device/gpu.ts';
 import { lanesKernel } from './lanes.ts';
 import { bindingRanges, type Product, parameterValues, productCost, productVariant, tileCount } from './product.ts';
-import type { RightFormat } from './right-operand.ts';
+import { loadsSingles, type RightFormat } from './right-operand.ts';
 import { tileKernel, tileSize } from './tile.ts';
 import { vectorColumns, vectorKernel } from './vector.ts';
 
@@ -46,8 +46,8 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
  */
 function lanesTile(rows: number, format: RightFormat): { rowsPerLane: number; columnsPerLane: number; lanes: number } {
   if (rows === 1) return { rowsPerLane: 1, columnsPerLane: 2, lanes: 16 };
-  const unpacked = format === 'f32' || format === 'f16' || format === 'bf16';
-  if (unpacked) return { rowsPerLane: rows <= 4 ? 4 : 8, columnsPerLane: 2, lanes: 8 };
+  if (loadsSingles(format)) return { rowsPerLane: rows <= 4 ? 4 : 8, columnsPerLane: 2, lanes: 8 };
+  if (format === 'f32Fours' && rows > 4) return { rowsPerLane: 8, columnsPerLane: 3, lanes: 8 };
   if (rows === 2) return { rowsPerLane: 2, columnsPerLane: 4, lanes: 8 };
   return { rowsPerLane: rows < 16 ? 4 : 8, columnsPerLane: 4, lanes: 8 };
 }

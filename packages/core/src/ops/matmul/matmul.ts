@@ -5,8 +5,9 @@ import { contiguous } from '../copy.ts';
 import { mergeAxes } from '../strided.ts';
 import { defaultSchedule, launchProduct, type MatmulSchedule } from './launch-product.ts';
 import { batchAxes, floatDtype, maxBatchAxes, wholeBuffer } from './operands.ts';
+import { pack } from './pack.ts';
 import type { Product } from './product.ts';
-import { plainFormat } from './right-operand.ts';
+import { loadsSingles, plainFormat } from './right-operand.ts';
 
 /** Options of {@link matmul}. */
 export interface MatmulOptions {
@@ -16,6 +17,12 @@ export interface MatmulOptions {
 
 /** Below this many columns the operands swap roles where the other side is longer: schedules run lanes over columns. */
 const fewColumns = 8;
+
+/**
+ * From this many rows on, `lanes` packs a right operand that it would load in single elements: a gather of four costs little
+ * more than a gather of one, and the copy is soon earned.
+ */
+const packingRows = 64;
 
 /**
  * Matrix product of the last two axes; leading axes broadcast as in NumPy. Strided views, such as transposes and
@@ -49,10 +56,20 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return gpu.tidy(() => {
     const out = gpu.empty([...batchShape, rows, columns]);
     if (out.size === 0) return out;
-    const product = planProduct(a, b, batchShape, out);
+    const schedule = options.schedule ?? defaultSchedule(rows, gpu.capabilities);
+    const packs = schedule === 'lanes' && rows >= packingRows && gainsByPacking(b);
+    const product = planProduct(a, packs ? pack(b) : b, batchShape, out);
     launchProduct(gpu, product, options.schedule ?? defaultSchedule(product.rows, gpu.capabilities));
     return out;
   });
+}
+
+/** Whether b would be loaded in single elements as it is, and in fours once it is packed. */
+function gainsByPacking(b: Tensor): boolean {
+  const [inner, columns] = b.shape as [number, number];
+  const [innerStride, columnStride] = b.strides as [number, number];
+  if (b.rank !== 2 || b.dtype !== 'f32' || columns < fewColumns || inner % 4 !== 0) return false;
+  return loadsSingles(plainFormat('f32', innerStride, [columnStride, b.offset], inner));
 }
 
 interface Side {
@@ -89,6 +106,7 @@ function planProduct(a: Tensor, b: Tensor, batchShape: readonly number[], out: T
   const swap = columns < fewColumns && columns < rows;
   const [l, r] = swap ? [bSide, aSide] : [aSide, bSide];
   const rightDtype = floatDtype('matmul', r.tensor.dtype);
+  const walked = (strides: readonly number[]) => strides.filter((_, axis) => (sizes[axis] ?? 1) > 1);
   return {
     batch: batchAxes(sizes, 1),
     rows: swap ? columns : rows,
@@ -104,7 +122,7 @@ function planProduct(a: Tensor, b: Tensor, batchShape: readonly number[], out: T
     },
     right: {
       ranges: [wholeBuffer(r.tensor, 'matmul')],
-      format: plainFormat(rightDtype, r.inner, [r.outer, r.tensor.offset, ...r.batch], inner),
+      format: plainFormat(rightDtype, r.inner, [r.outer, r.tensor.offset, ...walked(r.batch)], inner),
       bytes: (swap ? rows : columns) * inner * (rightDtype === 'f32' ? 4 : 2),
       offset: r.tensor.offset,
       batchStrides: batchAxes(r.batch, 0),

@@ -6,10 +6,10 @@ import type { PlainDtype, QuantizedDtype } from '../../tensor/dtype.ts';
 import { quantWords } from '../../tensor/quantized.ts';
 
 /**
- * How the right operand stands in memory: single elements, pairs of half-precision elements along the inner axis
- * (one load gives two), or quantized blocks.
+ * How the right operand stands in memory: single elements, fours of f32 or pairs of half-precision elements along the
+ * inner axis (one load gives all of them), or quantized blocks.
  */
-export type RightFormat = 'f32' | 'f16' | 'bf16' | 'f16Pairs' | 'bf16Pairs' | QuantizedDtype;
+export type RightFormat = 'f32' | 'f16' | 'bf16' | 'f32Fours' | 'f16Pairs' | 'bf16Pairs' | QuantizedDtype;
 
 /**
  * WGSL that reads one column of the right operand (one row of a linear layer's weight) in *octets* of eight inner
@@ -40,6 +40,8 @@ const elementNumbers = [0, 1, 2, 3, 4, 5, 6, 7];
 /** The reader of a format. Positions past the inner size are clamped: the left operand is zero there. */
 export function rightOperand(format: RightFormat, capabilities: Capabilities): RightOperand {
   switch (format) {
+    case 'f32Fours':
+      return foursOperand;
     case 'f16Pairs':
     case 'bf16Pairs':
       return pairedOperand(format);
@@ -52,16 +54,22 @@ export function rightOperand(format: RightFormat, capabilities: Capabilities): R
   }
 }
 
-/** The format of a plain right operand with these strides, in elements. */
+/** The format of a plain right operand with these strides, in elements: the widest loads that they allow. */
 export function plainFormat(
   dtype: PlainDtype,
   innerStride: number,
   otherStrides: readonly number[],
   inner: number,
 ): RightFormat {
-  if (dtype !== 'f16' && dtype !== 'bf16') return 'f32';
-  const even = inner % 2 === 0 && otherStrides.every((stride) => stride % 2 === 0);
-  return innerStride === 1 && even ? `${dtype}Pairs` : dtype;
+  const alignedTo = (size: number) =>
+    innerStride === 1 && inner % size === 0 && otherStrides.every((stride) => stride % size === 0);
+  if (dtype === 'f16' || dtype === 'bf16') return alignedTo(2) ? `${dtype}Pairs` : dtype;
+  return alignedTo(4) ? 'f32Fours' : 'f32';
+}
+
+/** Whether a load gives one element only. */
+export function loadsSingles(format: RightFormat): boolean {
+  return format === 'f32' || format === 'f16' || format === 'bf16';
 }
 
 const plainOrder = {
@@ -91,6 +99,22 @@ function plainOperand(dtype: 'f32' | 'f16' | 'bf16', capabilities: Capabilities)
     value: (name, element) => `${name}_${element}`,
   };
 }
+
+/** One load gives four neighbours of the inner axis. */
+const foursOperand: RightOperand = {
+  ...plainOrder,
+  bindings: [{ name: 'right', type: 'array<vec4f>', access: 'read' }],
+  openColumn: (name, column) => `let ${name}_base = (right_start + ${column} * params.right_column) >> 2u;`,
+  openBlock: () => '',
+  openOctet: (name, block) =>
+    [0, 1]
+      .map((half) => {
+        const at = `min(${block} * 2u + ${half}u, (params.inner >> 2u) - 1u)`;
+        return `let ${name}_${half} = right[${name}_base + ${at}];`;
+      })
+      .join('\n'),
+  value: (name, element) => `${name}_${element >> 2}[${element & 3}]`,
+};
 
 function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
   const half = (word: string, high: boolean) => {
