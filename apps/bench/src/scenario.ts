@@ -45,7 +45,7 @@ export interface Variant {
 }
 
 /** Everything that a scenario fills in; the rest of the row is the harness's. */
-export type Measured = Pick<ResultRow, 'quality' | 'speed' | 'memory' | 'density' | 'samples'> & {
+export type Measured = Pick<ResultRow, 'quality' | 'speed' | 'memory' | 'density' | 'windowDensity' | 'samples'> & {
   readonly status?: 'ok' | 'dense fails';
   readonly message?: string;
 };

@@ -18,11 +18,17 @@ export function columnsFor(rows: readonly ResultRow[]): readonly Column[] {
     measured('Context', (row) => mapDefined(contextLength(row), grouped)),
     measured('Budget', (row) => mapDefined(row.budget ?? undefined, formatShare)),
     measured('Density', (row) => mapDefined(row.density ?? undefined, (value) => formatMeasure(value, formatShare))),
+    measured('Density, window layers', (row) =>
+      mapDefined(row.windowDensity, (value) => formatMeasure(value, formatShare)),
+    ),
     text('Status', (row) => row.status),
     ...qualityColumns(),
     ...speedColumns(rows),
     measured('Peak memory', (row) => mapDefined(row.memory.peakBytes, (value) => formatMeasure(value, formatBytes))),
     measured('Cache', (row) => mapDefined(row.memory.cacheBytes, (value) => formatMeasure(value, formatBytes))),
+    measured('of it window layers', (row) =>
+      mapDefined(row.memory.windowCacheBytes, (value) => formatMeasure(value, formatBytes)),
+    ),
     measured('Samples', (row) => (row.samples === 0 ? '' : grouped(row.samples))),
     text('Remark', (row) => row.message ?? ''),
   ];

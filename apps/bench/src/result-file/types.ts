@@ -44,6 +44,8 @@ export interface Speed {
 export interface Memory {
   readonly peakBytes?: Measure;
   readonly cacheBytes?: Measure;
+  /** Of these, bytes of layers that see a window: methods that select tokens do not act there. */
+  readonly windowCacheBytes?: Measure;
 }
 
 export type RowStatus = 'ok' | 'dense fails' | 'refused' | 'failed';
@@ -66,6 +68,8 @@ export interface ResultRow {
   readonly budget: number | null;
   /** Share of the context's keys that was read, measured; null where it was not. */
   readonly density: Measure | null;
+  /** The same in layers that see a window, where the model has such: `density` is that of the others then. */
+  readonly windowDensity?: Measure;
   readonly status: RowStatus;
   /** Why, unless `status` is `ok`. */
   readonly message?: string;

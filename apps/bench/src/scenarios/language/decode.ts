@@ -1,5 +1,6 @@
 import { type KvCache, MethodRun, randomUniform } from '@saccade/core';
 import type { LanguageModel } from '@saccade/models';
+import { cacheMemory } from '../../measure/cache-memory.ts';
 import { DensityMeter } from '../../measure/density.ts';
 import { interleave, speedup } from '../../measure/interleave.ts';
 import type { ResultRow } from '../../result-file/types.ts';
@@ -76,10 +77,10 @@ async function* measureLength(
       if (!own || !dense) continue;
       yield await context.measure(variant, { contextLength: length }, async () => ({
         samples: own.summary.n,
-        density: meter.density,
+        ...meter.densities,
         quality: {},
         speed: { decodeMsPerToken: own.summary, ...(own === dense ? {} : { speedup: speedup(dense, own) }) },
-        memory: { cacheBytes: cache.bytes, peakBytes: peaks.get(name) ?? 0 },
+        memory: { ...cacheMemory(cache, model.facts), peakBytes: peaks.get(name) ?? 0 },
       }));
     }
   } finally {

@@ -1,5 +1,6 @@
 import { type Method, MethodRun, type PromptCache, sampleToken, type Tensor, wilsonInterval } from '@saccade/core';
 import type { LanguageModel } from '@saccade/models';
+import { cacheMemory } from '../../measure/cache-memory.ts';
 import { DensityMeter } from '../../measure/density.ts';
 import { actsOnPrompt, goOnFrom } from '../../measure/prompt-methods.ts';
 import type { ResultRow } from '../../result-file/types.ts';
@@ -109,10 +110,10 @@ async function answerAll(
   }
   return {
     samples: all.length,
-    density: meter.density,
+    ...meter.densities,
     quality: { accuracy: wilsonInterval(found, all.length) },
     speed: {},
-    memory: { cacheBytes: all[0]?.prompt.kv.bytes ?? 0 },
+    memory: cacheMemory(all[0]?.prompt.kv, model.facts),
   };
 }
 

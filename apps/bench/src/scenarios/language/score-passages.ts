@@ -1,5 +1,6 @@
 import { agreement, bootstrapMean, klDivergence, type Method, type Tensor, wilsonInterval } from '@saccade/core';
 import { type LanguageModel, scoreContinuation } from '@saccade/models';
+import { cacheMemory } from '../../measure/cache-memory.ts';
 import { DensityMeter } from '../../measure/density.ts';
 import { actsOnPrompt } from '../../measure/prompt-methods.ts';
 import type { Measured } from '../../scenario.ts';
@@ -50,7 +51,7 @@ export class PassageScorer {
     const sampling = { seed: this.#seed, blockLength: 8 };
     return {
       samples: answers.all || losses.length,
-      density: meter.density,
+      ...meter.densities,
       quality: {
         ...(answers.all > 0 ? { accuracy: wilsonInterval(answers.right, answers.all) } : {}),
         perplexity: bootstrapMean(losses, { ...sampling, transform: Math.exp }),
@@ -62,7 +63,7 @@ export class PassageScorer {
             }),
       },
       speed: {},
-      memory: { cacheBytes: this.#passages[0]?.prompt.kv.bytes ?? 0 },
+      memory: cacheMemory(this.#passages[0]?.prompt.kv, this.#model.facts),
     };
   }
 
