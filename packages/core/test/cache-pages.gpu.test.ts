@@ -1,13 +1,4 @@
-import {
-  ArgumentError,
-  attention,
-  type Gpu,
-  KvCache,
-  RefusedError,
-  type RowGroup,
-  type Tensor,
-  topKeys,
-} from '@saccade/core';
+import { ArgumentError, attention, KvCache, RefusedError, type RowGroup, type Tensor, topKeys } from '@saccade/core';
 import {
   assertClose,
   attentionReference,
@@ -17,68 +8,14 @@ import {
   sharedGpu,
 } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import type { PagedSpec } from '../src/index.ts';
+import { append, count, fullPage, headSize, held, kvHeads, paged, pageSize, rowsOf } from './paged-rows.ts';
 
 const gpu = await sharedGpu();
 const modest = await modestGpu();
 
-const [kvHeads, headSize, pageSize] = [2, 16, 16];
-const fullPage = 4 * kvHeads * 2 * pageSize * headSize;
-
-function paged(options: Partial<PagedSpec> = {}, { batch = 1, capacity = 96, device = gpu } = {}): KvCache {
-  const spec = { kind: 'paged', pageSize, ...options } as const;
-  return KvCache.create(device, { layers: [spec, spec], batch, kvHeads, headSize, capacity });
-}
-
-/** Rows of a token: every element of a head is its number, so that rows can be told apart; values are negative. */
-function rowsOf(device: Gpu, batch: number, tokens: readonly number[]): [k: Tensor, v: Tensor] {
-  const shape = [batch, kvHeads, tokens.length, headSize];
-  const data = Float32Array.from({ length: batch * kvHeads * tokens.length * headSize }, (_, at) => {
-    const head = Math.floor(at / (tokens.length * headSize)) % kvHeads;
-    return (tokens[Math.floor(at / headSize) % tokens.length] as number) + 64 * head;
-  });
-  return [
-    device.tensor(data, shape),
-    device.tensor(
-      data.map((value) => -value),
-      shape,
-    ),
-  ];
-}
-
-function append(cache: KvCache, tokens: readonly number[], layers = [0, 1]): void {
-  cache.gpu.tidy(() => {
-    const [k, v] = rowsOf(cache.gpu, cache.batch, tokens);
-    for (const layer of layers) cache.layer(layer).append(k, v);
-  });
-  cache.advance();
-}
-
-const count = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
-
-/** Numbers of the tokens that a layer holds in head 0 of a sequence, and their positions. */
-async function held(cache: KvCache, layer = 0, sequence = 0): Promise<{ tokens: number[]; positions: number[] }> {
-  const { keys, values, positions, lengths } = cache.layer(layer).padded();
-  const [k, v, p, n] = (await cache.gpu.read([keys, values, positions, lengths])) as Float32Array[];
-  for (const tensor of [keys, values, positions, lengths]) tensor.dispose();
-  const longest = keys.shape[2] as number;
-  const heads = [0, 1].map((head) => {
-    const own = sequence * kvHeads + head;
-    const length = n?.[own] as number;
-    const rows = Array.from({ length }, (_, row) => {
-      const at = (own * longest + row) * headSize;
-      expect(Math.abs((v?.[at] as number) + (k?.[at] as number))).toBeLessThan(0.5);
-      return (k?.[at] as number) - 64 * head;
-    });
-    return { tokens: rows, positions: Array.from(p ?? []).slice(own * longest, own * longest + length) };
-  });
-  expect(heads[1]?.positions).toEqual(heads[0]?.positions);
-  return heads[0] as { tokens: number[]; positions: number[] };
-}
-
 describe('pages of forks', () => {
   it('are shared until one side writes, then copied one by one', async () => {
-    using cache = paged();
+    using cache = paged(gpu);
     append(cache, count(0, 40));
     const { liveBytes } = gpu.stats();
     using fork = cache.fork();
@@ -93,7 +30,7 @@ describe('pages of forks', () => {
   });
 
   it('are quantized once for both', async () => {
-    using cache = paged({ precision: 8 });
+    using cache = paged(gpu, { precision: 8 });
     append(cache, count(0, 15));
     using fork = cache.fork();
     append(cache, [15]);
@@ -104,7 +41,7 @@ describe('pages of forks', () => {
   });
 
   it('are quantized anew where one side has written since', async () => {
-    using cache = paged({ precision: 8, recent: 8 });
+    using cache = paged(gpu, { precision: 8, recent: 8 });
     append(cache, count(0, 16));
     using fork = cache.fork();
     append(cache, count(16, 24));
@@ -116,7 +53,7 @@ describe('pages of forks', () => {
 
   it('go back to the pool when both sides are gone', () => {
     const { liveBytes } = gpu.stats();
-    const cache = paged({ precision: 4 });
+    const cache = paged(gpu, { precision: 4 });
     append(cache, count(0, 40));
     const fork = cache.fork();
     cache.dispose();
@@ -131,7 +68,7 @@ describe.each([
   ['WebGPU defaults', modest],
 ])('rows in pages with %s', (_, device) => {
   it('are forgotten, written over and replaced, packed pages as well', async () => {
-    using cache = paged({ precision: 8 }, { device });
+    using cache = paged(device, { precision: 8 });
     append(cache, count(0, 40));
     cache.truncate(20);
     append(cache, [70, 71]);
@@ -157,7 +94,7 @@ describe.each([
       [0, 1, 2, 6, 20, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
     ];
     const rest = salient.map((own) => count(0, 57).filter((row) => !own.includes(row)));
-    using cache = paged({}, { device });
+    using cache = paged(device);
     const output = device.tidy(() => {
       const [allK, allV] = [k, v].map((data) => device.tensor(data, [1, 2, tokens, headSize])) as [Tensor, Tensor];
       for (const layer of [0, 1]) cache.layer(layer).append(allK.slice(2, 0, 57), allV.slice(2, 0, 57));
@@ -224,7 +161,7 @@ describe('eviction from pages', () => {
   const rows = (list: readonly number[]) => gpu.tensor([...list, ...list], [1, 2, list.length], 'u32');
 
   it('frees pages, keeps positions, and may happen inside a pass', async () => {
-    using cache = paged({}, { capacity: 96 });
+    using cache = paged(gpu);
     append(cache, count(0, 80));
     const { bytes } = cache;
     gpu.tidy(() => {
@@ -248,17 +185,17 @@ describe('eviction from pages', () => {
 
   it('with counts on the device makes the layer ragged, unless it is quantized', async () => {
     const kept = () => ({ indices: rows([1, 2, 3]), counts: gpu.tensor([2, 3], [1, 2], 'u32') });
-    using cache = paged();
+    using cache = paged(gpu);
     append(cache, count(0, 20));
     gpu.tidy(() => cache.layer(0).evict(kept()));
     expect(cache.layer(0).kind).toBe('ragged');
-    using quantized = paged({ precision: 4 });
+    using quantized = paged(gpu, { precision: 4 });
     append(quantized, count(0, 20));
     gpu.tidy(() => expect(() => quantized.layer(0).evict(kept())).toThrow(RefusedError));
   });
 
   it('of what a pass skips leaves rows where they are', async () => {
-    using cache = paged();
+    using cache = paged(gpu);
     append(cache, count(0, 10));
     append(cache, [10, 11], [0]);
     append(cache, [12]);
@@ -278,9 +215,9 @@ describe('eviction from pages', () => {
 
 describe('paged caches', () => {
   it('are saved as equal bytes and restored, whatever stood in their pages', async () => {
-    using cache = paged({ precision: 4, recent: 8 });
+    using cache = paged(gpu, { precision: 4, recent: 8 });
     append(cache, count(0, 45));
-    using other = paged({ precision: 4, recent: 8 });
+    using other = paged(gpu, { precision: 4, recent: 8 });
     append(other, count(100, 145));
     other.truncate(0);
     append(other, count(0, 45));
@@ -294,8 +231,8 @@ describe('paged caches', () => {
   });
 
   it('join and are selected from, sequences of different lengths', async () => {
-    using first = paged({ precision: 8 });
-    using second = paged({ precision: 8 });
+    using first = paged(gpu, { precision: 8 });
+    using second = paged(gpu, { precision: 8 });
     append(first, count(0, 40));
     append(second, count(0, 18));
     using joined = KvCache.join([first, second], 64);
@@ -320,7 +257,7 @@ describe('paged caches', () => {
   });
 
   it('give statistics of attention the same rows', async () => {
-    using cache = paged({ precision: 8 });
+    using cache = paged(gpu, { precision: 8 });
     const data = randomArray(2 * 40 * headSize, 4);
     const best = await gpu
       .tidy(() => {
@@ -344,7 +281,7 @@ describe('paged caches', () => {
   it('refuse groups elsewhere, and files that were changed', async () => {
     using plain = KvCache.create(gpu, { layers: 1, kvHeads, headSize, capacity: 8 });
     gpu.tidy(() => expect(() => plain.layer(0).arrange([{ indices: gpu.zeros([1, 2, 1], 'u32') }])).toThrow(/paged/));
-    using cache = paged({ precision: 4 });
+    using cache = paged(gpu, { precision: 4 });
     append(cache, count(0, 20));
     const saved = await cache.save();
     const text = new TextDecoder('latin1').decode(saved);
