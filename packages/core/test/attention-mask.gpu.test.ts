@@ -11,6 +11,7 @@ import {
   type Mask,
   ShapeError,
   type Tensor,
+  topKeys,
 } from '../src/index.ts';
 import {
   assertClose,
@@ -208,7 +209,9 @@ describe('masks', () => {
       const keys = gpu.zeros([1, 20], 'u32');
       expect(run({ mask: { kind: 'tokenRelation', relation: 'same', queries: keys, keys } })).toThrow(ShapeError);
       const grids = Array.from({ length: 5 }, () => ({ kind: 'blocked' as const, grid: [2, 2, 5], block: [1, 1, 2] }));
-      expect(run({ mask: { kind: 'anyOf', parts: grids } })).toThrow(LimitError);
+      const many = { kind: 'anyOf', parts: [...grids, ...grids] } as const;
+      expect(run({ mask: many })).toThrow(LimitError);
+      expect(() => topKeys(q, k, { k: 2, per: 'kvHead', mask: many })).toThrow(/scalars/);
       expect(run({ mask: { kind: 'custom', wgsl: ({ number }) => number('missing') } })).toThrow(/missing/);
     });
   });

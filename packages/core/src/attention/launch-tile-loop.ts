@@ -1,5 +1,3 @@
-import { LimitError } from '../errors.ts';
-import { mostParameters } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { callValues, listValues } from './call-parameters.ts';
 import { CallParts } from './call-parts.ts';
@@ -15,7 +13,7 @@ import { type ResultBuffer, resultBuffer } from './result.ts';
 import { scoreText } from './score-modifiers.ts';
 import { bindSideInputs } from './side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from './strided-input.ts';
-import { parameters, tileLoop } from './tile-loop.ts';
+import { tileLoop } from './tile-loop.ts';
 import { trustText } from './trust.ts';
 import type { AttentionOptions } from './types.ts';
 import { whereToLook } from './where-to-look.ts';
@@ -74,15 +72,6 @@ export function launchTileLoop(
     inputs: side.inputs,
     packed: side.packed,
   };
-  const scalars = parameters.length + side.parameters.length + parts.values.length;
-  if (scalars > mostParameters) {
-    throw new LimitError(
-      'attention: mask and score modifiers',
-      scalars,
-      'number of scalars of a launch',
-      mostParameters,
-    );
-  }
   const bindings = [query.range, key.range, value.range, ...side.bindings, result.buffer];
   if (keyRowCounter) bindings.push(keyRowCounter);
   gpu.launch(tileLoop, variant, {

@@ -28,7 +28,7 @@ function partRange(variant: TileLoopVariant, tile: number): string {
 }
 
 /** Scalars of every launch. */
-export const parameters: ParameterList = [
+const parameters: ParameterList = [
   ...callParameters,
   ['batches', 'u32'],
   ['head_size', 'u32'],

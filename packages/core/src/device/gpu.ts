@@ -191,11 +191,11 @@ export class Gpu {
   launch<V extends Variant>(kernel: KernelDefinition<V>, variant: V, launch: Launch): void {
     this.#health.assertUsable();
     if (launch.workgroups === 0) return;
-    this.#launcher.check(kernel, variant, launch);
     const ranges = launch.bindings.map((binding) =>
       binding instanceof Tensor ? this.range(binding, kernel.name) : binding,
     );
     if (this.#dry) {
+      this.#launcher.check(kernel, variant, launch);
       this.#dry.pipelines.set(variantKey(kernel.name, variant), async () => {
         if (await this.#launcher.prepare(kernel, variant)) this.#touch(kernel, variant);
       });

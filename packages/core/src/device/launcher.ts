@@ -1,5 +1,11 @@
 import { LimitError, ShapeError } from '../errors.ts';
-import { type KernelDefinition, parametersOf, rangeParameters, type Variant } from '../kernels/kernel.ts';
+import {
+  type KernelDefinition,
+  type ParameterList,
+  parametersOf,
+  rangeParameters,
+  type Variant,
+} from '../kernels/kernel.ts';
 import type { KernelTiming } from '../profiling/profiler.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { BindGroupCache, type BufferRange } from './bind-groups.ts';
@@ -60,8 +66,9 @@ export class Launcher {
     { workgroups, cost, parameters = [] }: Launch,
     ranges: readonly BufferRange[],
   ): void {
-    const declared = parametersOf(kernel, variant);
     const pipeline = this.#pipelines.get(kernel, variant);
+    const declared = pipeline.parameters;
+    checkParameters(kernel.name, parameters, declared);
     const group = this.#groups.get(pipeline, ranges);
     const perDispatch = workgroupsPerDispatch(workgroups, cost?.flops ?? 0, this.#maxFlops);
     for (let first = 0; first < workgroups; first += perDispatch) {
@@ -82,12 +89,9 @@ export class Launcher {
     }
   }
 
-  /** @throws ShapeError unless there is a number for each parameter */
-  check<V extends Variant>(kernel: KernelDefinition<V>, variant: V, { parameters = [] }: Pick<Launch, 'parameters'>) {
-    const declared = parametersOf(kernel, variant).length;
-    if (parameters.length !== declared) {
-      throw new ShapeError(kernel.name, `${parameters.length} parameters for ${declared}.`);
-    }
+  /** What {@link launch} checks, of one that is not recorded. */
+  check<V extends Variant>(kernel: KernelDefinition<V>, variant: V, { parameters = [] }: Launch): void {
+    checkParameters(kernel.name, parameters, parametersOf(kernel, variant));
   }
 
   /**
@@ -131,5 +135,12 @@ export class Launcher {
       throw new LimitError('A dispatch', workgroups, 'maxComputeWorkgroupsPerDimension squared', limit * limit);
     }
     return [Math.ceil(workgroups / y), y];
+  }
+}
+
+/** @throws ShapeError unless there is a number for each parameter */
+function checkParameters(kernel: string, given: readonly number[], declared: ParameterList): void {
+  if (given.length !== declared.length) {
+    throw new ShapeError(kernel, `${given.length} parameters for ${declared.length}.`);
   }
 }

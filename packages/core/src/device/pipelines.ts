@@ -1,5 +1,12 @@
 import { GpuValidationError } from '../errors.ts';
-import { assembleWgsl, type KernelDefinition, type Variant, variantKey } from '../kernels/kernel.ts';
+import {
+  assembleWgsl,
+  type KernelDefinition,
+  type ParameterList,
+  parametersOf,
+  type Variant,
+  variantKey,
+} from '../kernels/kernel.ts';
 import type { Capabilities } from './capabilities.ts';
 
 /** A compiled specialisation with its bind-group layout. */
@@ -7,6 +14,8 @@ export interface Pipeline {
   readonly id: number;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** Scalars of its dispatches. */
+  readonly parameters: ParameterList;
 }
 
 /** Compiled kernels by specialisation. */
@@ -28,8 +37,8 @@ export class PipelineCache {
     const key = variantKey(kernel.name, variant);
     const cached = this.#pipelines.get(key);
     if (cached) return cached;
-    const { descriptor, layout } = this.#describe(kernel, variant, key);
-    return this.#store(key, this.#device.createComputePipeline(descriptor), layout);
+    const { descriptor, ...facts } = this.#describe(kernel, variant, key);
+    return this.#store(key, { pipeline: this.#device.createComputePipeline(descriptor), ...facts });
   }
 
   /**
@@ -39,19 +48,19 @@ export class PipelineCache {
   async prepare<V extends Variant>(kernel: KernelDefinition<V>, variant: V): Promise<boolean> {
     const key = variantKey(kernel.name, variant);
     if (this.#pipelines.has(key)) return false;
-    const { descriptor, layout } = this.#describe(kernel, variant, key);
+    const { descriptor, ...facts } = this.#describe(kernel, variant, key);
     try {
       const pipeline = await this.#device.createComputePipelineAsync(descriptor);
       if (this.#pipelines.has(key)) return false;
-      this.#store(key, pipeline, layout);
+      this.#store(key, { pipeline, ...facts });
       return true;
     } catch (cause) {
       throw new GpuValidationError(`Kernel ${key} does not compile: ${(cause as Error).message}`, { cause });
     }
   }
 
-  #store(key: string, pipeline: GPUComputePipeline, layout: GPUBindGroupLayout): Pipeline {
-    const entry: Pipeline = { id: ++this.created, pipeline, layout };
+  #store(key: string, compiled: Omit<Pipeline, 'id'>): Pipeline {
+    const entry: Pipeline = { id: ++this.created, ...compiled };
     this.#pipelines.set(key, entry);
     return entry;
   }
@@ -65,7 +74,7 @@ export class PipelineCache {
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module: this.#device.createShaderModule({ label: key, code }), entryPoint: 'main' },
     };
-    return { descriptor, layout };
+    return { descriptor, layout, parameters: parametersOf(kernel, variant) };
   }
 
   #layout(accesses: readonly ('read' | 'read_write')[]): GPUBindGroupLayout {

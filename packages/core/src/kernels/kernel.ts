@@ -1,4 +1,5 @@
 import type { Capabilities } from '../device/capabilities.ts';
+import { LimitError } from '../errors.ts';
 
 /** What a kernel is specialised by: only values that change the WGSL text. Sizes belong into parameters. */
 export type Variant = Readonly<Record<string, string | number | boolean>>;
@@ -41,7 +42,7 @@ export interface KernelDefinition<V extends Variant = Variant> {
 
 /** Declares a kernel (checked once here rather than at each launch). */
 export function defineKernel<V extends Variant>(definition: KernelDefinition<V>): KernelDefinition<V> {
-  if (typeof definition.parameters !== 'function') checkCount(definition.name, definition.parameters);
+  if (typeof definition.parameters !== 'function') checkCount(definition.name, definition.parameters.length);
   return definition;
 }
 
@@ -51,15 +52,19 @@ export const rangeParameters = 2;
 /** Most scalars of a dispatch: with its range of workgroups they fill a slot of 256 bytes. */
 export const mostParameters = 64 - rangeParameters;
 
-function checkCount(name: string, parameters: ParameterList): void {
-  if (parameters.length > mostParameters) {
-    throw new RangeError(`Kernel ${name} has ${parameters.length} parameters; at most ${mostParameters} fit.`);
+/** @throws LimitError for more scalars than a dispatch takes: a mask or modifiers with very many numbers */
+function checkCount(name: string, count: number): void {
+  if (count > mostParameters) {
+    throw new LimitError(`${name}: scalars`, count, 'number of scalars per dispatch', mostParameters);
   }
 }
 
-/** The scalars of one specialisation. */
+/** The scalars of one specialisation. @throws LimitError where they are more than a dispatch takes */
 export function parametersOf<V extends Variant>(kernel: KernelDefinition<V>, variant: V): ParameterList {
-  return typeof kernel.parameters === 'function' ? kernel.parameters(variant) : kernel.parameters;
+  if (typeof kernel.parameters !== 'function') return kernel.parameters;
+  const parameters = kernel.parameters(variant);
+  checkCount(kernel.name, parameters.length);
+  return parameters;
 }
 
 /** Cache key of one specialisation. */
@@ -90,7 +95,6 @@ export function assembleWgsl<V extends Variant>(
   if (source.subgroups) lines.push('enable subgroups;');
   lines.push('struct Params {', '  first_workgroup: u32,', '  end_workgroup: u32,');
   const parameters = parametersOf(kernel, variant);
-  checkCount(kernel.name, parameters);
   for (const [name, type] of parameters) lines.push(`  ${name}: ${type},`);
   lines.push('}', '@group(0) @binding(0) var<uniform> params: Params;');
   bindings.forEach((binding, index) => {
