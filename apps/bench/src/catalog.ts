@@ -7,6 +7,8 @@ import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
 import {
   attentionDecode,
+  attentionListDensity,
+  attentionTopK,
   flashAttention2Length,
   gatedAttentionTraining,
   hylraPolicy,
@@ -27,6 +29,8 @@ export const catalog = new Registry({
     languageRecall,
     languageDecode,
     attentionDecode,
+    attentionListDensity,
+    attentionTopK,
     flashAttention2Length,
     gatedAttentionTraining,
     tidalDecodeReselection,

@@ -27,11 +27,11 @@ export class DecodeWorkload {
   readonly #layers: LayerTensors[] = [];
   readonly #seed: number;
 
-  constructor(gpu: Gpu, length: number, seed: number) {
+  constructor(gpu: Gpu, length: number, seed: number, layers: number = shape.layers) {
     this.#gpu = gpu;
     this.#length = length;
     this.#seed = seed;
-    const { layers, heads, kvHeads, headSize } = shape;
+    const { heads, kvHeads, headSize } = shape;
     for (let layer = 0; layer < layers; layer++) {
       this.#layers.push({
         q: this.#random([1, heads, 1, headSize]),
@@ -54,6 +54,30 @@ export class DecodeWorkload {
       this.#tensors.push(this.#gpu.keep(indices));
       return { indices, per };
     });
+  }
+
+  /** Lists of `count` places that hold no token: what a call costs that reads no key. */
+  emptyLists(count: number): TokenList[] {
+    return this.#layers.map(() => {
+      const [indices, counts] = [[count], []].map((size) =>
+        this.#gpu.keep(this.#gpu.zeros([1, shape.kvHeads, ...size], 'u32')),
+      ) as [Tensor, Tensor];
+      this.#tensors.push(indices, counts);
+      return { indices, counts, per: 'kvHead' };
+    });
+  }
+
+  /** Share of the cache's rows that one call of the first layer loads, by the kernel's own count. */
+  async density(tokens?: TokenList): Promise<number> {
+    const { q, keys, values } = this.#layers[0] as LayerTensors;
+    const counter = this.#gpu.tidy(() => {
+      const keyRowCounter = this.#gpu.zeros([1], 'u32');
+      attention(q, keys, values, { keyLength: this.#length, keyRowCounter, ...(tokens ? { tokens } : {}) });
+      return keyRowCounter;
+    });
+    const [rows] = await counter.read();
+    counter.dispose();
+    return (rows as number) / (shape.kvHeads * this.#length);
   }
 
   /** One decode step: a dispatch (or two) per layer, one submission, one wait. */
