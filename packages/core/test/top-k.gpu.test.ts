@@ -132,6 +132,31 @@ for (const [name, open] of devices) {
       await checkTopK(gpu, data.subarray(0, 45), 9, 5, { lengths: 0 });
     });
 
+    it('long rows in the order of positions, whatever a sample of them tells', async () => {
+      const gpu = await open();
+      const n = 9001;
+      const check = (data: Values, k: number, lengths?: readonly number[]) =>
+        checkTopK(gpu, data, data.length / n, k, { order: 'index', ...(lengths ? { lengths } : {}) });
+      const random = randomArray(3 * n, 21);
+      for (const k of [1, 40, 256]) await check(random, k, [n, 5000, 4095]);
+      // The largest stand together; then just where samples are taken, and just where none is.
+      await check(
+        random.map((value, at) => (at % n > n - 300 ? value + 100 : value)),
+        256,
+      );
+      const step = Math.floor(n / 512);
+      await check(
+        random.map((value, at) => ((at % n) % step === 0 ? value + 100 : value)),
+        256,
+      );
+      await check(
+        random.map((value, at) => ((at % n) % step === 0 ? value - 100 : value)),
+        256,
+      );
+      await check(Float32Array.from(randomIntegers(n, 22, 300)), 200);
+      await check(randomIntegers(n, 23, 2 ** 32), 200);
+    });
+
     it('integers', async () => {
       const gpu = await open();
       const bits = randomIntegers(10_000, 4, 2 ** 32);

@@ -3,12 +3,15 @@ import { orderKeyFunction, orderParameters } from '../kernels/order-key.ts';
 import { scanPairsFunction } from '../kernels/workgroup-scan.ts';
 import { workgroupSelect } from '../kernels/workgroup-select.ts';
 import { workgroupSortFunction } from '../kernels/workgroup-sort.ts';
+import { siftDeclarations, siftedSelection } from './top-k-sift.ts';
 
 export interface TopKRowVariant extends Variant {
   /** Row lengths come from a binding. */
   readonly ragged: boolean;
   /** 0: selected elements in ascending position. Otherwise sorted in workgroup memory, room for so many. */
   readonly sorted: number;
+  /** Rows are sifted first, and what is selected is sorted by position; only with `sorted`. */
+  readonly sifts: boolean;
 }
 
 /** Top-k with one workgroup per row: find the k-th largest key, then collect what is larger, and its first equals. */
@@ -26,13 +29,13 @@ export const topKRow = defineKernel<TopKRowVariant>({
   source: (variant, capabilities) => {
     const select = workgroupSelect(capabilities);
     const { lanes } = select;
-    return {
-      declarations: `${orderKeyFunction}${scanPairsFunction(lanes)}
-${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${select.declarations}${select.declare('select_key', (index) => `order_key(x[${index}])`)}`,
-      main: `
-  let base = group * params.n;
-  let length = min(params.limit, ${variant.ragged ? 'lengths[group]' : 'params.n'});
-  let wanted = min(params.k, length);
+    const { sifts } = variant;
+    const keep = sifts
+      ? 'sort_keys[place] = ~at; sort_items[place] = at;'
+      : variant.sorted > 0
+        ? 'sort_keys[place] = key; sort_items[place] = at;'
+        : 'values[group * params.k + place] = bits; indices[group * params.k + place] = at;';
+    const wholeRow = `
   let selected = select_key(lane, base, length, wanted);
   let threshold = selected.x;
   let need = selected.y;
@@ -51,13 +54,24 @@ ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${selec
     let key = order_key(bits);
     if (key > threshold || (key == threshold && before.y < need)) {
       let place = before.x + min(before.y, need);
-      ${
-        variant.sorted > 0
-          ? 'sort_keys[place] = key; sort_items[place] = at;'
-          : 'values[group * params.k + place] = bits; indices[group * params.k + place] = at;'
-      }
+      ${keep}
     }
     before += vec2u(u32(key > threshold), u32(key == threshold));
+  }`;
+    return {
+      declarations: `${orderKeyFunction}${scanPairsFunction(lanes)}
+${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${select.declarations}${select.declare('select_key', (index) => `order_key(x[${index}])`)}${sifts ? siftDeclarations(select) : ''}`,
+      main: `
+  let base = group * params.n;
+  let length = min(params.limit, ${variant.ragged ? 'lengths[group]' : 'params.n'});
+  let wanted = min(params.k, length);
+  ${
+    sifts
+      ? `${siftedSelection(select)}
+  if (sifted) {${collectSifted(lanes)}
+  } else {${wholeRow}
+  }`
+      : wholeRow
   }
   ${
     variant.sorted > 0
@@ -77,3 +91,20 @@ ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${selec
     };
   },
 });
+
+/** Puts what was sifted and reaches the bound into the arrays to sort. */
+function collectSifted(lanes: number): string {
+  return `
+    var own = 0u;
+    for (var i = 0u; i < kept; i++) { own += u32(sifted_key(i * ${lanes}u + lane) >= bound); }
+    var place = scan_pairs(lane, vec2u(own, 0u)).x;
+    for (var i = 0u; i < kept; i++) {
+      let key = sifted_key(i * ${lanes}u + lane);
+      if (key >= bound) {
+        let at = sift_places[i * ${lanes}u + lane];
+        sort_keys[place] = ~at;
+        sort_items[place] = at;
+        place++;
+      }
+    }`;
+}

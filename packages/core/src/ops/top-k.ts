@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { contiguous } from './copy.ts';
 import { sortBlock, sortRows } from './sort.ts';
 import { topKRow } from './top-k-row.ts';
+import { mostSifted, siftsRows } from './top-k-sift.ts';
 import { selectTiled } from './top-k-tiles.ts';
 
 export interface TopKOptions {
@@ -75,10 +76,11 @@ export function topK(x: Tensor, k: number, options: TopKOptions = {}): TopK {
       const values = gpu.empty(shape, x.dtype);
       const indices = gpu.empty(shape, 'u32');
       const ragged = typeof lengths !== 'number';
-      const sorted = !sortInside ? 0 : k <= 256 ? 256 : sortBlock;
+      const sifts = order === 'index' && siftsRows(n, k, gpu.capabilities);
+      const sorted = !sortInside && !sifts ? 0 : k <= mostSifted ? mostSifted : sortBlock;
       gpu.launch(
         topKRow,
-        { ragged, sorted },
+        { ragged, sorted, sifts },
         {
           bindings: [source, ...(ragged ? [lengths] : []), values, indices, counts],
           parameters: [n, k, ragged ? n : lengths, lowestBits(dtype), ...orderArguments(dtype)],
