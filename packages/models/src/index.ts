@@ -8,6 +8,7 @@ export {
   type PretrainedOptions,
 } from './language-model/auto-classes.ts';
 export { Chat, type ChatOptions } from './language-model/chat.ts';
+export { DecodeSteps } from './language-model/decode-steps.ts';
 export type { MemoryEstimate, MemoryRequest } from './language-model/estimate-memory.ts';
 export type { BatchPiece } from './language-model/generate-batch.ts';
 export { type LanguageForwardOptions, LanguageModel } from './language-model/language-model.ts';

@@ -103,13 +103,15 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
 };
 
 /** The times that a row may hold. */
-export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs';
+export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs' | 'firstTokenMs' | 'hostMsPerToken';
 
 /** Names of times for people. */
 export const timeTexts: Readonly<Record<TimeName, string>> = {
   prefillMs: 'Prefill (ms)',
   decodeMsPerToken: 'Decoding (ms per token)',
   attentionMs: 'Attention (ms)',
+  firstTokenMs: 'First token (ms)',
+  hostMsPerToken: 'JavaScript (ms per token)',
 };
 
 export const timeNames = Object.keys(timeTexts) as readonly TimeName[];

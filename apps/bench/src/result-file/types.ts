@@ -34,6 +34,10 @@ export interface Speed {
   readonly prefillMs?: TimingSummary;
   readonly decodeMsPerToken?: TimingSummary;
   readonly attentionMs?: TimingSummary;
+  /** From the prompt to its first token, with what is compiled on the way. */
+  readonly firstTokenMs?: TimingSummary;
+  /** JavaScript of one decode step, submission included, with an idle queue. */
+  readonly hostMsPerToken?: TimingSummary;
   /** Time of the `baseline` row divided by this row's: same run, same quantity. */
   readonly speedup?: Measure;
   /** Share of the adapter's measured peak: the larger of its shares of the read and FMA peaks. */

@@ -5,6 +5,7 @@ export { flashAttention2Length } from './flash-attention-2/length.ts';
 export { gatedAttentionTraining } from './gated-attention/training.ts';
 export { hylraPolicy } from './hylra/policy.ts';
 export { languageDecode } from './language/decode.ts';
+export { languageFirstToken } from './language/first-token.ts';
 export { languageMemory } from './language/memory.ts';
 export { languageNeedle } from './language/needle.ts';
 export { languagePerplexity } from './language/perplexity.ts';

@@ -20,7 +20,7 @@ export function stepBound(cache: KvCache, { contextLength }: ModelFacts): number
 }
 
 /**
- * The passes of a decoding loop, one token of every sequence each. A plain run (no method, nobody who watches) records a
+ * The passes of a decoding loop, one token of every sequence each, for those who write a loop of their own; `generate` uses them. A plain run (no method, nobody who watches) records a
  * pass once and runs its commands again for the tokens that follow: what changes, positions and lengths, stands in the
  * cache's tables on the device. Where steps differ in more than that, each is recorded.
  */

@@ -1,5 +1,5 @@
-import { type KvCache, MethodRun, randomUniform } from '@saccade/core';
-import type { LanguageModel } from '@saccade/models';
+import { type KvCache, MethodRun, randomUniform, summarizeTimings } from '@saccade/core';
+import { DecodeSteps, type LanguageModel } from '@saccade/models';
 import { cacheMemory } from '../../measure/cache-memory.ts';
 import { DensityMeter } from '../../measure/density.ts';
 import { interleave, speedup } from '../../measure/interleave.ts';
@@ -13,7 +13,8 @@ export const languageDecode: Scenario = {
   title: 'Time per token',
   description:
     'One decode step of the whole model, from token to logits, on a cache of the given length whose keys and values are random ' +
-    '(time does not depend on them). Methods are timed alternately; a repeat is one step.',
+    '(time does not depend on them). Methods are timed alternately; a repeat is one step. Of it, JavaScript is what the processor does before the queue, ' +
+    'idle until then, has the whole step.',
   needs: 'language',
   phases: ['decode'],
   lengths: { full: [512, 1024, 2048, 4096, 8000], quick: [256, 512, 1024] },
@@ -38,17 +39,23 @@ async function* measureLength(
   const runs: {
     readonly variant: Variant;
     readonly run: MethodRun;
+    readonly steps: DecodeSteps;
     readonly meter: DensityMeter;
     readonly name: string;
+    readonly hostMs: number[];
   }[] = [];
+  const token = model.gpu.keep(model.gpu.tensor([1], [1], 'u32'));
   try {
     const refused: ResultRow[] = [];
     for (const variant of context.variants(length)) {
       const meter = new DensityMeter();
       const row = await context.measure(variant, { contextLength: length }, async () => {
-        const run = await MethodRun.start(model, meter.behind(variant.create()));
-        run.phase = 'decode';
-        runs.push({ variant, run, meter, name: `${variant.entry.name}@${variant.budget ?? 'given'}:${runs.length}` });
+        const method = variant.create();
+        // A meter is a method: the dense run is timed without it, as its steps are in a generation.
+        if (!method) await countKeys(model, cache, meter);
+        const run = await MethodRun.start(model, method && meter.behind(method));
+        const name = `${variant.entry.name}@${variant.budget ?? 'given'}:${runs.length}`;
+        runs.push({ variant, run, steps: new DecodeSteps(model, run), meter, name, hostMs: [] });
         return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };
       });
       if (row.status !== 'ok') refused.push(row);
@@ -56,13 +63,14 @@ async function* measureLength(
     yield* refused;
     const peaks = new Map<string, number>();
     const times = await interleave(
-      runs.map(({ name, run }) => ({
+      runs.map(({ name, steps, hostMs }) => ({
         name,
         run: async () => {
           model.gpu.resetPeak();
-          const result = model.forward([1], { cache, run });
-          result.hidden.dispose();
-          result.logits?.dispose();
+          const start = performance.now();
+          steps.next([token], cache);
+          model.gpu.flush();
+          hostMs.push(performance.now() - start);
           await model.gpu.synchronize();
           cache.truncate(length);
           peaks.set(name, model.gpu.stats().peakBytes);
@@ -72,19 +80,27 @@ async function* measureLength(
       { rounds: context.repeats, signal: context.signal },
     );
     const dense = times.get(runs[0]?.name ?? '');
-    for (const { variant, meter, name } of runs) {
+    for (const { variant, meter, name, hostMs } of runs) {
       const own = times.get(name);
       if (!own || !dense) continue;
       yield await context.measure(variant, { contextLength: length }, async () => ({
         samples: own.summary.n,
         ...meter.densities,
         quality: {},
-        speed: { decodeMsPerToken: own.summary, ...(own === dense ? {} : { speedup: speedup(dense, own) }) },
+        speed: {
+          decodeMsPerToken: own.summary,
+          hostMsPerToken: summarizeTimings(hostMs.slice(-own.summary.n)),
+          ...(own === dense ? {} : { speedup: speedup(dense, own) }),
+        },
         memory: { ...cacheMemory(cache, model.facts), peakBytes: peaks.get(name) ?? 0 },
       }));
     }
   } finally {
-    for (const { run } of runs) run.dispose();
+    for (const { run, steps } of runs) {
+      steps.dispose();
+      run.dispose();
+    }
+    token.dispose();
     cache.dispose();
   }
 }
@@ -103,4 +119,16 @@ function randomCache(model: LanguageModel, length: number, seed: number): KvCach
   }
   cache.advance(length);
   return cache;
+}
+
+/** One dense step that the meter sees; the cache is as before. */
+async function countKeys(model: LanguageModel, cache: KvCache, meter: DensityMeter): Promise<void> {
+  const run = await MethodRun.start(model, meter.behind(undefined));
+  const { length } = cache;
+  run.phase = 'decode';
+  const { hidden, logits } = model.forward([1], { cache, run });
+  hidden.dispose();
+  logits?.dispose();
+  cache.truncate(length);
+  run.dispose();
 }
