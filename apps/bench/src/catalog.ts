@@ -9,6 +9,7 @@ import {
   attentionDecode,
   attentionListDensity,
   attentionTopK,
+  basedLength,
   flashAttention2Length,
   gatedAttentionTraining,
   hylraPolicy,
@@ -19,6 +20,8 @@ import {
   languagePerplexity,
   languageRecall,
   tidalDecodeReselection,
+  trainingMqar,
+  trainingMqarFigure2,
 } from './scenarios/index.ts';
 
 /** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
@@ -33,9 +36,12 @@ export const catalog = new Registry({
     attentionDecode,
     attentionListDensity,
     attentionTopK,
+    basedLength,
     flashAttention2Length,
     gatedAttentionTraining,
     tidalDecodeReselection,
+    trainingMqar,
+    trainingMqarFigure2,
     hylraPolicy,
   ],
   methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],

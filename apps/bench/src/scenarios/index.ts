@@ -1,6 +1,7 @@
 export { attentionDecode } from './attention/decode.ts';
 export { attentionListDensity } from './attention/list-density.ts';
 export { attentionTopK } from './attention/top-k.ts';
+export { basedLength } from './based/length.ts';
 export { flashAttention2Length } from './flash-attention-2/length.ts';
 export { gatedAttentionTraining } from './gated-attention/training.ts';
 export { hylraPolicy } from './hylra/policy.ts';
@@ -11,3 +12,4 @@ export { languageNeedle } from './language/needle.ts';
 export { languagePerplexity } from './language/perplexity.ts';
 export { languageRecall } from './language/recall.ts';
 export { tidalDecodeReselection } from './tidaldecode/reselection.ts';
+export { trainingMqar, trainingMqarFigure2 } from './training/mqar.ts';

@@ -1,6 +1,7 @@
 import { defineKernel, type Variant } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type FeatureMap, featureCount, featurePlaces } from './feature-map.ts';
+import { heldNumbers } from './row-lanes.ts';
 import { commonWidth, each, largestDivisor, rowBinding, vectorType, type Width } from './row-text.ts';
 import type { ChunkSizes } from './sizes.ts';
 
@@ -84,7 +85,7 @@ export function chunkMoments(sizes: ChunkSizes, x: Tensor, values: Tensor, weigh
   const { groups, rows, chunk, chunks, size, valueSize, map, scale } = sizes;
   const features = featureCount(map, size);
   const width = commonWidth(valueSize);
-  const columns = largestDivisor(valueSize / width, 64 / width);
+  const columns = largestDivisor(valueSize / width, heldNumbers(gpu) / width);
   const lanes = gpu.capabilities.software ? 8 : 64;
   const products = gpu.empty([groups, chunks, features, valueSize]);
   const sums = gpu.empty([groups, chunks, features]);

@@ -2,7 +2,7 @@ import { defineKernel, type Variant } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ChunkMoments } from './chunk-moments.ts';
 import { type FeatureMap, featureCount, featureLoop, scoreText } from './feature-map.ts';
-import { lanesOfRows } from './row-lanes.ts';
+import { heldNumbers, lanesOfRows } from './row-lanes.ts';
 import {
   commonWidth,
   each,
@@ -140,7 +140,7 @@ export function chunkRows(sizes: ChunkSizes, inputs: ChunkRowsInputs): { result:
   const { groups, rows, chunk, chunks, size, valueSize, map, scale } = sizes;
   const normalize = epsilon !== undefined;
   const width = commonWidth(size, valueSize);
-  const columns = largestDivisor(valueSize / width, 64 / width);
+  const columns = largestDivisor(valueSize / width, heldNumbers(gpu) / width);
   const carried = state !== undefined;
   const lanes = lanesOfRows(gpu, carried ? size + 1 : 0);
   const result = gpu.empty([groups, rows, valueSize]);

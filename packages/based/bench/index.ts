@@ -1,0 +1,1 @@
+export { basedEntry, linearAloneEntry, mixerOfEntry, windowAloneEntry } from './entries.ts';
