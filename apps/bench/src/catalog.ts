@@ -22,6 +22,7 @@ import {
   tidalDecodeReselection,
   trainingMqar,
   trainingMqarFigure2,
+  trainingStep,
 } from './scenarios/index.ts';
 
 /** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
@@ -38,6 +39,7 @@ export const catalog = new Registry({
     attentionTopK,
     basedLength,
     flashAttention2Length,
+    trainingStep,
     gatedAttentionTraining,
     tidalDecodeReselection,
     trainingMqar,

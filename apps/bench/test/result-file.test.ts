@@ -98,7 +98,7 @@ describe('validateResultFile', () => {
     ['results/0/speed/prefillMs', 12],
     ['results/0/speed/attentionMs', { value: 1, low: 1, high: 1, n: 3 }],
     ['results/0/speed/decodeMsPerToken', { median: -1, p10: -2, p90: 0, n: 3 }],
-    ['results/0/speed/tokensPerSecond', 5],
+    ['results/0/speed/tokensPerJoule', 5],
     ['results/0/memory/peakBytes', '3 GB'],
     ['environment/date', 'yesterday'],
     ['environment/cpu', 'fast'],

@@ -1,15 +1,8 @@
 import { copyInto, type Gpu, type Tensor } from '@saccade/core';
 import { AdamW, CausalLm, Initializer, moduleGradients } from '@saccade/core/nn';
+import { vocabulary } from '../measure/training-shape.ts';
 import { type PreparedWork, timed } from './runner.ts';
-import {
-  adam,
-  comparedSteps,
-  normEpsilon,
-  type TrainingWork,
-  trainingBatch,
-  trainingParameters,
-  vocabulary,
-} from './training.ts';
+import { adam, comparedSteps, normEpsilon, type TrainingWork, trainingBatch, trainingParameters } from './training.ts';
 
 /** A training step with this project's modules and optimizer. */
 export function prepareTraining(gpu: Gpu, work: TrainingWork): PreparedWork {

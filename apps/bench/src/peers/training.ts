@@ -1,22 +1,11 @@
 import { randomArray, randomIntegers } from '@saccade/core/testing';
+import { type TrainingShape, vocabulary } from '../measure/training-shape.ts';
 
-/**
- * A step of a small causal language model in f32: forward, backward and Adam. Llama's layers with as many key/value heads as
- * query heads, tied embeddings of {@link vocabulary} ids.
- */
-export interface TrainingWork {
+/** A step of a small causal language model in f32: forward, backward and Adam. */
+export interface TrainingWork extends TrainingShape {
   readonly kind: 'training';
-  readonly layers: number;
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly intermediateSize: number;
-  /** Rows of a batch. */
-  readonly batch: number;
-  /** Tokens of a row. */
-  readonly length: number;
 }
 
-export const vocabulary = 256;
 export const normEpsilon = 1e-5;
 /** Of Adam, as PyTorch's. */
 export const adam = { learningRate: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8 } as const;
@@ -76,13 +65,4 @@ export function rotaryTables({ hiddenSize, heads, length }: TrainingWork): { cos
 /** Added to scores: what hides later keys, [length, length]. */
 export function causalBias({ length }: TrainingWork): Float32Array {
   return Float32Array.from({ length: length * length }, (_, at) => (at % length > Math.floor(at / length) ? -1e9 : 0));
-}
-
-/** Operations of a step: three products of every matrix with the tokens, and attention, whose backward pass has five for two. */
-export function trainingFlops(work: TrainingWork): number {
-  const { layers, hiddenSize, intermediateSize, batch, length } = work;
-  const tokens = batch * length;
-  const weights = layers * (4 * hiddenSize ** 2 + 3 * hiddenSize * intermediateSize) + vocabulary * hiddenSize;
-  const pairs = (batch * length * (length + 1)) / 2;
-  return 6 * tokens * weights + layers * 14 * pairs * hiddenSize;
 }

@@ -50,6 +50,10 @@ function speedColumns(rows: readonly ResultRow[]): Column[] {
         return measured('Speed-up', (row) =>
           mapDefined(row.speed.speedup, (value) => formatMeasure(value, (ratio) => `${formatNumber(ratio)}x`)),
         );
+      case 'tokensPerSecond':
+        return measured('Tokens per second', (row) =>
+          mapDefined(row.speed.tokensPerSecond, (value) => formatMeasure(value, formatNumber)),
+        );
       case 'shareOfPeak':
         return measured('Share of peak', (row) =>
           mapDefined(row.speed.shareOfPeak, (value) => formatMeasure(value, formatShare)),

@@ -103,7 +103,7 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
 };
 
 /** The times that a row may hold. */
-export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs' | 'firstTokenMs' | 'hostMsPerToken';
+export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs' | 'stepMs' | 'firstTokenMs' | 'hostMsPerToken';
 
 /** Names of times for people. */
 export const timeTexts: Readonly<Record<TimeName, string>> = {
@@ -112,6 +112,7 @@ export const timeTexts: Readonly<Record<TimeName, string>> = {
   attentionMs: 'Attention (ms)',
   firstTokenMs: 'First token (ms)',
   hostMsPerToken: 'JavaScript (ms per token)',
+  stepMs: 'Step (ms)',
 };
 
 export const timeNames = Object.keys(timeTexts) as readonly TimeName[];
@@ -124,6 +125,6 @@ export function contextLength(row: ResultRow): number | undefined {
 
 /** Names of the speeds that at least one row holds, in the schema's order. */
 export function presentSpeeds(rows: readonly ResultRow[]): readonly (keyof Speed)[] {
-  const all: readonly (keyof Speed)[] = [...timeNames, 'speedup', 'shareOfPeak'];
+  const all: readonly (keyof Speed)[] = [...timeNames, 'tokensPerSecond', 'speedup', 'shareOfPeak'];
   return all.filter((name) => rows.some((row) => row.speed[name] !== undefined));
 }

@@ -38,6 +38,9 @@ export interface Speed {
   readonly firstTokenMs?: TimingSummary;
   /** JavaScript of one decode step, submission included, with an idle queue. */
   readonly hostMsPerToken?: TimingSummary;
+  /** A training step: forward, backward and optimizer. */
+  readonly stepMs?: TimingSummary;
+  readonly tokensPerSecond?: Measure;
   /** Time of the `baseline` row divided by this row's: same run, same quantity. */
   readonly speedup?: Measure;
   /** Share of the adapter's measured peak: the larger of its shares of the read and FMA peaks. */

@@ -13,3 +13,4 @@ export { languagePerplexity } from './language/perplexity.ts';
 export { languageRecall } from './language/recall.ts';
 export { tidalDecodeReselection } from './tidaldecode/reselection.ts';
 export { trainingMqar, trainingMqarFigure2 } from './training/mqar.ts';
+export { trainingStep } from './training/step.ts';

@@ -1,3 +1,4 @@
+import { vocabulary } from '../../measure/training-shape.ts';
 import { type PreparedWork, timed } from '../runner.ts';
 import {
   adam,
@@ -8,7 +9,6 @@ import {
   type TrainingWork,
   trainingBatch,
   trainingParameters,
-  vocabulary,
 } from '../training.ts';
 
 /** Operations consume their arguments; `ref` keeps one. */
