@@ -159,10 +159,10 @@ class Novel:
 
 class Backcopy:
     """
-    The bigram-backcopy task, in which attention sinks form within minutes (Guo et al., "Active-Dormant Attention Heads", 2024): a
-    Markov chain whose trigger tokens are followed by the token before them. A head is of use behind triggers alone, and elsewhere
-    has to look at something harmless. Row: a begin token, then the chain. Without norms of queries and keys, which bound scores for
-    as long as their weights are small, sinks form earlier.
+    The bigram-backcopy task, on which attention sinks were studied (Guo et al., "Active-Dormant Attention Heads", 2024): a Markov
+    chain whose trigger tokens are followed by the token before them. A head is of use behind triggers alone, and elsewhere
+    has to look at something harmless. Row: a begin token, then the chain. Its models have no norms of queries and
+    keys, which would bound scores at the beginning.
     """
 
     name = "backcopy"

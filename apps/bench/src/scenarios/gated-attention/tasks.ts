@@ -57,9 +57,9 @@ const chainSize = 63;
 const triggers = 3;
 
 /**
- * The bigram-backcopy task, in which attention sinks form within minutes (Guo et al., "Active-Dormant Attention Heads", 2024): a Markov
+ * The bigram-backcopy task, on which attention sinks were studied (Guo et al., "Active-Dormant Attention Heads", 2024): a Markov
  * chain whose trigger tokens are followed by the token before them. Copying is of use behind triggers alone, and a head has to
- * look somewhere else otherwise. Without norms of queries and keys, which bound scores at the beginning, sinks form earlier.
+ * look somewhere else otherwise. Its models have no norms of queries and keys, which would bound scores at the beginning.
  */
 export function backcopyTask(): TrainingTask {
   const chain = Array.from({ length: chainSize }, (_, from) => cumulative(successors(from)));

@@ -15,7 +15,7 @@ export const gatedAttentionTraining: Scenario = {
   title: 'Models trained with and without a gate on attention',
   description:
     'Small language models of equal parameters are trained from the same seeds on the same batches: on a novel byte by byte, and on a Markov chain with a ' +
-    'copying rule, in which attention sinks form early (options.task). Repeats are seeds, with Student’s interval; rows whose options.values are differences ' +
+    'copying rule, on which attention sinks were studied (options.task). Repeats are seeds, with Student’s interval; rows whose options.values are differences ' +
     'have the gated minus the ungated model, seed by seed. Longer contexts than the trained one go through YaRN, and degradation is their loss minus that of ' +
     'the trained length. Trained weights are kept in the cache folder; a run that is stopped goes on where it was.',
   needs: 'none',
