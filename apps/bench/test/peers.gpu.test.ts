@@ -15,6 +15,7 @@ const works: readonly TensorWork[] = [
   { kind: 'quantized-matmul', m: 5, k: 96, n: 40 },
   { ...attention, causal: true },
   { ...attention, causal: false },
+  { kind: 'convolution', images: 2, inputs: 5, outputs: 6, size: 9, kernel: 3 },
 ];
 
 it.each(works.map((work) => [workName(work), work] as const))('this project is right about %s', async (_name, work) => {

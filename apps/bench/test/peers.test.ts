@@ -28,7 +28,7 @@ it('counts the seen half of causal attention', () => {
 it('names works by their kinds, and every engine can do one', () => {
   const works = worksToCompare(false, '/a/model.gguf');
   for (const each of works) {
-    expect(workName(each)).toMatch(/^(attention (causal|other)|matmul (f32|quantized)|model|training) /);
+    expect(workName(each)).toMatch(/^(attention (causal|other)|matmul (f32|quantized)|convolution|model|training) /);
     expect(peers.some(({ does }) => does(each))).toBe(true);
   }
   expect(new Set(works.map(workName)).size).toBe(works.length);

@@ -35,7 +35,7 @@ const cases: Readonly<Record<string, ConvolutionReferenceSizes>> = {
     padding: [1, 2],
     dilation: [2, 3],
   },
-  'few outputs': { images: 1, inputs: 5, outputs: 2, size: [5, 6], kernel: [3, 3], padding: [1, 1] },
+  'one output': { images: 1, inputs: 5, outputs: 1, size: [5, 6], kernel: [3, 3], padding: [1, 1] },
   pointwise: { images: 2, inputs: 3, outputs: 7, size: [4, 3], kernel: [1, 1] },
   grouped: { images: 1, inputs: 4, outputs: 10, size: [6, 5], kernel: [2, 3], groups: 2, stride: [1, 2] },
   depthwise: {

@@ -1,5 +1,6 @@
 import {
   attention,
+  conv2d,
   encodeElements,
   type Gpu,
   linear,
@@ -15,6 +16,8 @@ import {
   type AttentionWork,
   attentionInputs,
   blockElements,
+  type ConvolutionWork,
+  convolutionInputs,
   type MatmulWork,
   type ModelWork,
   matmulInputs,
@@ -76,6 +79,8 @@ function operationOf(gpu: Gpu, work: TensorWork, keep: (tensor: Tensor) => Tenso
       return quantizedOperation(gpu, work, keep);
     case 'attention':
       return attentionOperation(gpu, work, keep);
+    case 'convolution':
+      return convolutionOperation(gpu, work, keep);
   }
 }
 
@@ -116,6 +121,14 @@ function attentionOperation(gpu: Gpu, work: AttentionWork, keep: (tensor: Tensor
   const k = keep(gpu.tensor(inputs.k, [1, kvHeads, length, headSize]));
   const v = keep(gpu.tensor(inputs.v, [1, kvHeads, length, headSize]));
   return () => attention(q, k, v, { causal }).output;
+}
+
+function convolutionOperation(gpu: Gpu, work: ConvolutionWork, keep: (tensor: Tensor) => Tensor): () => Tensor {
+  const { images, inputs, outputs, size, kernel } = work;
+  const given = convolutionInputs(work);
+  const x = keep(gpu.tensor(given.x, [images, inputs, size, size]));
+  const weight = keep(gpu.tensor(given.weight, [outputs, inputs, kernel, kernel]));
+  return () => conv2d(x, weight, { padding: (kernel - 1) / 2 });
 }
 
 async function prepareModel(gpu: Gpu, work: ModelWork): Promise<PreparedWork> {

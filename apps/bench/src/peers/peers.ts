@@ -41,7 +41,7 @@ export const peers: readonly Peer[] = [
     packages: { '@jax-js/jax': '0.1.25', ...dawn },
     needsNode: 22,
     judged: true,
-    does: (work) => work.kind === 'matmul' || work.kind === 'attention' || work.kind === 'training',
+    does: (work) => ['matmul', 'attention', 'convolution', 'training'].includes(work.kind),
   },
   {
     name: 'tfjs-webgpu',
@@ -53,6 +53,7 @@ export const peers: readonly Peer[] = [
     does: (work) =>
       work.kind === 'matmul' ||
       work.kind === 'training' ||
+      work.kind === 'convolution' ||
       (work.kind === 'attention' && !work.causal && work.heads === work.kvHeads),
   },
   { ...llama, name: 'llama.cpp-vulkan', device: 'vulkan', judged: true },

@@ -1,7 +1,9 @@
-import { attentionReference, matmulReference } from '@saccade/core/testing';
+import { attentionReference, convolutionReference, matmulReference } from '@saccade/core/testing';
 import {
   attentionInputs,
   blockElements,
+  type ConvolutionWork,
+  convolutionInputs,
   matmulInputs,
   outputSize,
   type QuantizedInputs,
@@ -36,11 +38,17 @@ export function sampledError(result: ArrayLike<number>, { starts, rows }: Sample
 
 /** Reference values of a work: rows spread evenly over the result, the last one among them. */
 export function sampledReference(work: TensorWork): SampledReference {
-  const width = work.kind === 'attention' ? work.headSize : work.n;
+  const width = rowWidth(work);
   const count = outputSize(work) / width;
   const samples = Math.min(sampledRows, count);
   const indices = Array.from({ length: samples }, (_, index) => Math.floor(((index + 1) * count) / samples) - 1);
   return { starts: indices.map((index) => index * width), rows: referenceRows(work, indices) };
+}
+
+/** Elements of the last axis of a result. */
+function rowWidth(work: TensorWork): number {
+  if (work.kind === 'attention') return work.headSize;
+  return work.kind === 'convolution' ? work.size : work.n;
 }
 
 function referenceRows(work: TensorWork, indices: readonly number[]): Float64Array[] {
@@ -53,6 +61,8 @@ function referenceRows(work: TensorWork, indices: readonly number[]): Float64Arr
       const inputs = quantizedInputs(work);
       return indices.map((row) => quantizedRow(inputs, row, work.k, work.n));
     }
+    case 'convolution':
+      return indices.map((index) => convolutionRow(work, index));
     case 'attention': {
       const { q, k, v } = attentionInputs(work);
       const { heads, kvHeads, length, headSize, causal } = work;
@@ -72,6 +82,24 @@ function referenceRows(work: TensorWork, indices: readonly number[]): Float64Arr
       });
     }
   }
+}
+
+/** A row of one channel of one image: the convolution of the rows that it sees with the channel's own kernels. */
+function convolutionRow(work: ConvolutionWork, index: number): Float64Array {
+  const { inputs, outputs, size, kernel } = work;
+  const { x, weight } = convolutionInputs(work);
+  const [row, output, image] = [index % size, Math.floor(index / size) % outputs, Math.floor(index / size / outputs)];
+  const half = (kernel - 1) / 2;
+  const rows = Float64Array.from({ length: inputs * kernel * size }, (_, at) => {
+    const y = row - half + (Math.floor(at / size) % kernel);
+    const channel = image * inputs + Math.floor(at / size / kernel);
+    return y < 0 || y >= size ? 0 : (x[(channel * size + y) * size + (at % size)] as number);
+  });
+  const own = weight.subarray(output * inputs * kernel ** 2, (output + 1) * inputs * kernel ** 2);
+  return convolutionReference(rows, own, {
+    ...{ images: 1, inputs, outputs: 1, size: [kernel, size], kernel: [kernel, kernel] },
+    padding: [0, half],
+  });
 }
 
 function quantizedRow({ x, quants, scales }: QuantizedInputs, row: number, k: number, n: number): Float64Array {

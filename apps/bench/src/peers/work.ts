@@ -30,6 +30,17 @@ export interface AttentionWork {
   readonly headSize: number;
 }
 
+/** A convolution of images [B, C, H, W] in f32 with an odd square kernel, padded so that the size stays. */
+export interface ConvolutionWork {
+  readonly kind: 'convolution';
+  readonly images: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Rows and columns of an image. */
+  readonly size: number;
+  readonly kernel: number;
+}
+
 /** A whole language model from a GGUF file. */
 export interface ModelWork {
   readonly kind: 'model';
@@ -39,7 +50,7 @@ export interface ModelWork {
   readonly file: string;
 }
 
-export type TensorWork = MatmulWork | QuantizedMatmulWork | AttentionWork;
+export type TensorWork = MatmulWork | QuantizedMatmulWork | AttentionWork | ConvolutionWork;
 export type Work = TensorWork | ModelWork | TrainingWork;
 
 /** The name of a work in results; the first words say its kind. */
@@ -55,6 +66,8 @@ export function workName(work: Work): string {
     }
     case 'training':
       return `training step, ${work.layers} layers of ${work.hiddenSize}, ${work.batch} rows of ${work.length}`;
+    case 'convolution':
+      return `convolution ${work.kernel}x${work.kernel}, ${work.inputs} to ${work.outputs} channels, ${work.images} of ${work.size}x${work.size}`;
     case 'model':
       return work.phase === 'prefill' ? `model prefill of ${work.context}` : `model decode at ${work.context}`;
   }
@@ -62,6 +75,7 @@ export function workName(work: Work): string {
 
 /** Floating-point operations of a work on tensors; of causal attention the seen half counts. */
 export function workFlops(work: TensorWork): number {
+  if (work.kind === 'convolution') return 2 * outputSize(work) * work.inputs * work.kernel ** 2;
   if (work.kind !== 'attention') return 2 * work.m * work.k * work.n;
   const pairs = work.causal ? (work.length * (work.length + 1)) / 2 : work.length ** 2;
   return 4 * work.heads * pairs * work.headSize;
@@ -108,7 +122,19 @@ export function attentionInputs({ heads, kvHeads, length, headSize }: AttentionW
   };
 }
 
-/** Elements of the result: [M, N], or [H, N, D]. */
+export interface ConvolutionInputs {
+  /** [B, C, H, W] */
+  readonly x: Float32Array;
+  /** [O, C, rows, columns] */
+  readonly weight: Float32Array;
+}
+
+export function convolutionInputs({ images, inputs, outputs, size, kernel }: ConvolutionWork): ConvolutionInputs {
+  return { x: randomArray(images * inputs * size ** 2, 1), weight: randomArray(outputs * inputs * kernel ** 2, 2) };
+}
+
+/** Elements of the result: [M, N], [H, N, D], or [B, O, H, W]. */
 export function outputSize(work: TensorWork): number {
+  if (work.kind === 'convolution') return work.images * work.outputs * work.size ** 2;
   return work.kind === 'attention' ? work.heads * work.length * work.headSize : work.m * work.n;
 }

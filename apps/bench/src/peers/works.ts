@@ -1,5 +1,5 @@
 import type { TrainingWork } from './training.ts';
-import type { AttentionWork, MatmulWork, QuantizedMatmulWork, Work } from './work.ts';
+import type { AttentionWork, ConvolutionWork, MatmulWork, QuantizedMatmulWork, Work } from './work.ts';
 
 const matmul = (m: number, k: number, n: number): MatmulWork => ({ kind: 'matmul', m, k, n });
 const quantized = (m: number, k: number, n: number): QuantizedMatmulWork => ({ kind: 'quantized-matmul', m, k, n });
@@ -22,6 +22,15 @@ const training = (layers: number, hiddenSize: number, batch: number, length: num
   length,
 });
 
+const convolution = (images: number, inputs: number, outputs: number, size: number): ConvolutionWork => ({
+  kind: 'convolution',
+  images,
+  inputs,
+  outputs,
+  size,
+  kernel: 3,
+});
+
 /** Work of a quick comparison. */
 const quickWorks: readonly Work[] = [
   matmul(512, 512, 512),
@@ -31,6 +40,7 @@ const quickWorks: readonly Work[] = [
   quantized(512, 576, 3072),
   attention(true, 1024),
   attention(false, 1024),
+  convolution(4, 32, 64, 32),
   training(2, 128, 4, 128),
 ];
 
@@ -44,6 +54,8 @@ const furtherWorks: readonly Work[] = [
   attention(true, 2048, 2),
   attention(true, 4096),
   attention(false, 4096),
+  // A stage of ResNet-18.
+  convolution(1, 64, 64, 56),
   // The shipped byte model's width.
   training(8, 128, 2, 256),
   training(2, 256, 4, 256),

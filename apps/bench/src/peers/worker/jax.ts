@@ -1,5 +1,5 @@
 import { timed } from '../runner.ts';
-import { type AttentionWork, attentionInputs, matmulInputs, type TensorWork } from '../work.ts';
+import { type AttentionWork, attentionInputs, convolutionInputs, matmulInputs, type TensorWork } from '../work.ts';
 import { provideNavigatorGpu } from './dawn-globals.ts';
 import { prepareTraining, type TrainingJax } from './jax-training.ts';
 import type { OpenPeer } from './main.ts';
@@ -21,6 +21,9 @@ interface Jax {
     array(data: Float32Array): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
     transpose(x: JaxArray, axes: readonly number[]): JaxArray;
+  };
+  readonly lax: {
+    convGeneralDilated(x: JaxArray, weight: JaxArray, strides: readonly number[], padding: 'SAME'): JaxArray;
   };
   readonly nn: {
     dotProductAttention(q: JaxArray, k: JaxArray, v: JaxArray, options: { readonly isCausal: boolean }): JaxArray;
@@ -60,13 +63,22 @@ function operationOf(
   jax: Jax,
   work: Exclude<TensorWork, { kind: 'quantized-matmul' }>,
 ): { inputs: JaxArray[]; compute: (...inputs: JaxArray[]) => JaxArray } {
-  const { numpy, nn } = jax;
+  const { numpy, nn, lax } = jax;
   const array = (data: Float32Array, shape: readonly number[]) => numpy.array(data).reshape(shape);
   if (work.kind === 'matmul') {
     const { a, b } = matmulInputs(work);
     return {
       inputs: [array(a, [work.m, work.k]), array(b, [work.k, work.n])],
       compute: jax.jit((x: JaxArray, y: JaxArray) => numpy.matmul(x, y)) as (...inputs: JaxArray[]) => JaxArray,
+    };
+  }
+  if (work.kind === 'convolution') {
+    const { images, inputs, outputs, size, kernel } = work;
+    const { x, weight } = convolutionInputs(work);
+    const convolve = (a: JaxArray, b: JaxArray) => lax.convGeneralDilated(a, b, [1, 1], 'SAME');
+    return {
+      inputs: [array(x, [images, inputs, size, size]), array(weight, [outputs, inputs, kernel, kernel])],
+      compute: jax.jit(convolve) as (...inputs: JaxArray[]) => JaxArray,
     };
   }
   const { q, k, v } = attentionInputs(work);

@@ -4,6 +4,8 @@ import {
   type AttentionWork,
   attentionInputs,
   blockElements,
+  type ConvolutionWork,
+  convolutionInputs,
   type MatmulWork,
   matmulInputs,
   type QuantizedMatmulWork,
@@ -100,6 +102,8 @@ function graphOf(work: TensorWork): Graph {
       return quantizedGraph(work);
     case 'attention':
       return work.causal ? groupQueryGraph(work) : multiHeadGraph(work);
+    case 'convolution':
+      return convolutionGraph(work);
   }
 }
 
@@ -108,6 +112,19 @@ function matmulGraph(work: MatmulWork): Graph {
   return {
     nodes: [{ operator: 'MatMul', inputs: ['a', 'b'], outputs: ['result'] }],
     constants: { a: f32(a, [work.m, work.k]), b: f32(b, [work.k, work.n]) },
+  };
+}
+
+function convolutionGraph(work: ConvolutionWork): Graph {
+  const { images, inputs, outputs, size, kernel } = work;
+  const { x, weight } = convolutionInputs(work);
+  const pads = new Array<number>(4).fill((kernel - 1) / 2);
+  return {
+    nodes: [{ operator: 'Conv', inputs: ['x', 'weight'], outputs: ['result'], attributes: { pads } }],
+    constants: {
+      x: f32(x, [images, inputs, size, size]),
+      weight: f32(weight, [outputs, inputs, kernel, kernel]),
+    },
   };
 }
 

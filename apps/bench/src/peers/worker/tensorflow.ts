@@ -1,5 +1,13 @@
 import { timed } from '../runner.ts';
-import { type AttentionWork, attentionInputs, type MatmulWork, matmulInputs } from '../work.ts';
+import {
+  type AttentionWork,
+  attentionInputs,
+  type ConvolutionWork,
+  convolutionInputs,
+  type MatmulWork,
+  matmulInputs,
+  type TensorWork,
+} from '../work.ts';
 import { provideNavigatorGpu } from './dawn-globals.ts';
 import type { OpenPeer } from './main.ts';
 import { prepareTraining, type TrainingTf } from './tensorflow-training.ts';
@@ -19,6 +27,8 @@ interface Tf {
   tidy(work: () => TfTensor): TfTensor;
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   mul(a: TfTensor, b: number): TfTensor;
+  conv2d(x: TfTensor, filter: TfTensor, strides: number, pad: 'same'): TfTensor;
+  transpose(x: TfTensor, order: readonly number[]): TfTensor;
   softmax(x: TfTensor): TfTensor;
   slice(x: TfTensor, begin: readonly number[], size: readonly number[]): TfTensor;
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
@@ -38,7 +48,7 @@ export const open: OpenPeer = async (load) => {
     prepare: async (work) => {
       if (work.kind === 'training') return prepareTraining(tf as unknown as TrainingTf, work);
       if (work.kind === 'model' || work.kind === 'quantized-matmul') throw new Error(`has no ${work.kind}`);
-      const { inputs, compute } = work.kind === 'matmul' ? matmulOperation(tf, work) : attentionOperation(tf, work);
+      const { inputs, compute, result = compute } = operationOf(tf, work);
       const firstElement = () => tf.tidy(() => tf.slice(tf.reshape(compute(), [-1]), [0], [1]));
       const read = async (tensor: TfTensor) => {
         const data = await tensor.data();
@@ -47,7 +57,7 @@ export const open: OpenPeer = async (load) => {
       };
       return {
         run: () => timed(() => read(firstElement())),
-        output: () => read(tf.tidy(compute)),
+        output: () => read(tf.tidy(result)),
         dispose: () => {
           for (const input of inputs) input.dispose();
         },
@@ -59,6 +69,31 @@ export const open: OpenPeer = async (load) => {
 interface Operation {
   readonly inputs: readonly TfTensor[];
   readonly compute: () => TfTensor;
+  /** The same in this project's layout, where it is another one. */
+  readonly result?: () => TfTensor;
+}
+
+function operationOf(tf: Tf, work: Exclude<TensorWork, { kind: 'quantized-matmul' }>): Operation {
+  switch (work.kind) {
+    case 'matmul':
+      return matmulOperation(tf, work);
+    case 'attention':
+      return attentionOperation(tf, work);
+    case 'convolution':
+      return convolutionOperation(tf, work);
+  }
+}
+
+/** In its own layout: channels last. */
+function convolutionOperation(tf: Tf, work: ConvolutionWork): Operation {
+  const { images, inputs, outputs, size, kernel } = work;
+  const given = convolutionInputs(work);
+  const ordered = (data: Float32Array, shape: readonly number[], order: readonly number[]) =>
+    tf.tidy(() => tf.transpose(tf.tensor(data, shape), order));
+  const x = ordered(given.x, [images, inputs, size, size], [0, 2, 3, 1]);
+  const filter = ordered(given.weight, [outputs, inputs, kernel, kernel], [2, 3, 1, 0]);
+  const compute = () => tf.conv2d(x, filter, 1, 'same');
+  return { inputs: [x, filter], compute, result: () => tf.transpose(compute(), [0, 3, 1, 2]) };
 }
 
 function matmulOperation(tf: Tf, work: MatmulWork): Operation {

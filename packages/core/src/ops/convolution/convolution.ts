@@ -103,8 +103,8 @@ export const convolutionKinds = {
 } as const satisfies Record<string, ConvolutionKind>;
 
 /*
- * Cross-correlations with zero padding, laid out and weighted as in PyTorch. With more than four output channels per group they are matrix
- * products over the windows, laid out in tiles of at most 64 MiB; else, and for depthwise ones, each output is added up directly.
+ * Cross-correlations with zero padding, laid out and weighted as in PyTorch. They are matrix products over the windows, laid out in tiles of at
+ * most 64 MiB; with one output channel per group, as depthwise ones have, each output is added up directly.
  */
 
 /**

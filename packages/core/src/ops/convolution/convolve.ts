@@ -11,13 +11,11 @@ import type { ConvolutionSizes } from './sizes.ts';
  * The linear map of a convolution and its two transposes, which are its gradients. A transposed convolution is the second of them.
  */
 
-/** Up to so many output channels per group nothing is gained from a matrix product. */
-const fewOutputs = 4;
-
 /** Elements of the products of single images, above which the windows of all images are one inner axis instead. */
 const mostPartialElements = 2 ** 22;
 
-const usesColumns = ({ outputs, groups }: ConvolutionSizes) => outputs / groups > fewOutputs;
+/** One output channel per group has nothing to share columns with. From two on, columns and a product were twice as fast on lavapipe. */
+const usesColumns = ({ outputs, groups }: ConvolutionSizes) => outputs > groups;
 
 /** Floats [B, C, L] or [B, C, H, W] as f32 images [B, C, H, W]. */
 export function asImages(x: Tensor): Tensor {

@@ -5,7 +5,7 @@ import { imageParameters, imageValues, overWindow, overWindowsOf } from '../wind
 import type { ConvolutionSizes } from './sizes.ts';
 
 /**
- * Convolutions with few output channels per group, such as depthwise ones: each result is added up by one owner, without columns, which would
+ * Convolutions with one output channel per group, such as depthwise ones: each result is added up by one owner, without columns, which would
  * cost more than they save where nothing shares them.
  */
 
