@@ -1,3 +1,4 @@
+import { quantizedDtypes } from '@saccade/core';
 import { modestGpu, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 import { describeEnvironment } from '../src/result-file/environment.ts';
@@ -7,6 +8,7 @@ import { fmaBenchmark } from '../src/roofline/arithmetic.ts';
 import { measureRoofline } from '../src/roofline/measure-roofline.ts';
 import { memoryBenchmark } from '../src/roofline/memory.ts';
 import { fullSweep } from '../src/roofline/sweep.ts';
+import { unpackBenchmark } from '../src/roofline/unpack.ts';
 
 const signal = new AbortController().signal;
 const median = (value: unknown): number => (value as { median: number }).median;
@@ -19,10 +21,11 @@ describe('measureRoofline', () => {
     const roofline: Roofline = await measureRoofline(
       gpu,
       [
-        () => fmaBenchmark(gpu, { dtype: 'f32', chains: 1, width: 1, invocations: 64 }),
-        () => fmaBenchmark(gpu, { dtype: 'f32', chains: 8, width: 1, invocations: 64 }),
+        () => fmaBenchmark(gpu, { dtype: 'f32', chains: 1, width: 1, invocations: 64, unroll: 1 }),
+        () => fmaBenchmark(gpu, { dtype: 'f32', chains: 8, width: 1, invocations: 64, unroll: 8 }),
         () => memoryBenchmark(gpu, { ...read, bytes: 2 ** 20 }),
         () => memoryBenchmark(gpu, { ...read, bytes: 2 ** 22 }),
+        () => unpackBenchmark(gpu, { dtype: 'q6_k', columns: 2, invocations: 64 }),
       ],
       { signal, repeats: 3 },
     );
@@ -30,6 +33,7 @@ describe('measureRoofline', () => {
       ['f32-fma', undefined],
       ['read', 2 ** 20],
       ['read', 2 ** 22],
+      ['unpack-q6_k', undefined],
     ]);
     const fma = roofline.peaks[0];
     expect(fma?.sweep?.map(({ parameters }) => parameters.chains)).toEqual([1, 8]);
@@ -47,6 +51,8 @@ describe('measureRoofline', () => {
       names.add(benchmark.name);
       benchmark.dispose();
     }
-    expect([...names]).toEqual(['f32-fma', 'read', 'copy', 'workgroup-memory', 'dispatch-latency', 'submit-latency']);
+    const unpacked = quantizedDtypes.map((dtype) => `unpack-${dtype}`);
+    const others = ['workgroup-memory', 'dispatch-latency', 'submit-latency'];
+    expect([...names]).toEqual(['f32-fma', 'read', 'copy', ...unpacked, ...others]);
   });
 });

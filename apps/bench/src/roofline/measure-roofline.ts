@@ -1,6 +1,6 @@
 import { type Gpu, summarizeTimings, type TimingSummary } from '@saccade/core';
 import type { Roofline, RooflinePeak } from '../result-file/types.ts';
-import { type Microbenchmark, peakUnits } from './microbenchmark.ts';
+import { type Microbenchmark, type PeakName, peakUnit } from './microbenchmark.ts';
 import type { Candidate } from './sweep.ts';
 import { theoreticalFma } from './theoretical.ts';
 
@@ -37,7 +37,7 @@ export async function measureRoofline(
       peaks.set(key, {
         name,
         description,
-        unit: peakUnits[name],
+        unit: peakUnit(name),
         ...(workingSetBytes === undefined ? {} : { workingSetBytes }),
         value: wins ? value : (known as RooflinePeak).value,
         ...(name === 'f32-fma' && theoretical ? { theoretical } : {}),
@@ -50,8 +50,8 @@ export async function measureRoofline(
   return { peaks: [...peaks.values()] };
 }
 
-function better(name: keyof typeof peakUnits, value: number, known: number): boolean {
-  return peakUnits[name] === 's' ? value < known : value > known;
+function better(name: PeakName, value: number, known: number): boolean {
+  return peakUnit(name) === 's' ? value < known : value > known;
 }
 
 /** Rates per second of the samples, or seconds of a latency. */
@@ -62,7 +62,7 @@ async function measureCandidate(gpu: Gpu, benchmark: Microbenchmark, repeats: nu
   const values: number[] = [];
   for (let round = 0; round < repeats; round++) {
     const seconds = await sample(gpu, benchmark, launches);
-    const latency = peakUnits[benchmark.name] === 's';
+    const latency = peakUnit(benchmark.name) === 's';
     values.push(latency ? seconds / launches : (benchmark.work * launches) / seconds);
   }
   return summarizeTimings(values);

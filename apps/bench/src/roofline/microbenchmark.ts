@@ -1,3 +1,5 @@
+import type { QuantizedDtype } from '@saccade/core';
+
 /** A kernel that does one thing as often as it can, and how much it does. */
 export interface Microbenchmark {
   readonly name: PeakName;
@@ -16,8 +18,7 @@ export interface Microbenchmark {
   dispose(): void;
 }
 
-/** Units of each peak. Of latencies, in seconds, the lowest counts. */
-export const peakUnits = {
+const fixedUnits = {
   'f32-fma': 'flop/s',
   'f16-fma': 'flop/s',
   read: 'byte/s',
@@ -28,7 +29,12 @@ export const peakUnits = {
   'submit-latency': 's',
 } as const;
 
-export type PeakName = keyof typeof peakUnits;
+export type PeakName = keyof typeof fixedUnits | `unpack-${QuantizedDtype}`;
+
+/** The unit of a peak. Of latencies, in seconds, the lowest counts. */
+export function peakUnit(name: PeakName): 'flop/s' | 'byte/s' | 's' {
+  return name in fixedUnits ? fixedUnits[name as keyof typeof fixedUnits] : 'flop/s';
+}
 
 /** WGSL: `count` lines of `line`, joined. */
 export function repeat(count: number, line: (index: number) => string, separator = '\n    '): string {

@@ -1,9 +1,10 @@
-import type { Gpu } from '@saccade/core';
+import { type Gpu, quantizedDtypes } from '@saccade/core';
 import { fmaBenchmark } from './arithmetic.ts';
 import { shuffleBenchmark, workgroupMemoryBenchmark } from './exchange.ts';
 import { latencyBenchmark } from './latency.ts';
 import { memoryBenchmark } from './memory.ts';
 import type { Microbenchmark } from './microbenchmark.ts';
+import { unpackBenchmark } from './unpack.ts';
 
 /** A microbenchmark that is made when its turn comes. */
 export type Candidate = () => Microbenchmark;
@@ -11,6 +12,7 @@ export type Candidate = () => Microbenchmark;
 const mebibyte = 2 ** 20;
 const widths = [1, 4] as const;
 const chainCounts = [1, 2, 4, 8, 12, 16];
+const unrolls = [1, 8];
 
 /** Working sets for which bandwidth is measured. */
 export const workingSets = [0.25, 1, 4, 16, 64, 128, 512].map((size) => size * mebibyte);
@@ -20,18 +22,27 @@ function workgroupSizes(gpu: Gpu): number[] {
   return [64, 128, 256].filter((size) => size <= gpu.capabilities.maxInvocations);
 }
 
+/** The same for bandwidth. A software adapter runs a workgroup of one subgroup fastest. */
+function memoryWorkgroupSizes(gpu: Gpu): number[] {
+  const sizes = workgroupSizes(gpu).filter((size) => size !== 128);
+  return gpu.capabilities.software ? [8, ...sizes] : sizes;
+}
+
 /** Every peak over its whole sweep. */
 export function fullSweep(gpu: Gpu): Candidate[] {
   const { f16, subgroups } = gpu.capabilities;
   const sizes = workgroupSizes(gpu);
-  const memorySizes = sizes.filter((size) => size !== 128);
+  const memorySizes = memoryWorkgroupSizes(gpu);
+  const exchangeSizes = sizes.filter((size) => size !== 128);
   const dtypes = f16 ? (['f32', 'f16'] as const) : (['f32'] as const);
-  const exchanges = [1, 4, 8, 16].flatMap((chains) => memorySizes.map((invocations) => ({ chains, invocations })));
+  const exchanges = [1, 4, 8, 16].flatMap((chains) => exchangeSizes.map((invocations) => ({ chains, invocations })));
   return [
     ...dtypes.flatMap((dtype) =>
       chainCounts.flatMap((chains) =>
         widths.flatMap((width) =>
-          sizes.map((invocations) => () => fmaBenchmark(gpu, { dtype, chains, width, invocations })),
+          unrolls.flatMap((unroll) =>
+            sizes.map((invocations) => () => fmaBenchmark(gpu, { dtype, chains, width, invocations, unroll })),
+          ),
         ),
       ),
     ),
@@ -44,6 +55,9 @@ export function fullSweep(gpu: Gpu): Candidate[] {
         ),
       ),
     ),
+    ...quantizedDtypes.flatMap((dtype) =>
+      [1, 2, 4].map((columns) => () => unpackBenchmark(gpu, { dtype, columns, invocations: sizes[0] as number })),
+    ),
     ...exchanges.map((candidate) => () => workgroupMemoryBenchmark(gpu, candidate)),
     ...(subgroups ? exchanges.map((candidate) => () => shuffleBenchmark(gpu, candidate)) : []),
     () => latencyBenchmark(gpu, 'dispatch-latency'),
@@ -55,9 +69,13 @@ export function fullSweep(gpu: Gpu): Candidate[] {
 export function shortSweep(gpu: Gpu, bytes: number): Candidate[] {
   const invocations = Math.min(64, gpu.capabilities.maxInvocations);
   return [
-    ...[8, 12, 16].map((chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations })),
+    ...[8, 12, 16].map((chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations, unroll: 8 })),
     ...(['read', 'copy'] as const).flatMap((name) =>
-      [1, 4].map((unroll) => () => memoryBenchmark(gpu, { name, bytes, width: 4, unroll, invocations })),
+      [1, 4].flatMap((unroll) =>
+        memoryWorkgroupSizes(gpu).map(
+          (size) => () => memoryBenchmark(gpu, { name, bytes, width: 4, unroll, invocations: size }),
+        ),
+      ),
     ),
   ];
 }

@@ -4,3 +4,4 @@ export type { MatmulSchedule } from './launch-product.ts';
 export { type LinearOptions, linear } from './linear.ts';
 export { type MatmulOptions, matmul } from './matmul.ts';
 export { quantizedTensor } from './quantized-tensor.ts';
+export { type QuantizedOperand, quantizedOperand, type RightOperand } from './right-operand.ts';

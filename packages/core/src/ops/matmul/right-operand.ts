@@ -37,6 +37,14 @@ export interface RightOperand {
 
 const elementNumbers = [0, 1, 2, 3, 4, 5, 6, 7];
 
+/** The reader of a quantized format. What it declares is numbers in registers, so that their unpacking can be measured by itself. */
+export interface QuantizedOperand extends RightOperand {
+  /** Names (of type i32) that `openOctet` declares. */
+  readonly octetRegisters: (name: string) => readonly string[];
+  /** Name (of type vec2f) that `openBlock` declares. */
+  readonly blockRegister: (name: string) => string;
+}
+
 /** The reader of a format. Positions past the inner size are clamped: the left operand is zero there. */
 export function rightOperand(format: RightFormat, capabilities: Capabilities): RightOperand {
   switch (format) {
@@ -141,7 +149,7 @@ function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
  * Blocks of 32 elements (layout in `tensor/quantized.ts`). An octet of an eight-bit type is eight neighbours, of the others four neighbours of
  * the first half of the block and the four that stand 16 behind them.
  */
-function quantizedOperand(dtype: QuantizedDtype): RightOperand {
+export function quantizedOperand(dtype: QuantizedDtype): QuantizedOperand {
   const eightBit = dtype === 'q8_0';
   const wordsPerOctet = eightBit ? 2 : 1;
   const wordsPerBlock = quantWords[dtype];
@@ -160,7 +168,14 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
     if (highWords === 1) return `(${low} | (((${name}_high0 >> ${column + (upper ? 16 : 0)}u) & 1) << 4u))`;
     return `(${low} | (((${name}_high${upper ? 1 : 0} >> ${2 * column}u) & 3) << 4u))`;
   };
+  const octetRegisters = (name: string) => [
+    ...Array.from({ length: wordsPerOctet }, (_, word) => `${name}_${word}`),
+    ...Array.from({ length: highWords }, (_, word) => `${name}_high${word}`),
+  ];
+  const blockRegister = (name: string) => `${name}_factors`;
   return {
+    octetRegisters,
+    blockRegister,
     octetsPerBlock: 4,
     octetStep: eightBit ? 8 : 4,
     position: (element) => (eightBit || element < 4 ? element : element + 12),
@@ -170,7 +185,8 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
       { name: 'scales', type: 'array<u32>', access: 'read' },
     ],
     openColumn: (name, column) => `let ${name}_base = ${column} * (params.inner >> 5u);`,
-    openBlock: (name, block) => `let ${name}_factors = ${blockFactors(dtype, 'scales', `${name}_base + ${block}`)};`,
+    openBlock: (name, block) =>
+      `let ${blockRegister(name)} = ${blockFactors(dtype, 'scales', `${name}_base + ${block}`)};`,
     openOctet: (name, block, octet) =>
       [
         ...Array.from({ length: wordsPerOctet }, (_, word) => {
@@ -179,6 +195,6 @@ function quantizedOperand(dtype: QuantizedDtype): RightOperand {
         }),
         ...openHighBits(name, block, octet),
       ].join('\n'),
-    value: (name, element) => quantValue(dtype, quant(name, element), `${name}_factors`, element >= 4),
+    value: (name, element) => quantValue(dtype, quant(name, element), blockRegister(name), element >= 4),
   };
 }
