@@ -48,9 +48,22 @@ const furtherWorks: readonly Work[] = [
   matmul(1024, 1024, 1024),
   matmul(2048, 2048, 2048),
   matmul(4096, 4096, 4096),
-  // ViT-B's first MLP matrix over 197 patches.
+  // The other projections of SmolLM2-135M: query and output, key or value, down; a short prompt; the head of one token.
+  matmul(512, 576, 576),
+  matmul(512, 576, 192),
+  matmul(512, 1536, 576),
+  matmul(16, 576, 3072),
+  matmul(1, 576, 49152),
+  // ViT-B over 197 patches: a projection, and the MLP.
+  matmul(197, 768, 768),
   matmul(197, 768, 3072),
+  matmul(197, 3072, 768),
+  quantized(1, 576, 576),
+  quantized(1, 1536, 576),
   quantized(1, 576, 49152),
+  quantized(16, 576, 3072),
+  quantized(1024, 576, 3072),
+  quantized(1024, 1536, 576),
   attention(true, 2048, 2),
   attention(true, 4096),
   attention(false, 4096),
