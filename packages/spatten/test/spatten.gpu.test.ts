@@ -3,9 +3,12 @@ import { assertClose, sharedGpu } from '@saccade/core/testing';
 import type { LanguageModel } from '@saccade/models';
 import { randomLlama } from '@saccade/models/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gpt2Small, type SpattenOptions, type SpattenState, spatten } from '../src/index.ts';
+import { gpt2Small, spatten as pruning, type SpattenOptions, type SpattenState } from '../src/index.ts';
 import { type ReferenceImportance, spattenReference } from '../src/reference.ts';
 import { randomPass, runStack, type StackPass, type StackShape } from './layers.ts';
+
+/** Pruning in prompts too, unless told otherwise. */
+const spatten = (options: SpattenOptions) => pruning({ phases: ['prefill', 'decode', 'encode'], ...options });
 
 const shape: StackShape = { layers: 4, heads: 4, kvHeads: 2, headSize: 8 };
 const tokenKeep = [1, 0.8, 0.5, 0.3];
