@@ -154,7 +154,7 @@ export class NonFiniteError extends SaccadeError {
  * Training met NaN or infinity. Parameters are as they were before that step: lower the learning rate, clip gradients, or look at
  * the data of the step.
  */
-export class DivergedError extends NonFiniteError {
+export class DivergedError extends SaccadeError {
   static override readonly typeName: string = 'DivergedError';
   /** Counted from 0. */
   readonly step: number;
@@ -162,7 +162,7 @@ export class DivergedError extends NonFiniteError {
   readonly tensor: string;
 
   constructor(step: number, tensor: string) {
-    super(`Training stopped at step ${step}: ${tensor}`);
+    super('diverged', `Training stopped at step ${step}: ${tensor} holds NaN or infinity.`);
     this.step = step;
     this.tensor = tensor;
   }
