@@ -14,6 +14,7 @@ import {
   attentionReference,
   hardwareKernelsGpu,
   modestGpu,
+  proveSteady,
   randomArray,
   sharedGpu,
 } from '../src/testing/index.ts';
@@ -255,16 +256,7 @@ describe('a decode loop with every kind of part', () => {
       keyMultipliers: { factors, renormalise: true },
     };
     const step = () => gpu.tidy(() => void attention(q, k, k, options));
-    for (let warm = 0; warm < 3; warm++) step();
-    await gpu.synchronize();
-    const before = gpu.stats();
-    for (let count = 0; count < 100; count++) step();
-    await gpu.synchronize();
-    const after = gpu.stats();
-    for (const name of ['buffersCreated', 'bindGroupsCreated', 'pipelinesCreated', 'liveBytes', 'readbacks'] as const) {
-      expect(after[name], name).toBe(before[name]);
-    }
-    expect(after.dispatches - before.dispatches).toBe(100);
+    expect(await proveSteady(gpu, step, { steps: 100 })).toBe(100);
     for (const tensor of kept) tensor.dispose();
   });
 });

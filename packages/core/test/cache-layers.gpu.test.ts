@@ -1,5 +1,5 @@
 import { ArgumentError, attention, type Gpu, KvCache, RefusedError, ShapeError, type Tensor } from '@saccade/core';
-import { assertClose, attentionReference, modestGpu, randomArray, sharedGpu } from '@saccade/core/testing';
+import { assertClose, attentionReference, modestGpu, proveSteady, randomArray, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 
 const gpu = await sharedGpu();
@@ -207,21 +207,7 @@ describe('a batch', () => {
       });
       cache.advance();
     };
-    for (let warm = 0; warm < 3; warm++) step();
-    await gpu.synchronize();
-    const before = gpu.stats();
-    for (let count = 0; count < 30; count++) step();
-    await gpu.synchronize();
-    const after = gpu.stats();
-    for (const counter of [
-      'buffersCreated',
-      'bindGroupsCreated',
-      'pipelinesCreated',
-      'liveBytes',
-      'readbacks',
-    ] as const) {
-      expect(after[counter], counter).toBe(before[counter]);
-    }
+    await proveSteady(gpu, step, { steps: 30 });
     q.dispose();
     k.dispose();
   });
