@@ -24,7 +24,7 @@ export interface DifferentiableLinearOptions extends Omit<LinearOptions, 'bias' 
   readonly residual?: Value;
   /**
    * What the products read, in both passes: `f16` rounds x, the weight and the gradient of the output, and keeps x for the backward pass in
-   * half the memory. Sums and results are f32. Gradients below 6e-8 vanish and those over 65,504 overflow: scale the loss. Default
+   * half the memory, beside a rounded weight. Sums and results are f32. Gradients below 6e-8 vanish and those over 65,504 overflow: scale the loss. Default
    * `f32`: the operands as they are.
    */
   readonly precision?: 'f32' | 'f16';
