@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { OptionError, optionsTable } from '@saccade/core';
+import { optionRows } from '@saccade/core/testing';
 import { expect, it } from 'vitest';
 import { flashAttentionOptions } from '../src/index.ts';
 import { windowOf } from '../src/window.ts';
 
 it('the README’s table of options is the schema’s', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const cells = (text: string) =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith('| `'))
-      .map((line) => line.replaceAll(/\s+/g, ' '));
-  expect(cells(readme)).toEqual(cells(optionsTable(flashAttentionOptions)));
+  expect(optionRows(readme)).toEqual(optionRows(optionsTable(flashAttentionOptions)));
 });
 
 it('a causal window has nothing to the right, and -1 is no bound', () => {

@@ -4,6 +4,7 @@ export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { type InterruptionCount, withInterruption } from './interruptions.ts';
 export { launchedOnDefaults } from './launched-kernels.ts';
+export { optionRows } from './option-rows.ts';
 export { proveSteady } from './prove-steady.ts';
 export { randomArray, randomIntegers, seededRandom } from './random-array.ts';
 export {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { OptionError, optionsTable } from '@saccade/core';
+import { optionRows } from '@saccade/core/testing';
 import { expect, it } from 'vitest';
 import { newMethod, newMethodOptions } from '../src/index.ts';
 
@@ -10,10 +11,5 @@ it('refuses what is out of range and names it', () => {
 
 it('the README’s table of options is the schema’s', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const cells = (text: string) =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith('| `'))
-      .map((line) => line.replaceAll(/\s+/g, ' '));
-  expect(cells(readme)).toEqual(cells(optionsTable(newMethodOptions)));
+  expect(optionRows(readme)).toEqual(optionRows(optionsTable(newMethodOptions)));
 });
