@@ -7,6 +7,9 @@ import type { ResultRow } from '../../result-file/types.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { languageModel } from './language-model.ts';
 
+/** Methods record each step, in code that the engine compiles once it has run often; the dense run records only its first. */
+const warmUpRounds = 12;
+
 /** `language/decode`: milliseconds per token of the whole model against the length of the context. */
 export const languageDecode: Scenario = {
   name: 'language/decode',
@@ -77,7 +80,7 @@ async function* measureLength(
           return undefined;
         },
       })),
-      { rounds: context.repeats, signal: context.signal },
+      { rounds: context.repeats, warmUp: warmUpRounds, signal: context.signal },
     );
     const dense = times.get(runs[0]?.name ?? '');
     for (const { variant, meter, name, hostMs } of runs) {
