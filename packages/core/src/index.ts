@@ -207,3 +207,4 @@ export {
 export type { Shape } from './tensor/shape.ts';
 export type { Storage } from './tensor/storage.ts';
 export { Tensor } from './tensor/tensor.ts';
+export type { Tuning } from './tuning/tuning.ts';

@@ -136,7 +136,9 @@ describe('masks', () => {
   const telling = ['a neighbourhood in 2 dimensions', 'both lists, a window, and a segment'];
   for (const name of telling) {
     const mask = masks[name] as HostMask;
-    it(`${name}, eight rows per workgroup`, async () => checkCase(await sharedGpu(), { ...base, mask }));
+    it(`${name}, by default`, async () => checkCase(await sharedGpu(), { ...base, mask }));
+    it(`${name}, eight rows per workgroup`, async () =>
+      checkCase(await sharedGpu(), { ...base, mask, plan: { layout: 'features' } }));
     it(`${name}, on WebGPU’s defaults`, async () => checkCase(await modestGpu(), { ...base, mask }));
     it(`${name}, in rows`, async () => checkCase(await sharedGpu(), { ...base, mask, plan: rows }));
     it(`${name}, staged`, async () => checkCase(await sharedGpu(), { ...base, mask, plan: staged }));
@@ -360,7 +362,8 @@ describe('proofs of sparseness', () => {
     const counted = await countKeyRows(gpu, (keyRowCounter) => {
       const mask = deviceMask(gpu, diagonal, sizes);
       const one = gpu.zeros([1, 1, 60, 32]);
-      attention(one, one, one, { mask, blocks: blockListFromMask(gpu, mask, options), keyRowCounter });
+      const blocks = blockListFromMask(gpu, mask, options);
+      attention(one, one, one, { mask, blocks, keyRowCounter, plan: { layout: 'features' } });
     });
     // Each row of the grid sees three rows, in workgroups of 5 or 8 queries, two per block.
     expect(counted).toBe(6 * 3 * 10 * 2);

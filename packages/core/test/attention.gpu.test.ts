@@ -7,6 +7,7 @@ import {
   attention,
   cast,
   type Gpu,
+  gpuFromDevice,
   readLogSumExp,
   ShapeError,
   type Tensor,
@@ -240,6 +241,66 @@ describe('attention', () => {
       });
     }
   }
+
+  // Two and a half workgroups of one and of several rows per invocation; a subgroup of eight is the least that broadcasts.
+  for (const [sharedRows, headSize] of [
+    [8, 64],
+    [16, 20],
+    [32, 7],
+  ] as const) {
+    it(`rows by subgroups, ${sharedRows} rows of ${headSize}`, async () => {
+      const gpu = await sharedGpu();
+      if (gpu.capabilities.subgroupMaxSize !== 8) return;
+      const plan = { layout: 'rows', access: 'subgroup', sharedRows } as const;
+      await check(gpu, { ...base, name: '', headSize, queries: sharedRows, keys: 45, causal: true, plan });
+    });
+  }
+
+  it('rows by subgroups in workgroups of 64, as devices with wider subgroups take them', async () => {
+    const { device, capabilities } = await sharedGpu();
+    if (capabilities.subgroupMinSize !== 8) return;
+    const adapterInfo = { subgroupMinSize: 8, subgroupMaxSize: 32 } as GPUAdapterInfo;
+    const gpu = gpuFromDevice(device, { adapterInfo, poison: true });
+    const plan = { layout: 'rows', access: 'subgroup', sharedRows: 128 } as const;
+    await check(gpu, { ...base, name: '', headSize: 12, queries: 50, keys: 70, causal: true, plan });
+  });
+
+  it('scores that rise and fall by more than a tile’s maxima may lag', async () => {
+    const gpu = await sharedGpu();
+    for (const step of [0.05, -0.05, 5, -5]) {
+      const keys = 70;
+      const size = [1, 1, keys, 8];
+      const rising = Float32Array.from({ length: keys * 8 }, (_, index) =>
+        index % 8 === 0 ? step * Math.floor(index / 8) : 0,
+      );
+      const ones = new Float32Array(keys * 8).fill(1);
+      const { output, logSumExp, rowMaximum } = attention(
+        gpu.tensor(ones, size),
+        gpu.tensor(rising, size),
+        gpu.tensor(rising, size),
+        { scale: 1, returnLogSumExp: true, returnRowMaximum: true },
+      );
+      const scores = Array.from({ length: keys }, (_, key) => step * key);
+      const most = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - most));
+      const sum = weights.reduce((a, b) => a + b, 0);
+      const mean = weights.reduce((total, weight, key) => total + weight * (scores[key] as number), 0) / sum;
+      assertClose(
+        (await output.read()).filter((_, index) => index % 8 === 0),
+        new Array(keys).fill(mean),
+        {
+          absolute: 1e-5,
+          relative: 1e-5,
+        },
+      );
+      assertClose(await (logSumExp as Tensor).read(), new Array(keys).fill(most + Math.log(sum)), {
+        absolute: 2e-6,
+        relative: 1e-6,
+      });
+      assertClose(await (rowMaximum as Tensor).read(), new Array(keys).fill(most), { absolute: 0, relative: 1e-6 });
+      for (const tensor of [output, logSumExp, rowMaximum]) tensor?.dispose();
+    }
+  });
 
   for (const queries of [1, 20]) {
     it(`keys and values in f16, ${queries} queries`, async () => {

@@ -41,7 +41,7 @@ function attentionLaunch(queries: number, headSize: number) {
   const shape = { batches: 1, heads: 32, kvHeads: 8, queries, keys: context, headSize };
   const options = { causal: true };
   const sources = { range: true } as const;
-  const { plan, rowGroups } = planCall(capabilities, shape, options, sources);
+  const { plan, rowGroups } = planCall({ capabilities }, shape, options, sources);
   return { workgroups: rowGroups * plan.launchedParts, flops: attentionCost(shape, options, sources).flops };
 }
 

@@ -31,7 +31,7 @@ export const flashAttentionOptions = defineOptions({
   layout: choice(['rows', 'features'], {
     default: null,
     description:
-      'Tile shape: workgroups of 64 query rows (prefill), or few rows that share each key (decode); off: by the shape and the adapter. Forward only.',
+      'Tile shape: workgroups of many query rows (prefill), or few rows that share each key (decode); off: by the shape and the adapter. Forward only.',
   }),
 });
 

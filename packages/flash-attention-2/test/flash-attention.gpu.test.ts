@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  type AttentionPlanOverride,
   attention,
   cast,
   matmul,
@@ -181,19 +182,27 @@ describe('check 4: splits do not matter', () => {
 
 describe('check 5: blocks that nobody sees are skipped', () => {
   const call = randomCall({ ...single, queries: 256, keys: 256, headSize: 32 });
-  const count = (options: FlashAttentionOptions) =>
+  const count = (plan: AttentionPlanOverride, options: FlashAttentionOptions = {}) =>
     countKeyRows(gpu, (keyRowCounter) => {
       const { q, k, v } = upload(gpu, call);
-      const resolved = parseOptions(flashAttentionOptions, { ...options, layout: 'rows' });
-      attention(q, k, v, { ...forwardOptions(resolved), keyRowCounter });
+      attention(q, k, v, { ...forwardOptions(parseOptions(flashAttentionOptions, options)), plan, keyRowCounter });
     });
 
-  it('causal: b (b + 1) / 2 blocks; a window: a band', async () => {
-    expect(await count({})).toBe(4 * 4 * 64);
-    expect(await count({ causal: true })).toBe(10 * 64);
-    // A block of 64 queries sees itself and 64 keys before; the first has none there.
-    expect(await count({ causal: true, window: [64, 0] })).toBe(64 + 3 * 128);
-    expect(await count({ window: [64, 64] })).toBe(2 * 128 + 2 * 192);
+  it.each([
+    ['staged', 64],
+    ['subgroup', 32],
+  ] as const)('rows %s, blocks of %i: b (b + 1) / 2 of them where causal; a window: a band', async (access, rows) => {
+    if (access === 'subgroup' && gpu.capabilities.subgroupMaxSize !== 8) return;
+    const plan = { layout: 'rows', access, ...(access === 'subgroup' ? { sharedRows: rows } : {}) } as const;
+    const blocks = 256 / rows;
+    expect(await count(plan)).toBe(blocks * 256);
+    expect(await count(plan, { causal: true })).toBe(((blocks * (blocks + 1)) / 2) * rows);
+    // A block of queries sees itself and 64 keys before and behind, as far as there are any.
+    const seen = Array.from({ length: blocks }, (_, block) => [block * rows - 64, (block + 1) * rows] as const);
+    const before = seen.reduce((sum, [first, end]) => sum + end - Math.max(first, 0), 0);
+    const both = seen.reduce((sum, [first, end]) => sum + Math.min(end + 64, 256) - Math.max(first, 0), 0);
+    expect(await count(plan, { causal: true, window: [64, 0] })).toBe(before);
+    expect(await count(plan, { window: [64, 64] })).toBe(both);
   });
 
   it('rows outside every window are not read', async () => {

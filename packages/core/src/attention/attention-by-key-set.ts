@@ -42,7 +42,7 @@ export function attentionByKeySet(
   const sources = callSources(rest);
   checkLists('attentionByKeySet', sources, shape);
   const planned = { ...rest, plan: { ...rest.plan, parts: sets.count } };
-  const call = planCall(gpu.capabilities, shape, planned, sources);
+  const call = planCall(gpu, shape, planned, sources);
   const { batches, heads, queries, headSize } = shape;
   return gpu.tidy(() => {
     const loop = { shape, sources, call, options: rest, statistics: true, keySets: sets };

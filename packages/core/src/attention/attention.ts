@@ -28,7 +28,7 @@ export function attention(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionO
   checkLists('attention', sources, shape);
   const given = options.givenProbabilities;
   if (given) checkGivenProbabilities(given, shape, options);
-  const call = planCall(gpu.capabilities, shape, options, sources);
+  const call = planCall(gpu, shape, options, sources);
   const { parts, launchedParts } = call.plan;
   const { returnLogSumExp = false, returnRowMaximum = false } = options;
   const statistics = returnLogSumExp || returnRowMaximum;

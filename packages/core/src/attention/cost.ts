@@ -53,7 +53,7 @@ export function attentionKeyRows(q: Tensor, k: KeyRows, v: KeyRows, options: Att
   if (sources.range !== undefined && sources.range !== true) {
     throw new ArgumentError('attentionKeyRows: mask', 'predicates over all keys', 'lists');
   }
-  const call = planCall(q.gpu.capabilities, shape, options, sources);
+  const call = planCall(q.gpu, shape, options, sources);
   const { keyBound, queryBound, listedEntries, rowsPerGroup, headsPerGroup, queryBlock } = call;
   const { batches, heads, queries } = shape;
   // Rows that are not in the order of positions can stand anywhere.

@@ -5,11 +5,11 @@ import { entryRow, gathered, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
 
 /**
- * Where a workgroup of the layout `features` stands. Its rows are the queries of the `shared_heads` query heads that
+ * Where a workgroup of `sharedRows` rows stands. Its rows are the queries of the `shared_heads` query heads that
  * look at the same keys: all heads of a key/value group, or one head where lists are kept per query head; and the queries
  * of one query block where lists differ between those.
  */
-function workgroupPlace({ sharedRows, queryBlocks }: TileLoopVariant): string {
+export function sharedPlace({ sharedRows, queryBlocks }: TileLoopVariant): string {
   const tiles = (rows: string) => `(${rows} + ${sharedRows - 1}u) / ${sharedRows}u`;
   const rowTiles = queryBlocks
     ? `let block_rows = params.query_block * params.shared_heads;
@@ -33,8 +33,13 @@ function workgroupPlace({ sharedRows, queryBlocks }: TileLoopVariant): string {
   ${firstRow}
   let last_row = min(first_row + ${sharedRows}u, ${bound}) - 1u;
   let first_query = first_row / params.shared_heads;
-  let last_query = last_row / params.shared_heads;
-  ${range(sharedRows)
+  let last_query = last_row / params.shared_heads;`;
+}
+
+/** As {@link sharedPlace}, with the variables of each row, which all invocations work on. */
+function workgroupPlace(variant: TileLoopVariant): string {
+  return `${sharedPlace(variant)}
+  ${range(variant.sharedRows)
     .map(
       (row) => `let row_${row} = min(first_row + ${row}u, last_row);
   let query_${row} = row_${row} / params.shared_heads;

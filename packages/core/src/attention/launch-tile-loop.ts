@@ -61,7 +61,7 @@ export function launchTileLoop(
     queryDtype: q.dtype as AttentionDtype,
     keyDtype: k.dtype as RowDtype,
     vector: headSize % 4 === 0 && inQuads(key) && inQuads(value),
-    sharedRows: plan.layout === 'features' ? plan.sharedRows : 1,
+    sharedRows: plan.layout === 'rows' && plan.access === 'staged' ? 1 : plan.sharedRows,
     statistics,
     counting,
     ...sets,

@@ -67,7 +67,15 @@ export interface Layout {
   readonly scores: string;
   /** Statement(s) that make each `tile_maximum<suffix>` the maximum over the whole tile. Empty where it already is. */
   readonly reduceMaximum: string;
-  /** Scales each row's accumulator with `correction<suffix>` and adds the tile's weighted values. Slots hold weights now. */
+  /**
+   * Scales each row's accumulator with `correction<suffix>`, under a condition that all invocations of a subgroup share. A layout that has it raises
+   * maxima seldom.
+   */
+  readonly rescale?: string;
+  /**
+   * Adds the tile's weighted values to each row's accumulator; without `rescale`, scales it with `correction<suffix>` before. Slots hold
+   * weights now.
+   */
   readonly accumulate: string;
   /** After the loop: makes each `sum<suffix>` the whole sum, and `weight<suffix>` its inverse known. */
   readonly reduceSum: string;

@@ -10,23 +10,67 @@ export function modifiedScore(variant: Pick<TileLoopVariant, 'scored'>, slot: Sc
 }
 
 /** Declares maximum and sum of a row: empty, or with its sink, which the first part of the keys takes in. */
-export function softmaxState(variant: TileLoopVariant, { suffix, query, head }: RowState, leads: string): string {
+export function softmaxState(variant: TileLoopVariant, { suffix, query, head }: RowState, layout: Layout): string {
+  const rowMaximum = tracksRowMaximum(variant, layout) ? `\n  var row_maximum${suffix} = maximum${suffix};` : '';
   if (!variant.sinks) {
     return `
   var maximum${suffix} = 0.5 * ${LOWEST};
-  var sum${suffix} = 0.0;`;
+  var sum${suffix} = 0.0;${rowMaximum}`;
   }
   return `
   let has_sink${suffix} = part == 0u && ${query} < query_length;
   var maximum${suffix} = select(0.5 * ${LOWEST}, load_sinks(${head}), has_sink${suffix});
-  var sum${suffix} = select(0.0, 1.0, has_sink${suffix} && ${leads});`;
+  var sum${suffix} = select(0.0, 1.0, has_sink${suffix} && ${layout.leads});${rowMaximum}`;
+}
+
+/** Most that a score may exceed the maximum that weights are relative to, where raising it is dear: weights stay below e^8. */
+const margin = 8;
+
+/** Whether the largest score of a row is another number than the one that weights are relative to. */
+function tracksRowMaximum({ statistics }: TileLoopVariant, { rescale }: Layout): boolean {
+  return statistics && rescale !== undefined;
+}
+
+/**
+ * New maxima, and accumulators that are relative to them. Any number near the maximum serves: where a layout rescales seldom, one
+ * that a tile exceeds by less than the margin stays, and nothing is rescaled.
+ */
+function raisedMaxima(variant: TileLoopVariant, layout: Layout): string {
+  const { rows, rescale } = layout;
+  if (rescale === undefined) {
+    return rows
+      .map(
+        ({ suffix }) => `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});
+    let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});
+    maximum${suffix} = new_maximum${suffix};
+    sum${suffix} *= correction${suffix};`,
+      )
+      .join('\n    ');
+  }
+  const raised = rows.map(({ suffix }) => `tile_maximum${suffix} > maximum${suffix} + ${margin}.0`);
+  const maxima = tracksRowMaximum(variant, layout)
+    ? rows.map(({ suffix }) => `row_maximum${suffix} = max(row_maximum${suffix}, tile_maximum${suffix});`).join(' ')
+    : '';
+  return `${maxima}
+    if (subgroupAny(${raised.join(' || ')})) {
+      ${rows
+        .map(
+          ({ suffix }) => `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});
+      let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});
+      maximum${suffix} = new_maximum${suffix};
+      sum${suffix} *= correction${suffix};`,
+        )
+        .join('\n      ')}
+      ${rescale}
+    }`;
 }
 
 /**
  * The online softmax over one tile (FlashAttention-2, arXiv 2307.08691, algorithm 1). Maxima start at half the mask
  * sentinel: a masked score minus such a maximum is so low that its weight is exactly zero, without a branch.
  */
-export function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[], reduceMaximum: string): string {
+export function onlineSoftmax(variant: TileLoopVariant, layout: Layout): string {
+  const { rows, reduceMaximum } = layout;
   const masked = rows.map(({ suffix, slots, query, head }) =>
     slots
       .map((slot) => {
@@ -46,16 +90,13 @@ export function onlineSoftmax(variant: TileLoopVariant, rows: readonly RowState[
         ? slots.map(({ score, row }) => `${score} *= ${multiplierAt(head, loadRow(variant, row))};`)
         : [];
     return [
-      `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});`,
-      `let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});`,
-      `maximum${suffix} = new_maximum${suffix};`,
-      ...slots.map(({ score }) => `${score} = exp(${score} - new_maximum${suffix});`),
+      ...slots.map(({ score }) => `${score} = exp(${score} - maximum${suffix});`),
       ...multiplied('before'),
-      `sum${suffix} = sum${suffix} * correction${suffix} + (${slots.map(({ score }) => score).join(' + ')});`,
+      `sum${suffix} += ${slots.map(({ score }) => score).join(' + ')};`,
       ...multiplied('after'),
     ].join('\n    ');
   });
-  return [...masked, ...tileMaxima, reduceMaximum, ...weights].join('\n    ');
+  return [...masked, ...tileMaxima, reduceMaximum, raisedMaxima(variant, layout), ...weights].join('\n    ');
 }
 
 /** Factor that turns a row's accumulated values into its output. A given normaliser leaves the sum out of it. */
@@ -67,7 +108,9 @@ function inverse({ normalizer }: TileLoopVariant, suffix: string, row: string): 
 }
 
 /** Normalised output, log-sum-exp and maximum of each row, at its place in part `part` of the result. */
-export function epilogue(variant: TileLoopVariant, { rows, write, leads }: Layout): string {
+export function epilogue(variant: TileLoopVariant, layout: Layout): string {
+  const { rows, write, leads } = layout;
+  const rowMaximum = tracksRowMaximum(variant, layout) ? 'row_maximum' : 'maximum';
   const places = rows.map(
     ({ suffix, query, head }) => `
   let row_index${suffix} = ((part * params.batches + batch) * params.queries + ${query}) * params.heads + ${head};
@@ -80,7 +123,7 @@ export function epilogue(variant: TileLoopVariant, { rows, write, leads }: Layou
     let at = ((part * params.batches + batch) * params.heads + ${head}) * params.queries + ${query};
     let seen = sum${suffix} > 0.0;
     output[params.log_sum_exp_start + at] = select(${LOWEST}, maximum${suffix} + log(max(sum${suffix}, 1e-37)), seen);
-    output[params.row_maximum_start + at] = select(${LOWEST}, maximum${suffix}, seen);
+    output[params.row_maximum_start + at] = select(${LOWEST}, ${rowMaximum}${suffix}, seen);
   }`,
   );
   return [...places, write, ...(variant.statistics ? statistics : [])].join('');

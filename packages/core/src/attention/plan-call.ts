@@ -1,7 +1,6 @@
-import type { Capabilities } from '../device/capabilities.ts';
 import type { AttentionShape } from './check-inputs.ts';
 import type { MaskSources } from './mask-sources.ts';
-import { type AttentionPlan, planAttention } from './plan.ts';
+import { type AttentionPlan, type PlannedDevice, planAttention } from './plan.ts';
 import { stagedRowsPerWorkgroup } from './rows-layout.ts';
 import type { AttentionOptions, WhereToLook } from './types.ts';
 import { commonQueryBlock, differsInGroup, listEntries, listPlaces } from './where-to-look.ts';
@@ -40,7 +39,7 @@ export interface CallPlan extends CallBounds {
 }
 
 export function planCall(
-  capabilities: Capabilities,
+  device: PlannedDevice,
   shape: AttentionShape,
   options: AttentionOptions,
   sources: MaskSources,
@@ -58,7 +57,7 @@ export function planCall(
       ? entries
       : Math.min(entries, slidingWindow + queries);
   const queryBlock = Math.min(queries, commonQueryBlock(sources) ?? queries);
-  const plan = planAttention(capabilities, {
+  const plan = planAttention(device, {
     shape,
     queryBlock,
     listsPerQueryHead: [tokens, blocks].some(
@@ -68,8 +67,9 @@ export function planCall(
     entries: listed('count') + (range ? windowed(bounds.keyBound) : 0),
     override: options.plan,
   });
-  const headsPerGroup = plan.layout === 'rows' ? 1 : plan.sharedHeads;
-  const rowsPerGroup = plan.layout === 'rows' ? stagedRowsPerWorkgroup : plan.sharedRows;
+  const stagedRows = plan.layout === 'rows' && plan.access === 'staged';
+  const headsPerGroup = stagedRows ? 1 : plan.sharedHeads;
+  const rowsPerGroup = stagedRows ? stagedRowsPerWorkgroup : plan.sharedRows;
   const groupsPerBlock = Math.ceil((queryBlock * headsPerGroup) / rowsPerGroup);
   return {
     ...bounds,

@@ -31,6 +31,8 @@ export interface PositionVariant extends SideInputVariant {
   /** Counts of the lists stand on the device. */
   readonly listCounts: boolean;
   readonly blockCounts: boolean;
+  /** Blocks of a block list have a power of two of keys: a division per key is dear on CPUs. */
+  readonly blockShift: boolean;
   /** Token lists differ between query blocks. */
   readonly listQueries: boolean;
   /** A workgroup's queries lie in one query block. */
@@ -62,6 +64,7 @@ export const everyKey = {
   range: true,
   listCounts: false,
   blockCounts: false,
+  blockShift: false,
   listQueries: false,
   queryBlocks: false,
   listSees: '',
@@ -233,8 +236,10 @@ export function entryRow(variant: PositionVariant, entry: string): string {
   if (!gathered(variant)) return clamped;
   const inList = (at: string) => sideLoad(variant, 'list', `list_base + ${at}`);
   const inBlocks = (at: string) => {
-    const block = sideLoad(variant, 'blocks', `blocks_base + ${at} / params.key_block`);
-    return `(${block} * params.key_block + ${at} % params.key_block)`;
+    const [index, within] = variant.blockShift
+      ? [`(${at} >> params.key_block_shift)`, `(${at} & (params.key_block - 1u))`]
+      : [`${at} / params.key_block`, `${at} % params.key_block`];
+    return `(${sideLoad(variant, 'blocks', `blocks_base + ${index}`)} * params.key_block + ${within})`;
   };
   if (!united(variant)) return variant.list ? inList(clamped) : inBlocks(clamped);
   // Of the alternatives not taken, indices are out of range, where WGSL reads another element.

@@ -8,10 +8,11 @@ import { epilogue, onlineSoftmax, softmaxState } from './online-softmax.ts';
 import { entryFunctions, entryRange, lengths, rowInterval, storageBase } from './positions.ts';
 import { stagedRows } from './rows-layout.ts';
 import { sideBindings, sideFunctions, sideParameters } from './side-inputs.ts';
+import { subgroupRows } from './subgroup-rows-layout.ts';
 
 /** The layout that a variant names. */
 function layoutOf(variant: TileLoopVariant): LayoutBuilder {
-  if (variant.layout === 'rows') return stagedRows;
+  if (variant.layout === 'rows') return variant.access === 'subgroup' ? subgroupRows : stagedRows;
   return variant.access === 'subgroup' ? subgroupFeatures : stagedFeatures;
 }
 
@@ -68,7 +69,7 @@ export const tileLoop: KernelDefinition<TileLoopVariant> = defineKernel<TileLoop
     const layout = layoutOf(variant)(variant, capabilities);
     const { rows } = layout;
     const states = rows.map(
-      (row) => `${rowInterval(variant, row.query, row.suffix)}${softmaxState(variant, row, layout.leads)}`,
+      (row) => `${rowInterval(variant, row.query, row.suffix)}${softmaxState(variant, row, layout)}`,
     );
     const count = variant.counting
       ? `
@@ -84,7 +85,7 @@ ${states.join('')}
 ${layout.prepare}
   for (var tile = part_begin; tile < part_end; tile += ${layout.tile}u) {${count}
 ${layout.scores}
-    ${onlineSoftmax(variant, rows, layout.reduceMaximum)}
+    ${onlineSoftmax(variant, layout)}
 ${layout.accumulate}
   }
 ${layout.reduceSum}

@@ -108,9 +108,9 @@ export interface AttentionPartial {
 export type LaneLayout = 'rows' | 'features';
 
 /**
- * How keys reach the invocations. `staged`: through workgroup memory, which every device has. `subgroup` (layout
- * `features` only): straight into registers, sums by shuffles in a subgroup of exactly eight, the vector width of software
- * adapters.
+ * How keys reach the invocations. `staged`: through workgroup memory, which every device has. `subgroup`: straight into
+ * registers. In the layout `features` sums are then made by shuffles in a subgroup of exactly eight, the vector width of software
+ * adapters; in the layout `rows` broadcasts hand a loaded key to all rows, in subgroups of eight or more.
  */
 export type KeyAccess = 'staged' | 'subgroup';
 
@@ -118,7 +118,7 @@ export type KeyAccess = 'staged' | 'subgroup';
 export interface AttentionPlanOverride {
   readonly layout?: LaneLayout;
   readonly access?: KeyAccess;
-  /** Query rows that share loaded keys in the layout `features`: 1 to 8. */
+  /** Query rows of a workgroup: 1 to 8 in the layout `features`; in `rows` with access `subgroup` rounded up to whole workgroups. */
   readonly sharedRows?: number;
   /** Parts that the keys are split into; 1 writes the output directly. */
   readonly parts?: number;

@@ -82,6 +82,7 @@ export function whereToLook(
     : (keyLength as Tensor).rank === 2
       ? 'kvHead'
       : 'batch';
+  const blockShift = blocks !== undefined && Number.isInteger(Math.log2(blocks.list.keyBlock));
   const variant = {
     ...everyKey,
     keyLengths,
@@ -93,6 +94,7 @@ export function whereToLook(
     listCounts: onDevice('list_counts', tokens?.list.counts),
     blocks: onDevice('blocks', blocks?.list.indices),
     blockCounts: onDevice('block_counts', blocks?.list.counts),
+    blockShift,
     range: range !== undefined,
     window: options.slidingWindow !== undefined,
     // A single query at the last key sees every key.
@@ -121,6 +123,7 @@ export function whereToLook(
     parts.number('blocks_count', 'u32', count);
     parts.number('blocks_queries', 'u32', list.queryBlock);
     parts.number('key_block', 'u32', list.keyBlock);
+    if (blockShift) parts.number('key_block_shift', 'u32', Math.log2(list.keyBlock));
   }
   const queryBlock = commonQueryBlock(sources);
   if (queryBlock !== undefined) parts.number('query_block', 'u32', queryBlock);

@@ -1,3 +1,5 @@
+import type { Tuning } from '../tuning/tuning.ts';
+
 /** What to print or check while ops run. `check` finds NaN and infinity and names the first op that made one. */
 export type DebugLevel = 'off' | 'dispatch' | 'wgsl' | 'check';
 
@@ -14,6 +16,11 @@ export interface GpuOptions {
    * a device that is known to be faster, more keeps it fuller at very long contexts.
    */
   readonly maxDispatchFlops?: number;
+  /**
+   * Which kernel variants are fastest here, as `Gpu.tune` measured and `gpu.tuning` tells it. One of another adapter or device is
+   * left out of account: `gpu.tuning` is then undefined.
+   */
+  readonly tuning?: Tuning;
   /** Default `off`. */
   readonly debug?: DebugLevel;
   /** Where debug lines go. Default: `console.error`. */

@@ -13,6 +13,7 @@ import {
 } from '../tensor/dtype.ts';
 import { checkShape, elementCount, type Shape } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { adapterName, fingerprint, type Tuning } from '../tuning/tuning.ts';
 import type { BufferRange } from './bind-groups.ts';
 import { bindingRange, bytesOf, isBindable } from './binding-range.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -58,6 +59,7 @@ export class Gpu {
   #dry: DryRun | undefined;
   #capture: Capture | undefined;
   #launches = 0;
+  #tuning: Tuning | undefined;
 
   /**
    * Use {@link openGpu} or {@link gpuFromDevice}.
@@ -75,6 +77,7 @@ export class Gpu {
     if (!(this.maxDispatchFlops > 0)) {
       throw new ArgumentError('openGpu: maxDispatchFlops', this.maxDispatchFlops, 'a number above 0');
     }
+    if (options.tuning?.adapter === adapterName(adapter, capabilities)) this.#tuning = options.tuning;
     const logWgsl = debug === 'wgsl' ? (key: string, code: string) => this.#log(`// ${key}\n${code}`) : undefined;
     this.#health = new DeviceHealth(device, capabilities.software);
     this.#recorder = new Recorder(device, this.maxDispatchFlops, (error) => this.#health.fail(error));
@@ -110,6 +113,32 @@ export class Gpu {
       submits: this.#recorder.submits,
       readbacks: this.#reader.readbacks,
     };
+  }
+
+  /** The variants that were measured to be fastest here, for JSON; undefined where all kernels take their defaults. */
+  get tuning(): Tuning | undefined {
+    return this.#tuning;
+  }
+
+  /**
+   * What results depend on in their last bits: the adapter, the features of its device, and the kernel variants in use. Equal
+   * fingerprints run equal kernels; what is continued under another one (a training run, say) may take another course.
+   */
+  get fingerprint(): string {
+    return fingerprint(adapterName(this.adapter, this.capabilities), this.#tuning);
+  }
+
+  /**
+   * Measures the variants of the heavy kernels on this adapter, and takes the fastest of each from now on. Takes some seconds,
+   * on a software adapter up to a minute, most of which is compiling; nothing else should run meanwhile. Keep the result, and
+   * hand it to `openGpu` as `tuning` the next time. A command plan that was captured before keeps the kernels that it has.
+   *
+   * @throws DeviceLostError
+   */
+  async tune(): Promise<Tuning> {
+    const { measureTuning } = await import('../tuning/measure-tuning.ts');
+    this.#tuning = await measureTuning(this, adapterName(this.adapter, this.capabilities));
+    return this.#tuning;
   }
 
   /** Starts the peak of `stats().peakBytes` anew at the bytes that live now. */
