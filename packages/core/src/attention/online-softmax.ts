@@ -23,8 +23,11 @@ export function softmaxState(variant: TileLoopVariant, { suffix, query, head }: 
   var sum${suffix} = select(0.0, 1.0, has_sink${suffix} && ${layout.leads});${rowMaximum}`;
 }
 
-/** Most that a score may exceed the maximum that weights are relative to, where raising it is dear: weights stay below e^8. */
-const margin = 8;
+/**
+ * Most that a score may exceed the maximum that weights are relative to, where raising it is dear. The exponential of a larger number is less exact, in
+ * the very weights that count most; of a smaller one, maxima would be raised more often.
+ */
+const margin = 2;
 
 /** Whether the largest score of a row is another number than the one that weights are relative to. */
 function tracksRowMaximum({ statistics }: TileLoopVariant, { rescale }: Layout): boolean {
