@@ -8,9 +8,9 @@ import { Registry } from './registry.ts';
 import {
   attentionDecode,
   attentionListDensity,
+  attentionPrefill,
   attentionTopK,
   basedLength,
-  attentionPrefill,
   flashAttention2Length,
   gatedAttentionTraining,
   hylraPolicy,

@@ -1,8 +1,8 @@
 export { attentionDecode } from './attention/decode.ts';
 export { attentionListDensity } from './attention/list-density.ts';
+export { attentionPrefill } from './attention/prefill.ts';
 export { attentionTopK } from './attention/top-k.ts';
 export { basedLength } from './based/length.ts';
-export { attentionPrefill } from './attention/prefill.ts';
 export { flashAttention2Length } from './flash-attention-2/length.ts';
 export { gatedAttentionTraining } from './gated-attention/training.ts';
 export { hylraPolicy } from './hylra/policy.ts';
