@@ -50,16 +50,17 @@ function raisedMaxima(variant: TileLoopVariant, layout: Layout): string {
       )
       .join('\n    ');
   }
-  const raised = rows.map(({ suffix }) => `tile_maximum${suffix} > maximum${suffix} + ${margin}.0`);
   const maxima = tracksRowMaximum(variant, layout)
     ? rows.map(({ suffix }) => `row_maximum${suffix} = max(row_maximum${suffix}, tile_maximum${suffix});`).join(' ')
     : '';
+  // A row is left alone by what its neighbours need, so that its bits do not depend on them.
   return `${maxima}
-    if (subgroupAny(${raised.join(' || ')})) {
+    ${rows.map(({ suffix }) => `let raised${suffix} = tile_maximum${suffix} > maximum${suffix} + ${margin}.0;`).join(' ')}
+    if (subgroupAny(${rows.map(({ suffix }) => `raised${suffix}`).join(' || ')})) {
       ${rows
         .map(
-          ({ suffix }) => `let new_maximum${suffix} = max(maximum${suffix}, tile_maximum${suffix});
-      let correction${suffix} = exp(maximum${suffix} - new_maximum${suffix});
+          ({ suffix }) => `let new_maximum${suffix} = select(maximum${suffix}, tile_maximum${suffix}, raised${suffix});
+      let correction${suffix} = select(1.0, exp(maximum${suffix} - new_maximum${suffix}), raised${suffix});
       maximum${suffix} = new_maximum${suffix};
       sum${suffix} *= correction${suffix};`,
         )
