@@ -203,7 +203,10 @@ export async function checkCase(gpu: Gpu, run: AttentionCase): Promise<void> {
   });
   expect(gpu.stats().readbacks).toBe(readbacks);
   const half = run.dtype === 'f16' ? 4e-3 : 0;
-  assertClose(await output.read(), expected.output, { absolute: 1e-5 + half, relative: 1e-4, name: 'output' });
+  // Under a normaliser of its own a row may hold hundreds; an element that cancels out is as exact as they are.
+  const largest = run.normalizer ? expected.output.reduce((most, value) => Math.max(most, Math.abs(value)), 0) : 0;
+  const absolute = 1e-5 + half + 1e-6 * largest;
+  assertClose(await output.read(), expected.output, { absolute, relative: 1e-4, name: 'output' });
   assertClose(await readLogSumExp(logSumExp), expected.logSumExp, {
     absolute: 2e-5 + 4 * half,
     relative: 1e-5,
