@@ -1,8 +1,8 @@
 import { ArgumentError, contiguous, OptionError, ShapeError, type Tensor } from '@saccade/core';
-import { Initializer } from '@saccade/core/nn';
+import { CausalLm, Initializer } from '@saccade/core/nn';
 import { assertClose, modestGpu, randomIntegers, sharedGpu } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import { type BasedConfig, BasedModel, based360M, based1300M, stateBytes } from '../src/index.ts';
+import { type BasedConfig, BasedModel, based360M, based1300M, LinearMixer, stateBytes } from '../src/index.ts';
 
 const config: BasedConfig = {
   vocabularySize: 40,
@@ -111,6 +111,26 @@ it('names what does not fit', async () => {
     expect(() => model.forwardCached(gpu.zeros([1, 1], 'u32'), cache)).toThrow(/the cache holds sequences of 0,0/);
   });
   cache.dispose();
+  model.dispose();
+});
+
+it('a linear layer stands in a causal language model in place of its attention', async () => {
+  const gpu = await sharedGpu();
+  const sizes = { vocabularySize: 12, hiddenSize: 16, layers: 2, heads: 2, intermediateSize: 24, contextLength: 8 };
+  const model = new CausalLm(new Initializer(gpu), sizes, {
+    attention: (_, { hiddenSize, heads }, init) =>
+      new LinearMixer(init, { hiddenSize, heads, featureDim: 4, epsilon: 1e-12, chunk: null }),
+  });
+  const logits = async (last: number) => {
+    const out = gpu.tidy(() => model.forward(gpu.tensor([1, 2, 3, 4, last], [1, 5], 'u32')) as Tensor);
+    const data = await out.read();
+    out.dispose();
+    return data;
+  };
+  const [before, after] = [await logits(5), await logits(6)];
+  expect([...model.parameters().keys()]).toContain('model.layers.1.self_attn.proj_k.weight');
+  expect(after.subarray(0, 4 * 12)).toEqual(before.subarray(0, 4 * 12));
+  expect(after).not.toEqual(before);
   model.dispose();
 });
 
