@@ -1,23 +1,26 @@
-import { defineKernel } from '../../kernels/kernel.ts';
 import { mathFunctions } from '../../kernels/wgsl-math.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { contiguous, copyInto } from '../copy.ts';
+import { contiguous } from '../copy.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
 import { add } from '../elementwise.ts';
 import { linear } from '../matmul/linear.ts';
-import { linearWeightGradient } from '../matmul/linear-gradient.ts';
-import { sum } from '../reduce.ts';
 import {
   at,
+  backOverSteps,
   firstState,
+  overSteps,
+  type RecurrentGradients,
   type RecurrentOptions,
   type RecurrentWeights,
   recurrentGates,
   recurrentSizes,
+  recurrentWeightGradients,
+  setFirstState,
   statesBefore,
-  stepsOf,
+  stepParameters,
+  stepValues,
+  viewAt,
 } from './recurrence.ts';
-
-const workgroupSize = 64;
 
 /** Gates of a unit in PyTorch's order; its first ones stand at `from_input` and `from_hidden`. */
 const gates = `
@@ -26,59 +29,34 @@ const gates = `
   let candidate = hidden_gates[from_hidden + 2u * params.hidden];
   let n = stable_tanh(input_gates[from_input + 2u * params.hidden] + r * candidate);`;
 
-const parameters = [
-  ['total', 'u32'],
-  ['hidden', 'u32'],
-  ['step', 'u32'],
-  ['from_state', 'u32'],
-  ['to_state', 'u32'],
-] as const;
-
 /** One invocation per unit [B, H] of one step: `h' = (1 - z) n + z h`. */
-const stepKernel = defineKernel({
+const stepKernel = defineElementKernel({
   name: 'gruStep',
-  bindings: () => [
-    { name: 'input_gates', type: 'array<f32>', access: 'read' },
-    { name: 'hidden_gates', type: 'array<f32>', access: 'read' },
-    { name: 'states', type: 'array<f32>', access: 'read_write' },
-  ],
-  parameters,
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    declarations: mathFunctions('f32'),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  bindings: () => floatBindings(['input_gates', 'hidden_gates'], ['states']),
+  parameters: stepParameters,
+  declarations: () => mathFunctions('f32'),
+  main: () => `
   let from_hidden = at / params.hidden * 3u * params.hidden + at % params.hidden;
   let from_input = 3u * params.step * params.total + from_hidden;
   ${gates}
   let before = states[params.from_state * params.total + at];
   states[params.to_state * params.total + at] = n + z * (before - n);`,
-  }),
 });
 
 /**
  * One invocation per unit of one step, from the gradient by h' (that of the states, and what the step behind handed back) to those by both kinds of
  * gates, and by h as far as it does not go through the gates, which takes the place of what was handed back.
  */
-const stepGradientKernel = defineKernel({
+const stepGradientKernel = defineElementKernel({
   name: 'gruStepGradient',
-  bindings: () => [
-    { name: 'input_gates', type: 'array<f32>', access: 'read' },
-    { name: 'hidden_gates', type: 'array<f32>', access: 'read' },
-    { name: 'states', type: 'array<f32>', access: 'read' },
-    { name: 'by_states', type: 'array<f32>', access: 'read' },
-    { name: 'by_hidden', type: 'array<f32>', access: 'read_write' },
-    { name: 'by_input_gates', type: 'array<f32>', access: 'read_write' },
-    { name: 'by_hidden_gates', type: 'array<f32>', access: 'read_write' },
-  ],
-  parameters,
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    declarations: mathFunctions('f32'),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  bindings: () =>
+    floatBindings(
+      ['input_gates', 'hidden_gates', 'states', 'by_states'],
+      ['by_hidden', 'by_input_gates', 'by_hidden_gates'],
+    ),
+  parameters: stepParameters,
+  declarations: () => mathFunctions('f32'),
+  main: () => `
   let from_input = 3u * (params.step * params.total + at / params.hidden * params.hidden) + at % params.hidden;
   let from_hidden = from_input;
   ${gates}
@@ -94,7 +72,6 @@ const stepGradientKernel = defineKernel({
   by_hidden_gates[from_input + params.hidden] = by_z;
   by_hidden_gates[from_input + 2u * params.hidden] = by_n * r;
   by_hidden[at] = by_h * z;`,
-  }),
 });
 
 /**
@@ -120,36 +97,16 @@ export function gru(
     const states = gpu.empty([steps + 1, batches, hidden]);
     const given = contiguous(inputGates);
     const units = batches * hidden;
-    const start = firstState(steps, reverse);
-    copyInto(states.slice(0, start, start + 1), first.reshape([1, batches, hidden]));
-    for (const { step, from, to } of stepsOf(steps, reverse)) {
-      gpu.tidy(() => {
-        const before = states.slice(0, from, from + 1).reshape([batches, hidden]);
-        gpu.launch(
-          stepKernel,
-          {},
-          {
-            bindings: [given, recurrentGates(before, recurrent), states],
-            parameters: [units, hidden, step, from, to],
-            workgroups: Math.ceil(units / workgroupSize),
-            cost: { flops: 30 * units, bytes: 32 * units },
-          },
-        );
+    setFirstState(states, first, reverse);
+    overSteps(states, reverse, (step, before) => {
+      launchElements(gpu, stepKernel, {}, units, {
+        bindings: [given, recurrentGates(before, recurrent), states],
+        parameters: stepValues(hidden, step),
+        cost: { flops: 30 * units, bytes: 32 * units },
       });
-    }
+    });
     return states;
   });
-}
-
-export interface GruGradients {
-  /** f32 [T, B, 3 H] */
-  readonly inputGates: Tensor;
-  /** f32 [3 H, H] */
-  readonly weight: Tensor;
-  /** f32 [3 H] */
-  readonly bias: Tensor;
-  /** f32 [B, H]: by the first state */
-  readonly hidden: Tensor;
 }
 
 /**
@@ -165,7 +122,7 @@ export function gruGradients(
   inputGates: Tensor,
   recurrent: RecurrentWeights,
   options: RecurrentOptions = {},
-): GruGradients {
+): RecurrentGradients {
   const { gpu } = states;
   const { reverse = false } = options;
   const [, batches, hidden] = states.shape as [number, number, number];
@@ -176,29 +133,17 @@ export function gruGradients(
     const [given, byStates] = [contiguous(inputGates), contiguous(gradient)];
     const hiddenGates = recurrentGates(before, recurrent);
     const [byInput, byHiddenGates] = [gpu.empty(inputGates.shape), gpu.empty(inputGates.shape)];
-    let byHidden = gpu.zeros([batches, hidden]);
-    for (const { step, from, to } of stepsOf(steps, reverse).reverse()) {
-      const behind = byHidden;
-      byHidden = gpu.tidy(() => {
-        gpu.launch(
-          stepGradientKernel,
-          {},
-          {
-            bindings: [given, hiddenGates, states, byStates, behind, byInput, byHiddenGates],
-            parameters: [units, hidden, step, from, to],
-            workgroups: Math.ceil(units / workgroupSize),
-            cost: { flops: 50 * units, bytes: 64 * units },
-          },
-        );
-        const own = byHiddenGates.slice(0, step, step + 1).reshape([batches, 3 * hidden]);
-        return linear(own, recurrent.weight.transpose(), { residual: behind });
+    const byHidden = backOverSteps(states, reverse, (step, behind) => {
+      launchElements(gpu, stepGradientKernel, {}, units, {
+        bindings: [given, hiddenGates, states, byStates, behind, byInput, byHiddenGates],
+        parameters: stepValues(hidden, step),
+        cost: { flops: 50 * units, bytes: 64 * units },
       });
-      behind.dispose();
-    }
+      return linear(viewAt(byHiddenGates, step.step), recurrent.weight.transpose(), { residual: behind });
+    });
     return {
       inputGates: byInput,
-      weight: linearWeightGradient(byHiddenGates, before),
-      bias: sum(byHiddenGates, { axis: [0, 1] }),
+      ...recurrentWeightGradients(byHiddenGates, before),
       hidden: add(byHidden, at(byStates, firstState(steps, reverse))),
     };
   });

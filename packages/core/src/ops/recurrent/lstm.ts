@@ -1,23 +1,26 @@
-import { defineKernel } from '../../kernels/kernel.ts';
 import { mathFunctions } from '../../kernels/wgsl-math.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { contiguous, copyInto } from '../copy.ts';
+import { contiguous } from '../copy.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
 import { add } from '../elementwise.ts';
-import { linearWeightGradient } from '../matmul/linear-gradient.ts';
 import { matmul } from '../matmul/matmul.ts';
-import { sum } from '../reduce.ts';
 import {
   at,
+  backOverSteps,
   firstState,
+  overSteps,
+  type RecurrentGradients,
   type RecurrentOptions,
   type RecurrentWeights,
   recurrentGates,
   recurrentSizes,
+  recurrentWeightGradients,
+  setFirstState,
   statesBefore,
-  stepsOf,
+  stepParameters,
+  stepValues,
+  viewAt,
 } from './recurrence.ts';
-
-const workgroupSize = 64;
 
 /** Gates of a unit in PyTorch's order; `base` is where its first one stands. */
 const gates = `
@@ -26,58 +29,33 @@ const gates = `
   let g = stable_tanh(gates[base + 2u * params.hidden]);
   let o = sigmoid(gates[base + 3u * params.hidden]);`;
 
-const parameters = [
-  ['total', 'u32'],
-  ['hidden', 'u32'],
-  ['step', 'u32'],
-  ['from_state', 'u32'],
-  ['to_state', 'u32'],
-  ['cells', 'u32'],
-] as const;
+/** The cell states stand from `cells` on. */
+const parameters = [...stepParameters, ['cells', 'u32']] as const;
 
 /** One invocation per unit [B, H] of one step: `c' = f c + i g`, `h' = o tanh(c')`. */
-const stepKernel = defineKernel({
+const stepKernel = defineElementKernel({
   name: 'lstmStep',
-  bindings: () => [
-    { name: 'gates', type: 'array<f32>', access: 'read' },
-    { name: 'states', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['gates'], ['states']),
   parameters,
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    declarations: mathFunctions('f32'),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  declarations: () => mathFunctions('f32'),
+  main: () => `
   let base = at / params.hidden * 4u * params.hidden + at % params.hidden;
   ${gates}
   let cell = f * states[params.cells + params.from_state * params.total + at] + i * g;
   states[params.cells + params.to_state * params.total + at] = cell;
   states[params.to_state * params.total + at] = o * stable_tanh(cell);`,
-  }),
 });
 
 /**
  * One invocation per unit of one step, from the gradients by h' and c' (those of the states, and what the step behind handed back) to those by the
  * gates and by c, which takes the place of the one by c'.
  */
-const stepGradientKernel = defineKernel({
+const stepGradientKernel = defineElementKernel({
   name: 'lstmStepGradient',
-  bindings: () => [
-    { name: 'gates', type: 'array<f32>', access: 'read' },
-    { name: 'states', type: 'array<f32>', access: 'read' },
-    { name: 'by_states', type: 'array<f32>', access: 'read' },
-    { name: 'by_hidden', type: 'array<f32>', access: 'read' },
-    { name: 'by_cell', type: 'array<f32>', access: 'read_write' },
-    { name: 'by_gates', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['gates', 'states', 'by_states', 'by_hidden'], ['by_cell', 'by_gates']),
   parameters,
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    declarations: mathFunctions('f32'),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  declarations: () => mathFunctions('f32'),
+  main: () => `
   let base = 4u * (params.step * params.total + at / params.hidden * params.hidden) + at % params.hidden;
   ${gates}
   let to_state = params.to_state * params.total + at;
@@ -90,7 +68,6 @@ const stepGradientKernel = defineKernel({
   by_gates[base + 2u * params.hidden] = by_c * i * (1.0 - g * g);
   by_gates[base + 3u * params.hidden] = by_h * top * o * (1.0 - o);
   by_cell[at] = by_c * f;`,
-  }),
 });
 
 /** Hidden and cell state before the first step, f32 [B, H] each. */
@@ -120,39 +97,22 @@ export function lstm(
   return gpu.tidy(() => {
     const states = gpu.empty([2, steps + 1, batches, hidden]);
     const units = batches * hidden;
-    const start = firstState(steps, reverse);
-    const [hiddens, cells] = [0, 1].map((kind) => states.slice(0, kind, kind + 1).reshape(states.shape.slice(1)));
-    copyInto((hiddens as Tensor).slice(0, start, start + 1), first.reshape([1, batches, hidden]));
-    copyInto((cells as Tensor).slice(0, start, start + 1), cell.reshape([1, batches, hidden]));
-    for (const { step, from, to } of stepsOf(steps, reverse)) {
-      gpu.tidy(() => {
-        const before = (hiddens as Tensor).slice(0, from, from + 1).reshape([batches, hidden]);
-        gpu.launch(
-          stepKernel,
-          {},
-          {
-            bindings: [recurrentGates(before, recurrent, at(inputGates, step)), states],
-            parameters: [units, hidden, step, from, to, (steps + 1) * units],
-            workgroups: Math.ceil(units / workgroupSize),
-            cost: { flops: 30 * units, bytes: 28 * units },
-          },
-        );
+    const [hiddens, cells] = [viewAt(states, 0), viewAt(states, 1)];
+    setFirstState(hiddens, first, reverse);
+    setFirstState(cells, cell, reverse);
+    overSteps(hiddens, reverse, (step, before) => {
+      launchElements(gpu, stepKernel, {}, units, {
+        bindings: [recurrentGates(before, recurrent, at(inputGates, step.step)), states],
+        parameters: [...stepValues(hidden, step), (steps + 1) * units],
+        cost: { flops: 30 * units, bytes: 28 * units },
       });
-    }
+    });
     return states;
   });
 }
 
-export interface LstmGradients {
-  /** f32 [T, B, 4 H] */
-  readonly inputGates: Tensor;
-  /** f32 [4 H, H] */
-  readonly weight: Tensor;
-  /** f32 [4 H] */
-  readonly bias: Tensor;
-  /** f32 [B, H] */
-  readonly hidden: Tensor;
-  /** f32 [B, H] */
+export interface LstmGradients extends RecurrentGradients {
+  /** f32 [B, H]: by the first cell state */
   readonly cell: Tensor;
 }
 
@@ -183,29 +143,18 @@ export function lstmGradients(
     const byGates = gpu.empty(inputGates.shape);
     const byStates = contiguous(gradient);
     const byCell = gpu.zeros([batches, hidden]);
-    let byHidden = gpu.zeros([batches, hidden]);
-    for (const { step, from, to } of stepsOf(steps, reverse).reverse()) {
-      const behind = byHidden;
-      byHidden = gpu.tidy(() => {
-        gpu.launch(
-          stepGradientKernel,
-          {},
-          {
-            bindings: [gates, states, byStates, behind, byCell, byGates],
-            parameters: [units, hidden, step, from, to, (steps + 1) * units],
-            workgroups: Math.ceil(units / workgroupSize),
-            cost: { flops: 50 * units, bytes: 60 * units },
-          },
-        );
-        return matmul(byGates.slice(0, step, step + 1).reshape([batches, 4 * hidden]), recurrent.weight);
+    const byHidden = backOverSteps(hiddens, reverse, (step, behind) => {
+      launchElements(gpu, stepGradientKernel, {}, units, {
+        bindings: [gates, states, byStates, behind, byCell, byGates],
+        parameters: [...stepValues(hidden, step), (steps + 1) * units],
+        cost: { flops: 50 * units, bytes: 60 * units },
       });
-      behind.dispose();
-    }
+      return matmul(viewAt(byGates, step.step), recurrent.weight);
+    });
     const start = firstState(steps, reverse);
     return {
       inputGates: byGates,
-      weight: linearWeightGradient(byGates, before),
-      bias: sum(byGates, { axis: [0, 1] }),
+      ...recurrentWeightGradients(byGates, before),
       hidden: add(byHidden, at(byHiddens, start)),
       cell: add(byCell, at(byCells, start)),
     };
