@@ -79,7 +79,6 @@ export function windowCounts(operation: string, size: readonly [number, number],
 
 /** The scalars of {@link imageValues}. */
 export const imageParameters: readonly (readonly [string, ParameterType])[] = [
-  ['total', 'u32'],
   ['channels', 'u32'],
   ['height', 'u32'],
   ['width', 'u32'],
@@ -95,11 +94,23 @@ export const imageParameters: readonly (readonly [string, ParameterType])[] = [
   ['dilation_x', 'u32'],
 ];
 
-/** Invocations of a kernel over images, its channels, and the geometry of its windows. */
-export function imageValues(total: number, channels: number, sizes: Window & ImageSizes): number[] {
+/** Channels of the images of a kernel, and the geometry of its windows. */
+export function imageValues(channels: number, sizes: Window & ImageSizes): number[] {
   const { size, outSize, kernel, stride, padding, dilation } = sizes;
-  return [total, channels, ...size, ...outSize, ...kernel, ...stride, ...padding, ...dilation];
+  return [channels, ...size, ...outSize, ...kernel, ...stride, ...padding, ...dilation];
 }
+
+/** WGSL that declares where output element `at` lies: `oy`, `ox` and its `plane`, one of those of all images. */
+export const outputPlace = `
+  let ox = at % params.out_width;
+  let oy = at / params.out_width % params.out_height;
+  let plane = at / params.out_width / params.out_height;`;
+
+/** WGSL that declares where element `at` of the images lies: `y`, `x` and its `plane`, one of those of all images. */
+export const imagePlace = `
+  let x = at % params.width;
+  let y = at / params.width % params.height;
+  let plane = at / params.width / params.height;`;
 
 /**
  * WGSL that visits the elements of the window of output (`oy`, `ox`) that are inside the image: `body` has `y` and `x` (u32) and

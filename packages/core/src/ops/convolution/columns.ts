@@ -1,11 +1,9 @@
-import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { imageParameters, imageValues, overWindowsOf } from '../windows.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
+import { imageParameters, imagePlace, imageValues, overWindowsOf } from '../windows.ts';
 import type { ConvolutionSizes } from './sizes.ts';
 
 /** A convolution as a matrix product: each window of the image becomes a column, channel by channel. */
-
-const workgroupSize = 64;
 
 /** The windows that are laid out at once: of some images, those of some rows of the output. */
 export interface Tile {
@@ -47,18 +45,11 @@ export function columnTiles(
 }
 
 /** One invocation per channel and window: it moves the elements of its window. x [B, C, H, W] -> columns [C kernel, tile's windows]. */
-const unfoldKernel = defineKernel({
+const unfoldKernel = defineElementKernel({
   name: 'unfold',
-  bindings: () => [
-    { name: 'image', type: 'array<f32>', access: 'read' },
-    { name: 'columns', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['image'], ['columns']),
   parameters: [...imageParameters, ...tileParameters],
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  main: () => `
   let windows = params.tile_images * params.tile_rows * params.out_width;
   let channel = at / windows;
   let window = at % windows;
@@ -77,28 +68,17 @@ const unfoldKernel = defineKernel({
       target_at += windows;
     }
   }`,
-  }),
 });
 
 /**
  * One invocation per element of the image: it adds up what the columns have at its places, always in the order of the kernel. Columns
  * [tile's images, C kernel, windows of an image] -> x [B, C, H, W]. Several tiles of one image add up.
  */
-const foldKernel = defineKernel({
+const foldKernel = defineElementKernel({
   name: 'fold',
-  bindings: () => [
-    { name: 'columns', type: 'array<f32>', access: 'read' },
-    { name: 'image', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['columns'], ['image']),
   parameters: [...imageParameters, ...tileParameters],
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let x = at % params.width;
-  let y = at / params.width % params.height;
-  let plane = at / params.width / params.height;
+  main: () => `${imagePlace}
   let windows = params.tile_rows * params.out_width;
   let taps = params.kernel_height * params.kernel_width;
   var sum = 0.0;
@@ -109,7 +89,6 @@ const foldKernel = defineKernel({
   let target_at = params.first_image * params.channels * params.height * params.width + at;
   if (params.first_row > 0u) { sum += image[target_at]; }
   image[target_at] = sum;`,
-  }),
 });
 
 /**
@@ -122,17 +101,11 @@ export function unfold(x: Tensor, sizes: ConvolutionSizes, tile: Tile): Tensor {
   const { gpu } = x;
   const windows = tile.rows * sizes.outSize[1];
   const columns = gpu.empty([sizes.inputs, sizes.kernel[0] * sizes.kernel[1], tile.images, windows]);
-  const total = sizes.inputs * tile.images * windows;
-  gpu.launch(
-    unfoldKernel,
-    {},
-    {
-      bindings: [x, columns],
-      parameters: [...imageValues(total, sizes.inputs, sizes), ...tileValues(tile)],
-      workgroups: Math.ceil(total / workgroupSize),
-      cost: { flops: 0, bytes: 8 * columns.size },
-    },
-  );
+  launchElements(gpu, unfoldKernel, {}, sizes.inputs * tile.images * windows, {
+    bindings: [x, columns],
+    parameters: [...imageValues(sizes.inputs, sizes), ...tileValues(tile)],
+    cost: { flops: 0, bytes: 8 * columns.size },
+  });
   return columns;
 }
 
@@ -145,14 +118,9 @@ export function unfold(x: Tensor, sizes: ConvolutionSizes, tile: Tile): Tensor {
  */
 export function foldInto(image: Tensor, columns: Tensor, sizes: ConvolutionSizes, tile: Tile): void {
   const total = tile.images * sizes.inputs * sizes.size[0] * sizes.size[1];
-  image.gpu.launch(
-    foldKernel,
-    {},
-    {
-      bindings: [columns, image],
-      parameters: [...imageValues(total, sizes.inputs, sizes), ...tileValues(tile)],
-      workgroups: Math.ceil(total / workgroupSize),
-      cost: { flops: columns.size, bytes: 4 * (columns.size + total) },
-    },
-  );
+  launchElements(image.gpu, foldKernel, {}, total, {
+    bindings: [columns, image],
+    parameters: [...imageValues(sizes.inputs, sizes), ...tileValues(tile)],
+    cost: { flops: columns.size, bytes: 4 * (columns.size + total) },
+  });
 }

@@ -1,7 +1,9 @@
-import { defineKernel } from '../../kernels/kernel.ts';
+import { defineKernel, type KernelDefinition } from '../../kernels/kernel.ts';
 import { lanesPerRow, workgroupReduction } from '../../kernels/wgsl-reduce.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { imageParameters, imageValues, overWindow, overWindowsOf } from '../windows.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
+import { imageParameters, imagePlace, imageValues, outputPlace, overWindow, overWindowsOf } from '../windows.ts';
 import type { ConvolutionSizes } from './sizes.ts';
 
 /**
@@ -9,35 +11,21 @@ import type { ConvolutionSizes } from './sizes.ts';
  * cost more than they save where nothing shares them.
  */
 
-const workgroupSize = 64;
+/** {@link directValues} */
+const directParameters = [...imageParameters, ['group_inputs', 'u32'], ['group_outputs', 'u32']] as const;
 
-const groupParameters = [
-  ['group_inputs', 'u32'],
-  ['group_outputs', 'u32'],
-] as const;
-
-const groupValues = ({ inputs, outputs, groups }: ConvolutionSizes) => [inputs / groups, outputs / groups];
-
-const bindings = (names: readonly [string, string, string]) =>
-  names.map((name, index) => ({
-    name,
-    type: 'array<f32>',
-    access: index === 2 ? ('read_write' as const) : ('read' as const),
-  }));
+const directValues = (sizes: ConvolutionSizes) => [
+  ...imageValues(sizes.inputs, sizes),
+  sizes.inputs / sizes.groups,
+  sizes.outputs / sizes.groups,
+];
 
 /** One invocation per output. */
-const forwardKernel = defineKernel({
+const forwardKernel = defineElementKernel({
   name: 'convolution.direct',
-  bindings: () => bindings(['image', 'weight', 'out']),
-  parameters: [...imageParameters, ...groupParameters],
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let ox = at % params.out_width;
-  let oy = at / params.out_width % params.out_height;
-  let plane = at / params.out_width / params.out_height;
+  bindings: () => floatBindings(['image', 'weight'], ['out']),
+  parameters: directParameters,
+  main: () => `${outputPlace}
   let groups = params.channels / params.group_inputs;
   let output = plane % (groups * params.group_outputs);
   let first = plane / (groups * params.group_outputs) * params.channels + output / params.group_outputs * params.group_inputs;
@@ -49,22 +37,14 @@ const forwardKernel = defineKernel({
     ${overWindow('sum += image[from_image + y * params.width + x] * weight[from_weight + tap];')}
   }
   out[at] = sum;`,
-  }),
 });
 
 /** One invocation per element of the image. */
-const inputKernel = defineKernel({
+const inputKernel = defineElementKernel({
   name: 'convolution.directInput',
-  bindings: () => bindings(['gradient', 'weight', 'result']),
-  parameters: [...imageParameters, ...groupParameters],
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let x = at % params.width;
-  let y = at / params.width % params.height;
-  let plane = at / params.width / params.height;
+  bindings: () => floatBindings(['gradient', 'weight'], ['result']),
+  parameters: directParameters,
+  main: () => `${imagePlace}
   let input = plane % params.channels;
   let outputs = params.channels / params.group_inputs * params.group_outputs;
   let first = input / params.group_inputs * params.group_outputs;
@@ -76,14 +56,13 @@ const inputKernel = defineKernel({
     ${overWindowsOf('sum += gradient[from_gradient + oy * params.out_width + ox] * weight[from_weight + tap];')}
   }
   result[at] = sum;`,
-  }),
 });
 
 /** One workgroup per element of the weight: its lanes share the windows of all images. */
 const weightKernel = defineKernel<{ readonly lanes: number }>({
   name: 'convolution.directWeight',
-  bindings: () => bindings(['image', 'gradient', 'result']),
-  parameters: [...imageParameters, ...groupParameters, ['images', 'u32']],
+  bindings: () => floatBindings(['image', 'gradient'], ['result']),
+  parameters: [...directParameters, ['images', 'u32']],
   workgroupSize: ({ lanes }) => lanes,
   source: ({ lanes }, capabilities) => ({
     declarations: workgroupReduction('window_sum', lanes, 'a + b', capabilities),
@@ -116,36 +95,31 @@ const weightKernel = defineKernel<{ readonly lanes: number }>({
 const flopsOf = ({ images, inputs, outputs, groups, kernel, outSize }: ConvolutionSizes) =>
   (2 * images * outputs * outSize[0] * outSize[1] * kernel[0] * kernel[1] * inputs) / groups;
 
+/** The result of a kernel that adds up each of its elements. */
+function launchDirect(
+  kernel: KernelDefinition,
+  shape: Shape,
+  operands: readonly [Tensor, Tensor],
+  sizes: ConvolutionSizes,
+): Tensor {
+  const [{ gpu, size }, weight] = operands;
+  const result = gpu.empty(shape);
+  launchElements(gpu, kernel, {}, result.size, {
+    bindings: [...operands, result],
+    parameters: directValues(sizes),
+    cost: { flops: flopsOf(sizes), bytes: 4 * (size + weight.size + result.size) },
+  });
+  return result;
+}
+
 /** `convolve` without columns; contiguous f32. */
 export function directConvolution(x: Tensor, weight: Tensor, sizes: ConvolutionSizes): Tensor {
-  const out = x.gpu.empty([sizes.images, sizes.outputs, ...sizes.outSize]);
-  x.gpu.launch(
-    forwardKernel,
-    {},
-    {
-      bindings: [x, weight, out],
-      parameters: [...imageValues(out.size, sizes.inputs, sizes), ...groupValues(sizes)],
-      workgroups: Math.ceil(out.size / workgroupSize),
-      cost: { flops: flopsOf(sizes), bytes: 4 * (x.size + weight.size + out.size) },
-    },
-  );
-  return out;
+  return launchDirect(forwardKernel, [sizes.images, sizes.outputs, ...sizes.outSize], [x, weight], sizes);
 }
 
 /** `convolveInputGradient` without columns; contiguous f32. */
 export function directInputGradient(gradient: Tensor, weight: Tensor, sizes: ConvolutionSizes): Tensor {
-  const result = gradient.gpu.empty([sizes.images, sizes.inputs, ...sizes.size]);
-  gradient.gpu.launch(
-    inputKernel,
-    {},
-    {
-      bindings: [gradient, weight, result],
-      parameters: [...imageValues(result.size, sizes.inputs, sizes), ...groupValues(sizes)],
-      workgroups: Math.ceil(result.size / workgroupSize),
-      cost: { flops: flopsOf(sizes), bytes: 4 * (gradient.size + weight.size + result.size) },
-    },
-  );
-  return result;
+  return launchDirect(inputKernel, [sizes.images, sizes.inputs, ...sizes.size], [gradient, weight], sizes);
 }
 
 /** `convolveWeightGradient` without columns; contiguous f32. */
@@ -158,7 +132,7 @@ export function directWeightGradient(x: Tensor, gradient: Tensor, sizes: Convolu
     { lanes: lanesPerRow(images * outSize[0] * outSize[1], gpu.capabilities) },
     {
       bindings: [x, gradient, result],
-      parameters: [...imageValues(result.size, inputs, sizes), ...groupValues(sizes), images],
+      parameters: [...directValues(sizes), images],
       workgroups: result.size,
       cost: { flops: flopsOf(sizes), bytes: 4 * (x.size + gradient.size + result.size) },
     },

@@ -1,11 +1,9 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
-import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { cast, contiguous } from '../copy.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
 import { multiply } from '../elementwise.ts';
 import { scatterAdd } from '../scatter-add.ts';
-
-const workgroupSize = 64;
 
 export interface GridSampleOptions {
   /** What lies outside of the image: `zeros` (default), or its nearest `border`. */
@@ -21,7 +19,6 @@ interface GridVariant {
 }
 
 const parameters = [
-  ['total', 'u32'],
   ['channels', 'u32'],
   ['height', 'u32'],
   ['width', 'u32'],
@@ -66,45 +63,28 @@ fn value_at(plane: u32, y: u32, x: u32) -> f32 {
 }`;
 
 /** One invocation per output [B, C, samples]. */
-const sampleKernel = defineKernel<GridVariant>({
+const sampleKernel = defineElementKernel<GridVariant>({
   name: 'gridSample',
-  bindings: () => [
-    { name: 'image', type: 'array<f32>', access: 'read' },
-    { name: 'grid', type: 'array<f32>', access: 'read' },
-    { name: 'out', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['image', 'grid'], ['out']),
   parameters,
-  workgroupSize: () => workgroupSize,
-  source: (variant) => ({
-    declarations: `${placeFunctions(variant)}${valueFunction}`,
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
+  declarations: (variant) => `${placeFunctions(variant)}${valueFunction}`,
+  main: () => `
   let plane = at / params.samples * params.height * params.width;
   let sample = at / params.samples / params.channels * params.samples + at % params.samples;
   ${locate}
   let above = mix(value_at(plane, upper, left), value_at(plane, upper, right), along_x);
   let below = mix(value_at(plane, lower, left), value_at(plane, lower, right), along_x);
   out[at] = mix(above, below, along_y);`,
-  }),
 });
 
 /** One invocation per sample [B, samples]: the gradient by its two coordinates, the sum over channels. */
-const gridGradientKernel = defineKernel<GridVariant>({
+const gridGradientKernel = defineElementKernel<GridVariant>({
   name: 'gridSampleGridGradient',
-  bindings: () => [
-    { name: 'image', type: 'array<f32>', access: 'read' },
-    { name: 'grid', type: 'array<f32>', access: 'read' },
-    { name: 'gradient', type: 'array<f32>', access: 'read' },
-    { name: 'result', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['image', 'grid', 'gradient'], ['result']),
   parameters,
-  workgroupSize: () => workgroupSize,
-  source: (variant) => ({
-    declarations: `${placeFunctions(variant)}${valueFunction}`,
-    main: `
-  let sample = group * ${workgroupSize}u + lane;
-  if (sample >= params.total) { return; }
+  declarations: (variant) => `${placeFunctions(variant)}${valueFunction}`,
+  main: () => `
+  let sample = at;
   ${locate}
   var by_x = 0.0;
   var by_y = 0.0;
@@ -119,11 +99,10 @@ const gridGradientKernel = defineKernel<GridVariant>({
   }
   result[2u * sample] = by_x * x.y;
   result[2u * sample + 1u] = by_y * y.y;`,
-  }),
 });
 
 /** One invocation per sample [B, samples]: the elements that it reads, as rows of [B H W], and their shares. */
-const cornersKernel = defineKernel<GridVariant>({
+const cornersKernel = defineElementKernel<GridVariant>({
   name: 'gridSampleCorners',
   bindings: () => [
     { name: 'grid', type: 'array<f32>', access: 'read' },
@@ -131,15 +110,12 @@ const cornersKernel = defineKernel<GridVariant>({
     { name: 'shares', type: 'array<f32>', access: 'read_write' },
   ],
   parameters,
-  workgroupSize: () => workgroupSize,
-  source: (variant) => ({
-    declarations: `${placeFunctions(variant)}
+  declarations: (variant) => `${placeFunctions(variant)}
 fn row_of(batch: u32, y: u32, x: u32) -> u32 {
   return select(0xffffffffu, (batch * params.height + y) * params.width + x, y < params.height && x < params.width);
 }`,
-    main: `
-  let sample = group * ${workgroupSize}u + lane;
-  if (sample >= params.total) { return; }
+  main: () => `
+  let sample = at;
   ${locate}
   let batch = sample / params.samples;
   rows[4u * sample] = row_of(batch, upper, left);
@@ -150,7 +126,6 @@ fn row_of(batch: u32, y: u32, x: u32) -> u32 {
   shares[4u * sample + 1u] = (1.0 - along_y) * along_x;
   shares[4u * sample + 2u] = along_y * (1.0 - along_x);
   shares[4u * sample + 3u] = along_y * along_x;`,
-  }),
 });
 
 interface Sampling {
@@ -181,12 +156,7 @@ function samplingOf(x: Tensor, grid: Tensor, options: GridSampleOptions): Sampli
   return { images, channels, size: [height, width], outSize: [rows, columns], variant };
 }
 
-const valuesOf = (total: number, { channels, size, outSize }: Sampling) => [
-  total,
-  channels,
-  ...size,
-  outSize[0] * outSize[1],
-];
+const valuesOf = ({ channels, size, outSize }: Sampling) => [channels, ...size, outSize[0] * outSize[1]];
 
 /**
  * Images at given places, bilinear between the four nearest elements, as PyTorch's `grid_sample`.
@@ -201,10 +171,9 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
   const sampling = samplingOf(x, grid, options);
   return gpu.tidy(() => {
     const out = gpu.empty([sampling.images, sampling.channels, ...sampling.outSize]);
-    gpu.launch(sampleKernel, sampling.variant, {
+    launchElements(gpu, sampleKernel, sampling.variant, out.size, {
       bindings: [contiguous(cast(x, 'f32')), contiguous(grid), out],
-      parameters: valuesOf(out.size, sampling),
-      workgroups: Math.ceil(out.size / workgroupSize),
+      parameters: valuesOf(sampling),
       cost: { flops: 24 * out.size, bytes: 20 * out.size },
     });
     return out;
@@ -222,10 +191,9 @@ export function gridSampleGridGradient(
   const sampling = samplingOf(x, grid, options);
   return gpu.tidy(() => {
     const result = gpu.empty(grid.shape);
-    gpu.launch(gridGradientKernel, sampling.variant, {
+    launchElements(gpu, gridGradientKernel, sampling.variant, result.size / 2, {
       bindings: [contiguous(cast(x, 'f32')), contiguous(grid), contiguous(gradient), result],
-      parameters: valuesOf(result.size / 2, sampling),
-      workgroups: Math.ceil(result.size / 2 / workgroupSize),
+      parameters: valuesOf(sampling),
       cost: { flops: 24 * gradient.size, bytes: 20 * gradient.size },
     });
     return result;
@@ -248,10 +216,9 @@ export function gridSampleInputGradient(
   return gpu.tidy(() => {
     const samples = images * outSize[0] * outSize[1];
     const [rows, shares] = [gpu.empty([samples, 4], 'u32'), gpu.empty([samples, 4])];
-    gpu.launch(cornersKernel, sampling.variant, {
+    launchElements(gpu, cornersKernel, sampling.variant, samples, {
       bindings: [contiguous(grid), rows, shares],
-      parameters: valuesOf(samples, sampling),
-      workgroups: Math.ceil(samples / workgroupSize),
+      parameters: valuesOf(sampling),
       cost: { flops: 24 * samples, bytes: 40 * samples },
     });
     const perSample = contiguous(gradient.transpose(0, 2, 3, 1)).reshape([samples, 1, channels]);

@@ -1,16 +1,13 @@
 import { ArgumentError, ShapeError } from '../../errors.ts';
-import { defineKernel } from '../../kernels/kernel.ts';
 import { isQuantized } from '../../tensor/dtype.ts';
 import type { Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { cast, contiguous } from '../copy.ts';
-import { type PerAxis, perAxis } from '../windows.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
+import { imagePlace, outputPlace, type PerAxis, perAxis } from '../windows.ts';
 import { type Interpolation, type TapVariant, tapFunctions } from './taps.ts';
 
-const workgroupSize = 64;
-
 const sizeParameters = [
-  ['total', 'u32'],
   ['height', 'u32'],
   ['width', 'u32'],
   ['out_height', 'u32'],
@@ -20,47 +17,30 @@ const sizeParameters = [
 type ResizeVariant = TapVariant & { readonly [name: string]: string | boolean };
 
 /** One invocation per output. */
-const interpolateKernel = defineKernel<ResizeVariant>({
+const interpolateKernel = defineElementKernel<ResizeVariant>({
   name: 'interpolate',
-  bindings: () => [
-    { name: 'image', type: 'array<f32>', access: 'read' },
-    { name: 'out', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['image'], ['out']),
   parameters: sizeParameters,
-  workgroupSize: () => workgroupSize,
-  source: (variant) => ({
-    declarations: tapFunctions(variant),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let plane = at / params.out_width / params.out_height * params.height * params.width;
-  let x = taps(at % params.out_width, params.width, params.out_width);
-  let y = taps(at / params.out_width % params.out_height, params.height, params.out_height);
-  let low = plane + y.low * params.width;
-  let high = plane + y.high * params.width;
+  declarations: tapFunctions,
+  main: () => `${outputPlace}
+  let x = taps(ox, params.width, params.out_width);
+  let y = taps(oy, params.height, params.out_height);
+  let from_image = plane * params.height * params.width;
+  let low = from_image + y.low * params.width;
+  let high = from_image + y.high * params.width;
   let upper = mix(image[low + x.low], image[low + x.high], x.share);
   let lower = mix(image[high + x.low], image[high + x.high], x.share);
   out[at] = mix(upper, lower, y.share);`,
-  }),
 });
 
 /** One invocation per element of the image: it adds up its shares of the samples next to it, in their order. */
-const interpolateGradientKernel = defineKernel<ResizeVariant>({
+const interpolateGradientKernel = defineElementKernel<ResizeVariant>({
   name: 'interpolateGradient',
-  bindings: () => [
-    { name: 'gradient', type: 'array<f32>', access: 'read' },
-    { name: 'result', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['gradient'], ['result']),
   parameters: sizeParameters,
-  workgroupSize: () => workgroupSize,
-  source: (variant) => ({
-    declarations: tapFunctions(variant),
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let x = at % params.width;
-  let y = at / params.width % params.height;
-  let plane = at / params.width / params.height * params.out_height * params.out_width;
+  declarations: tapFunctions,
+  main: () => `${imagePlace}
+  let outputs = plane * params.out_height * params.out_width;
   let columns = samples_near(x, params.width, params.out_width);
   let rows = samples_near(y, params.height, params.out_height);
   var sum = 0.0;
@@ -68,11 +48,10 @@ const interpolateGradientKernel = defineKernel<ResizeVariant>({
     let row_share = share_of(oy, params.height, params.out_height, y);
     if (row_share == 0.0) { continue; }
     for (var ox = columns.x; ox < columns.y; ox++) {
-      sum += row_share * share_of(ox, params.width, params.out_width, x) * gradient[plane + oy * params.out_width + ox];
+      sum += row_share * share_of(ox, params.width, params.out_width, x) * gradient[outputs + oy * params.out_width + ox];
     }
   }
   result[at] = sum;`,
-  }),
 });
 
 export interface InterpolateOptions {
@@ -121,10 +100,9 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   }
   return gpu.tidy(() => {
     const out = gpu.empty([...x.shape.slice(0, 2), ...outSize]);
-    gpu.launch(interpolateKernel, variant, {
+    launchElements(gpu, interpolateKernel, variant, out.size, {
       bindings: [contiguous(cast(x, 'f32')), out],
-      parameters: [out.size, ...x.shape.slice(2), ...outSize],
-      workgroups: Math.ceil(out.size / workgroupSize),
+      parameters: [...x.shape.slice(2), ...outSize],
       cost: { flops: 16 * out.size, bytes: 4 * (x.size + out.size) },
     });
     return out;
@@ -137,10 +115,9 @@ export function interpolateGradient(gradient: Tensor, shape: Shape, options: Int
   const { outSize, variant } = resizeOf(shape, options);
   return gpu.tidy(() => {
     const result = gpu.empty(shape);
-    gpu.launch(interpolateGradientKernel, variant, {
+    launchElements(gpu, interpolateGradientKernel, variant, result.size, {
       bindings: [contiguous(gradient), result],
-      parameters: [result.size, ...shape.slice(2), ...outSize],
-      workgroups: Math.ceil(result.size / workgroupSize),
+      parameters: [...shape.slice(2), ...outSize],
       cost: { flops: 16 * (gradient.size + result.size), bytes: 4 * (gradient.size + result.size) },
     });
     return result;

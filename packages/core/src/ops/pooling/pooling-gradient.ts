@@ -1,12 +1,10 @@
-import { defineKernel } from '../../kernels/kernel.ts';
 import type { Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
-import { imageParameters, imageValues, overWindowsOf } from '../windows.ts';
+import { defineElementKernel, launchElements } from '../element-kernel.ts';
+import { imageParameters, imagePlace, imageValues, overWindowsOf } from '../windows.ts';
 import { adaptiveSizes, launchPool } from './pooling.ts';
 import { type AveragePoolOptions, checkImages, type MaxPoolOptions, type PoolSizes, poolSizes } from './sizes.ts';
-
-const workgroupSize = 64;
 
 type Pool = 'max' | 'average' | 'averageInside' | 'adaptive';
 
@@ -32,7 +30,7 @@ const adaptiveWindows = `
   }`;
 
 /** One invocation per element of the image: it adds up its shares of the windows that hold it, in their order. */
-const poolGradientKernel = defineKernel<{ readonly pool: Pool }>({
+const poolGradientKernel = defineElementKernel<{ readonly pool: Pool }>({
   name: 'poolGradient',
   bindings: ({ pool }) => [
     { name: 'gradient', type: 'array<f32>', access: 'read' },
@@ -40,33 +38,21 @@ const poolGradientKernel = defineKernel<{ readonly pool: Pool }>({
     { name: 'result', type: 'array<f32>', access: 'read_write' },
   ],
   parameters: imageParameters,
-  workgroupSize: () => workgroupSize,
-  source: ({ pool }) => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let x = at % params.width;
-  let y = at / params.width % params.height;
-  let outputs = at / params.width / params.height * params.out_height * params.out_width;
+  main: ({ pool }) => `${imagePlace}
+  let outputs = plane * params.out_height * params.out_width;
   var sum = 0.0;
   ${pool === 'adaptive' ? adaptiveWindows : overWindowsOf(shares[pool])}
   result[at] = sum;`,
-  }),
 });
 
 function launchGradient(pool: Pool, gradient: Tensor, places: readonly Tensor[], shape: Shape, sizes: PoolSizes) {
   const { gpu } = gradient;
   const result = gpu.empty(shape);
-  gpu.launch(
-    poolGradientKernel,
-    { pool },
-    {
-      bindings: [contiguous(gradient), ...places, result],
-      parameters: imageValues(result.size, 1, sizes),
-      workgroups: Math.ceil(result.size / workgroupSize),
-      cost: { flops: gradient.size * sizes.kernel[0] * sizes.kernel[1], bytes: 4 * (result.size + gradient.size) },
-    },
-  );
+  launchElements(gpu, poolGradientKernel, { pool }, result.size, {
+    bindings: [contiguous(gradient), ...places, result],
+    parameters: imageValues(1, sizes),
+    cost: { flops: gradient.size * sizes.kernel[0] * sizes.kernel[1], bytes: 4 * (result.size + gradient.size) },
+  });
   return result;
 }
 

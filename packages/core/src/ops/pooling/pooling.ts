@@ -1,11 +1,17 @@
-import { defineKernel } from '../../kernels/kernel.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { cast, contiguous } from '../copy.ts';
-import { type ImageSizes, imageParameters, imageValues, overWindow, type PerAxis, perAxis } from '../windows.ts';
+import { defineElementKernel, floatBindings, launchElements } from '../element-kernel.ts';
+import {
+  type ImageSizes,
+  imageParameters,
+  imageValues,
+  outputPlace,
+  overWindow,
+  type PerAxis,
+  perAxis,
+} from '../windows.ts';
 import { type AveragePoolOptions, checkImages, type MaxPoolOptions, type PoolSizes, poolSizes } from './sizes.ts';
-
-const workgroupSize = 64;
 
 /** `maxIndex` is the place of the largest element in its plane; `inside` divides by the elements that are no padding. */
 type Pool = 'max' | 'maxIndex' | 'average' | 'averageInside';
@@ -25,56 +31,39 @@ const results: Readonly<Record<Pool, string>> = {
 };
 
 /** One invocation per window; of equal largest elements the first one counts. */
-const poolKernel = defineKernel<{ readonly pool: Pool }>({
+const poolKernel = defineElementKernel<{ readonly pool: Pool }>({
   name: 'pool',
   bindings: ({ pool }) => [
     { name: 'image', type: 'array<f32>', access: 'read' },
     { name: 'out', type: pool === 'maxIndex' ? 'array<u32>' : 'array<f32>', access: 'read_write' },
   ],
   parameters: imageParameters,
-  workgroupSize: () => workgroupSize,
-  source: ({ pool }) => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let ox = at % params.out_width;
-  let oy = at / params.out_width % params.out_height;
-  let plane = at / params.out_width / params.out_height * params.height * params.width;
+  main: ({ pool }) => `${outputPlace}
+  let from_image = plane * params.height * params.width;
   var best = 0.0;
   var count = 0.0;
   var place = 0u;
-  ${overWindow(`let value = image[plane + y * params.width + x];
+  ${overWindow(`let value = image[from_image + y * params.width + x];
       ${visits[pool]}`)}
   out[at] = ${results[pool]};`,
-  }),
 });
 
 /** One invocation per output: the mean over [floor(o n / m), ceil((o + 1) n / m)) of both axes. */
-const adaptiveKernel = defineKernel({
+const adaptiveKernel = defineElementKernel({
   name: 'adaptivePool',
-  bindings: () => [
-    { name: 'image', type: 'array<f32>', access: 'read' },
-    { name: 'out', type: 'array<f32>', access: 'read_write' },
-  ],
+  bindings: () => floatBindings(['image'], ['out']),
   parameters: imageParameters,
-  workgroupSize: () => workgroupSize,
-  source: () => ({
-    main: `
-  let at = group * ${workgroupSize}u + lane;
-  if (at >= params.total) { return; }
-  let ox = at % params.out_width;
-  let oy = at / params.out_width % params.out_height;
-  let plane = at / params.out_width / params.out_height * params.height * params.width;
+  main: () => `${outputPlace}
+  let from_image = plane * params.height * params.width;
   let first_y = oy * params.height / params.out_height;
   let first_x = ox * params.width / params.out_width;
   let end_y = ((oy + 1u) * params.height + params.out_height - 1u) / params.out_height;
   let end_x = ((ox + 1u) * params.width + params.out_width - 1u) / params.out_width;
   var sum = 0.0;
   for (var y = first_y; y < end_y; y++) {
-    for (var x = first_x; x < end_x; x++) { sum += image[plane + y * params.width + x]; }
+    for (var x = first_x; x < end_x; x++) { sum += image[from_image + y * params.width + x]; }
   }
   out[at] = sum / f32((end_y - first_y) * (end_x - first_x));`,
-  }),
 });
 
 /** The window of an adaptive pool differs from place to place; kernels read the sizes alone. */
@@ -90,12 +79,11 @@ export function launchPool(x: Tensor, sizes: PoolSizes, pool: Pool | 'adaptive',
     const out = gpu.empty(shape, dtype);
     const launch = {
       bindings: [contiguous(cast(x, 'f32')), out],
-      parameters: imageValues(out.size, 1, sizes),
-      workgroups: Math.ceil(out.size / workgroupSize),
+      parameters: imageValues(1, sizes),
       cost: { flops: pool === 'adaptive' ? x.size : out.size * sizes.kernel[0] * sizes.kernel[1], bytes: 4 * x.size },
     };
-    if (pool === 'adaptive') gpu.launch(adaptiveKernel, {}, launch);
-    else gpu.launch(poolKernel, { pool }, launch);
+    if (pool === 'adaptive') launchElements(gpu, adaptiveKernel, {}, out.size, launch);
+    else launchElements(gpu, poolKernel, { pool }, out.size, launch);
     return out;
   });
 }
