@@ -1,32 +1,27 @@
-import { defineKernel, type Variant } from '../../kernels/kernel.ts';
+import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ChunkMoments } from './chunk-moments.ts';
-import { type FeatureMap, featureCount, featureLoop, scoreText } from './feature-map.ts';
+import { featureCount, featureLoop, scoreText } from './feature-map.ts';
 import { lanesOfRows } from './row-lanes.ts';
 import {
   commonWidth,
   each,
+  numberOf,
   othersLoop,
+  ownRow,
+  type RowVariant,
   rowBinding,
+  rowParameters,
   rowProduct,
   rowsOfTile,
+  rowValues,
   vectorType,
-  type Width,
 } from './row-text.ts';
 import type { ChunkSizes } from './sizes.ts';
 
-interface GradientsVariant extends Variant {
-  readonly map: FeatureMap;
-  readonly width: Width;
-  /** Accesses of a row of queries or keys. */
-  readonly size: number;
-  /** Accesses of a row of values. */
-  readonly columns: number;
-  readonly reverse: boolean;
-  readonly carried: boolean;
+interface GradientsVariant extends RowVariant {
   /** Whose rows have the weights: those of the invocation, the others (which see from behind), or none. */
   readonly weighted: 'own' | 'other' | 'none';
-  readonly lanes: number;
 }
 
 /**
@@ -45,20 +40,12 @@ const chunkRowGradientsKernel = defineKernel<GradientsVariant>({
     ...(carried && weighted !== 'none' ? [rowBinding('sums', 1)] : []),
     rowBinding('result', width, 'read_write'),
   ],
-  parameters: [
-    ['rows', 'u32'],
-    ['chunk', 'u32'],
-    ['chunks', 'u32'],
-    ['size', 'u32'],
-    ['features', 'u32'],
-    ['scale', 'f32'],
-    ['root', 'f32'],
-  ],
+  parameters: rowParameters,
   workgroupSize: ({ lanes }) => lanes,
-  source: ({ map, width, size, columns, reverse, carried, weighted, lanes }) => {
+  source: (variant) => {
+    const { map, width, size, columns, carried, weighted, lanes } = variant;
     const type = vectorType(width);
     const numbers = size * width + 1;
-    const part = (at: number) => `${Math.floor(at / width)}${width === 4 ? `[${at % 4}]` : ''}`;
     const along = (right: (at: number) => string) => rowProduct(columns, width, (at) => `value${at}`, right);
     const ownWeight = weighted === 'own' ? 'weights[base + row]' : '1.0';
     const fromState = featureLoop(
@@ -84,22 +71,14 @@ var<workgroup> gradients: array<f32, ${numbers * lanes}>;`
         : '',
       main: `${rowsOfTile(lanes)}
   let base = outer * params.rows;
-  let from_own = (base + row) * ${size}u;
+  ${ownRow(variant)}
   let from_value = (base + row) * ${columns}u;
-  ${each(size, (at) => `let own${at} = params.scale * own_rows[from_own + ${at}u];`)}
   ${each(columns, (at) => `let value${at} = own_values[from_value + ${at}u];`)}
   ${weighted === 'none' ? '' : `let own_weight = ${ownWeight};`}
   ${each(size, (at) => `var sum${at} = ${type}();`)}
   ${othersLoop(
-    reverse,
-    `let from_other = (base + other) * ${size}u;
-    let from_other_value = (base + other) * ${columns}u;
-    let s = ${rowProduct(
-      size,
-      width,
-      (at) => `own${at}`,
-      (at) => `other_rows[from_other + ${at}u]`,
-    )};
+    variant,
+    `let from_other_value = (base + other) * ${columns}u;
     let of_score = ${along((at) => `other_values[from_other_value + ${at}u]`)}${weight};
     let slope = select(0.0, params.scale * of_score * (${scoreText[map].slope}), seen);
     ${each(size, (at) => `sum${at} += slope * other_rows[from_other + ${at}u];`)}`,
@@ -107,9 +86,9 @@ var<workgroup> gradients: array<f32, ${numbers * lanes}>;`
   ${
     carried
       ? `mine[lane] = 1.0;
-  ${each(size * width, (at) => `mine[${at + 1}u * ${lanes}u + lane] = own${part(at)} / params.root; gradients[${at + 1}u * ${lanes}u + lane] = 0.0;`)}
+  ${each(size * width, (at) => `mine[${at + 1}u * ${lanes}u + lane] = ${numberOf('own', at, width)} / params.root; gradients[${at + 1}u * ${lanes}u + lane] = 0.0;`)}
   let state = (outer * params.chunks + chunk) * params.features;${fromState}
-  ${each(size * width, (at) => `sum${part(at)} += params.root * gradients[${at + 1}u * ${lanes}u + lane];`)}`
+  ${each(size * width, (at) => `${numberOf('sum', at, width)} += params.root * gradients[${at + 1}u * ${lanes}u + lane];`)}`
       : ''
   }
   ${each(size, (at) => `result[from_own + ${at}u] = sum${at};`)}`,
@@ -134,7 +113,7 @@ export interface ChunkRowGradientsInputs {
 export function chunkRowGradients(sizes: ChunkSizes, inputs: ChunkRowGradientsInputs): Tensor {
   const { own, others, ownValues, otherValues, weights, state, reverse = false } = inputs;
   const { gpu } = own;
-  const { groups, rows, chunk, chunks, size, valueSize, map, scale } = sizes;
+  const { groups, rows, chunk, chunks, size, valueSize, map } = sizes;
   const width = commonWidth(size, valueSize);
   const carried = state !== undefined;
   const lanes = lanesOfRows(gpu, carried ? 2 * (size + 1) : 0);
@@ -164,7 +143,7 @@ export function chunkRowGradients(sizes: ChunkSizes, inputs: ChunkRowGradientsIn
         ...(state && weights ? [state.sums] : []),
         result,
       ],
-      parameters: [rows, chunk, chunks, size, features, scale, Math.sqrt(scale)],
+      parameters: rowValues(sizes),
       workgroups: groups * chunks * Math.ceil(chunk / lanes),
       cost: {
         flops: groups * rows * perRow,

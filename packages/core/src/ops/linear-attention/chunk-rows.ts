@@ -1,35 +1,27 @@
-import { defineKernel, type Variant } from '../../kernels/kernel.ts';
+import { defineKernel } from '../../kernels/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ChunkMoments } from './chunk-moments.ts';
-import { type FeatureMap, featureCount, featureLoop, scoreText } from './feature-map.ts';
+import { featureCount, featureLoop, scoreText } from './feature-map.ts';
 import { heldNumbers, lanesOfRows } from './row-lanes.ts';
 import {
   commonWidth,
   each,
   largestDivisor,
+  numberOf,
   othersLoop,
+  ownRow,
+  type RowVariant,
   rowBinding,
-  rowProduct,
+  rowParameters,
   rowsOfTile,
+  rowValues,
   vectorType,
-  type Width,
 } from './row-text.ts';
 import type { ChunkSizes } from './sizes.ts';
 
-interface RowsVariant extends Variant {
-  readonly map: FeatureMap;
-  readonly width: Width;
-  /** Accesses of a row of queries or keys. */
-  readonly size: number;
-  /** Accesses of a row of values that an invocation makes. */
-  readonly columns: number;
-  /** Rows see those behind them instead of those before. */
-  readonly reverse: boolean;
-  /** Chunks begin with a state. */
-  readonly carried: boolean;
+interface RowsVariant extends RowVariant {
   /** Divide by the sum of the weights, and write it. */
   readonly normalize: boolean;
-  readonly lanes: number;
 }
 
 /**
@@ -47,19 +39,10 @@ const chunkRowsKernel = defineKernel<RowsVariant>({
     rowBinding('result', width, 'read_write'),
     ...(normalize ? [rowBinding('normalizer', 1, 'read_write')] : []),
   ],
-  parameters: [
-    ['rows', 'u32'],
-    ['chunk', 'u32'],
-    ['chunks', 'u32'],
-    ['size', 'u32'],
-    ['features', 'u32'],
-    ['value_columns', 'u32'],
-    ['scale', 'f32'],
-    ['root', 'f32'],
-    ['epsilon', 'f32'],
-  ],
+  parameters: [...rowParameters, ['value_columns', 'u32'], ['epsilon', 'f32']],
   workgroupSize: ({ lanes }) => lanes,
-  source: ({ map, width, size, columns, reverse, carried, normalize, lanes }) => {
+  source: (variant) => {
+    const { map, width, size, columns, carried, normalize, lanes } = variant;
     const type = vectorType(width);
     const total = (text: string) => (normalize ? text : '');
     const fromState = featureLoop(
@@ -77,20 +60,12 @@ const chunkRowsKernel = defineKernel<RowsVariant>({
   let block = outer % blocks;
   let sequence = outer / blocks;
   let base = sequence * params.rows;
-  let from_own = (base + row) * ${size}u;
-  ${each(size, (at) => `let own${at} = params.scale * own_rows[from_own + ${at}u];`)}
+  ${ownRow(variant)}
   ${each(columns, (at) => `var sum${at} = ${type}();`)}
   var total = ${normalize ? 'params.epsilon' : '0.0'};
   ${othersLoop(
-    reverse,
-    `let from_other = (base + other) * ${size}u;
-    let s = ${rowProduct(
-      size,
-      width,
-      (at) => `own${at}`,
-      (at) => `other_rows[from_other + ${at}u]`,
-    )};
-    let weight = select(0.0, ${scoreText[map].value}, seen);
+    variant,
+    `let weight = select(0.0, ${scoreText[map].value}, seen);
     let from_value = (base + other) * params.value_columns + block * ${columns}u;
     ${each(columns, (at) => `sum${at} += weight * values[from_value + ${at}u];`)}
     ${total('total += weight;')}`,
@@ -99,13 +74,7 @@ const chunkRowsKernel = defineKernel<RowsVariant>({
     carried
       ? `// Registers have no index that is known at run time only; each lane reads its own column of this.
   mine[lane] = 1.0;
-  ${each(size, (at) =>
-    Array.from(
-      { length: width },
-      (_, part) =>
-        `mine[${1 + at * width + part}u * ${lanes}u + lane] = own${at}${width === 4 ? `[${part}]` : ''} / params.root;`,
-    ).join(' '),
-  )}
+  ${each(size * width, (at) => `mine[${at + 1}u * ${lanes}u + lane] = ${numberOf('own', at, width)} / params.root;`)}
   let state = (sequence * params.chunks + chunk) * params.features;${fromState}`
       : ''
   }
@@ -137,7 +106,7 @@ export interface ChunkRowsInputs {
 export function chunkRows(sizes: ChunkSizes, inputs: ChunkRowsInputs): { result: Tensor; normalizer?: Tensor } {
   const { own, others, values, state, reverse = false, epsilon } = inputs;
   const { gpu } = own;
-  const { groups, rows, chunk, chunks, size, valueSize, map, scale } = sizes;
+  const { groups, rows, chunk, chunks, size, valueSize, map } = sizes;
   const normalize = epsilon !== undefined;
   const width = commonWidth(size, valueSize);
   const columns = largestDivisor(valueSize / width, heldNumbers(gpu) / width);
@@ -160,7 +129,7 @@ export function chunkRows(sizes: ChunkSizes, inputs: ChunkRowsInputs): { result:
         result,
         ...(normalizer ? [normalizer] : []),
       ],
-      parameters: [rows, chunk, chunks, size, features, valueSize / width, scale, Math.sqrt(scale), epsilon ?? 0],
+      parameters: [...rowValues(sizes), valueSize / width, epsilon ?? 0],
       workgroups: groups * chunks * Math.ceil(chunk / lanes) * (valueSize / width / columns),
       cost: {
         flops: groups * rows * perRow,

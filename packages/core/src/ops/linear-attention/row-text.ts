@@ -1,4 +1,6 @@
-import type { BindingDeclaration } from '../../kernels/kernel.ts';
+import type { BindingDeclaration, Variant } from '../../kernels/kernel.ts';
+import { type FeatureMap, featureCount } from './feature-map.ts';
+import type { ChunkSizes } from './sizes.ts';
 
 /** Elements that a kernel moves at once. */
 export type Width = 1 | 4;
@@ -60,14 +62,61 @@ export function rowsOfTile(lanes: number): string {
   if (row >= chunk_end) { return; }`;
 }
 
-/** WGSL loop over the rows `other` that a causal row may see: those up to its own, or with `reverse` from its own on. */
-export function othersLoop(reverse: boolean, body: string): string {
+/** What the WGSL of kernels whose invocations own a row depends on. */
+export interface RowVariant extends Variant {
+  readonly map: FeatureMap;
+  readonly width: Width;
+  /** Accesses of a row of queries or keys. */
+  readonly size: number;
+  /** Accesses of a row of values that an invocation reads or makes. */
+  readonly columns: number;
+  /** Rows see those behind them instead of those before. */
+  readonly reverse: boolean;
+  /** Chunks begin with a state. */
+  readonly carried: boolean;
+  readonly lanes: number;
+}
+
+/** Scalars of kernels over {@link rowsOfTile}. */
+export const rowParameters = [
+  ['rows', 'u32'],
+  ['chunk', 'u32'],
+  ['chunks', 'u32'],
+  ['size', 'u32'],
+  ['features', 'u32'],
+  ['scale', 'f32'],
+  ['root', 'f32'],
+] as const;
+
+export function rowValues({ rows, chunk, chunks, size, map, scale }: ChunkSizes): number[] {
+  return [rows, chunk, chunks, size, featureCount(map, size), scale, Math.sqrt(scale)];
+}
+
+/** WGSL that loads the invocation's row of `own_rows`, times the scale, into registers `own0`, `own1`... */
+export function ownRow({ size }: RowVariant): string {
+  return `let from_own = (base + row) * ${size}u;
+  ${each(size, (at) => `let own${at} = params.scale * own_rows[from_own + ${at}u];`)}`;
+}
+
+/** WGSL of number `at` of a row that is held in registers `name`0, `name`1... of `width` numbers. */
+export function numberOf(name: string, at: number, width: Width): string {
+  return `${name}${Math.floor(at / width)}${width === 4 ? `[${at % 4}]` : ''}`;
+}
+
+/**
+ * WGSL loop over the rows `other` that a causal row may see: those up to its own, or with `reverse` from its own on. `body` has `s`, the product of
+ * {@link ownRow} and the other row, which begins at `from_other` in `other_rows`.
+ */
+export function othersLoop({ reverse, size, width }: RowVariant, body: string): string {
+  const own = (at: number) => `own${at}`;
   const [from, to, seen] = reverse
     ? ['tile_first', 'chunk_end', 'other >= row']
     : ['chunk_first', 'tile_end', 'other <= row'];
   return `
   for (var other = ${from}; other < ${to}; other++) {
     let seen = ${seen};
+    let from_other = (base + other) * ${size}u;
+    let s = ${rowProduct(size, width, own, (at) => `other_rows[from_other + ${at}u]`)};
     ${body}
   }`;
 }
