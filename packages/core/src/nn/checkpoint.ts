@@ -109,19 +109,10 @@ function checkFit({ saved, tensors, what }: SavedPart): void {
   }
 }
 
-/** What decides the last bits of a result: the adapter, and which kernels it gets. */
+/** What decides the last bits of a result: the adapter, and the kernels chosen for it. */
 function fingerprintOf(module: Module): string {
   const [parameter] = module.parameters().values();
-  if (!parameter) return 'no adapter';
-  const { adapter, capabilities } = parameter.tensor.gpu;
-  const names = [adapter.vendor, adapter.architecture, adapter.device, adapter.description].filter(Boolean).join(' ');
-  const { f16, subgroups, subgroupMinSize, subgroupMaxSize, maxWorkgroupStorage, maxInvocations } = capabilities;
-  const features = [
-    f16 ? 'f16' : 'no f16',
-    subgroups ? `subgroups ${subgroupMinSize} to ${subgroupMaxSize}` : 'no subgroups',
-    `workgroups of ${maxInvocations} and ${maxWorkgroupStorage} bytes`,
-  ];
-  return `${names} (${features.join(', ')})`;
+  return parameter ? parameter.tensor.gpu.fingerprint : 'no adapter';
 }
 
 function parseNote(note: string): CheckpointNote {
