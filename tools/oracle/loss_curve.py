@@ -14,7 +14,7 @@ from golden_files import CORE_GOLDEN, ROOT, provenance, write_tensors
 
 STEPS, ROWS, LENGTH = 200, 4, 48
 TEXT_BYTES = 6_000
-PEAK_RATE, FINAL_SHARE, WARM_UP = 1e-2, 0.1, 10
+PEAK_RATE, FINAL_SHARE, WARM_UP = 1e-3, 0.1, 10
 
 CONFIG = LlamaConfig(
     vocab_size=128,

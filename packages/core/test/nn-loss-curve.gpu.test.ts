@@ -27,7 +27,7 @@ it("follows PyTorch's loss curve within 1% over 200 steps", async () => {
   model.loadSafetensors(writeTensorFile({ tensors: new Map(initial), note: '' }));
   const vectors = /norm/;
   const optimizer = new AdamW(model.parameters(), {
-    learningRate: 1e-2,
+    learningRate: 1e-3,
     weightDecay: 0.1,
     betas: [0.9, 0.98],
     groups: [{ match: vectors, weightDecay: 0 }],

@@ -77,8 +77,10 @@ describe.each([
     const expected = await run(await whole(), product);
     const split = await run(bounded, product);
     expect(split.data).toEqual(expected.data);
-    expect(expected.dispatches).toBe(1);
-    expect(split.dispatches).toBe(4);
+    // Software adapters pack the right operand first, in a dispatch that is no product.
+    const packs = schedule === 'lanes' ? 1 : 0;
+    expect(expected.dispatches).toBe(1 + packs);
+    expect(split.dispatches).toBe(4 + packs);
     const again = await run(bounded, product);
     expect(again.made).toBe(split.made);
   });
