@@ -29,6 +29,7 @@ export function hylra(settings: HylraSettings = {}): Method<HylraState> {
     options: resolved,
     phases,
     requires: { direction: 'causal', globalLayers: 1, wholeCache: true },
+    listsKeys: true,
 
     createState({ facts }) {
       if (stored) checkFingerprint(stored, facts);

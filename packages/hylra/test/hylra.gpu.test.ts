@@ -163,6 +163,11 @@ describe('hylra', () => {
     await expect(MethodRun.start(model, hylra())).rejects.toThrow(/random-llama.*profileLayers/);
     await expect(MethodRun.start(model, hylra({ policy: [-1, 0] }))).rejects.toThrow(/2 entries.*6 global layers/);
     await expect(MethodRun.start(model, hylra({ policy: [-1, 0, 1, -1, 3, 3] }))).rejects.toThrow(/policy\[2\]/);
+    const second = { name: 'second', options: {}, phases: ['decode'], listsKeys: true } as const;
+    await expect(MethodRun.start(model, [hylra({ policy }), second])).rejects.toThrow(
+      /hylra and second cannot run.*decode/,
+    );
+    (await MethodRun.start(model, [hylra({ policy, phases: ['prefill'] }), second])).dispose();
     const other = storePolicy({ ...model.facts, name: 'other', heads: 8 }, policy);
     await expect(MethodRun.start(model, hylra({ policy: other }))).rejects.toThrow(/made for other.*heads is 8, not 4/);
     const own = storePolicy(model.facts, policy);

@@ -50,6 +50,7 @@ export function spatten(options: SpattenOptions = {}): Method<SpattenState> {
     options: resolved,
     phases,
     requires: { globalLayers: 1, wholeCache: true },
+    listsKeys: true,
 
     createState({ gpu, facts }) {
       const { kvHeads } = facts;

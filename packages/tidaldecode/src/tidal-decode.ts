@@ -18,6 +18,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
     options: resolved,
     phases: ['decode'],
     requires: { direction: 'causal', globalLayers: 1, wholeCache: true },
+    listsKeys: true,
 
     createState(model) {
       const globalLayers = model.facts.layerKinds.filter((kind) => kind === 'global').length;

@@ -86,6 +86,8 @@ export interface Method<State extends MethodState = any> {
   readonly requires?: Requirements;
   /** Whether it removes rows from caches, which some methods cannot bear (`requires.wholeCache`). */
   readonly evicts?: boolean;
+  /** Whether its `attend` restricts layers to lists of keys. A layer follows one list: two such methods of one phase are refused. */
+  readonly listsKeys?: boolean;
   /** The prompt runs in one pass, however long, so that each layer is seen once with all of it. Takes more memory. */
   readonly wholePrompt?: boolean;
   /** State of one run. Here a method may calibrate by running the model; such a nested run has its own state. */

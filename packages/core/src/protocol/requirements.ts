@@ -82,3 +82,23 @@ export function checkWholeCache(methods: readonly CacheUser[], layer: number): v
     `${whole.name} cannot run on this cache: it looks rows up by position, and layer ${layer} has lost tokens to an eviction or a selection. Prefill without that method.`,
   );
 }
+
+interface ListUser {
+  readonly name: string;
+  readonly phases: readonly Phase[];
+  readonly listsKeys?: boolean;
+}
+
+/** @throws RefusedError that names two methods which restrict attention to lists of keys in one phase */
+export function checkLists(methods: readonly ListUser[]): void {
+  const listing = methods.filter(({ listsKeys }) => listsKeys);
+  for (const [index, first] of listing.entries()) {
+    for (const second of listing.slice(index + 1)) {
+      const phase = first.phases.find((each) => second.phases.includes(each));
+      if (phase === undefined) continue;
+      throw new RefusedError(
+        `${first.name} and ${second.name} cannot run together in ${phase}: each restricts attention to a list of keys, and a layer follows one. Use one of them, or give them different phases.`,
+      );
+    }
+  }
+}

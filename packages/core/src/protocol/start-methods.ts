@@ -3,7 +3,7 @@ import type { MethodState } from './contexts.ts';
 import type { Method, RunSettings } from './method.ts';
 import type { ModelHandle } from './model-handle.ts';
 import { checkOwners, disposeOwner, type Owner, SequenceIndices } from './owners.ts';
-import { checkEviction, checkRequirements } from './requirements.ts';
+import { checkEviction, checkLists, checkRequirements } from './requirements.ts';
 
 /** Checks methods against the model and each other and makes their states; on failure none stays behind. */
 export async function startMethods(
@@ -52,6 +52,7 @@ function accepted(model: ModelHandle, method: Method | readonly Method[] | undef
   const methods = method === undefined ? [] : [method].flat();
   checkOwners(methods);
   checkEviction(methods);
+  checkLists(methods);
   for (const each of methods) checkRequirements(each, model.facts);
   return methods;
 }
