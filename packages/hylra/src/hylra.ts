@@ -3,7 +3,7 @@ import { checkLayerPolicy, FULL, type LayerPolicy } from './layer-policy.ts';
 import { type HylraOptions, hylraOptions } from './options.ts';
 import { shippedPolicies } from './shipped-policies.ts';
 import type { HylraState } from './state.ts';
-import { checkFingerprint, fingerprintOf, type StoredPolicy } from './stored-policy.ts';
+import { checkFingerprint, fingerprintOf, firstDifference, type StoredPolicy } from './stored-policy.ts';
 
 /** Options of {@link hylra}: those of its schema, where the policy may also be a stored one. */
 export interface HylraSettings extends Omit<HylraOptions, 'policy'> {
@@ -85,8 +85,8 @@ function isList(given: LayerPolicy | StoredPolicy): given is LayerPolicy {
 }
 
 function shippedPolicy(facts: ModelFacts): LayerPolicy {
-  const own = JSON.stringify(fingerprintOf(facts));
-  const found = shippedPolicies.find(({ fingerprint }) => JSON.stringify(fingerprint) === own);
+  const own = fingerprintOf(facts);
+  const found = shippedPolicies.find(({ fingerprint }) => !firstDifference(fingerprint, own));
   if (found) return found.policy;
   throw new RefusedError(
     `hylra has no policy for ${facts.name}. Give one as option policy: profileLayers and solveThresholdPolicy search it, ` +

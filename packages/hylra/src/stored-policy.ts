@@ -79,13 +79,17 @@ export function parsePolicy(source: string | unknown): StoredPolicy {
 /** @throws RefusedError where a stored policy belongs to another model, naming the first difference. */
 export function checkFingerprint(stored: StoredPolicy, facts: ModelFacts): void {
   const own = fingerprintOf(facts);
-  for (const name of Object.keys(own) as (keyof ModelFingerprint)[]) {
-    if (stored.fingerprint[name] === own[name]) continue;
-    throw new RefusedError(
-      `hylra cannot use this policy on ${facts.name}: it was made for ${stored.name || 'another model'}, whose ${name} is ` +
-        `${stored.fingerprint[name]}, not ${own[name]}. Profile this model with profileLayers and solveThresholdPolicy.`,
-    );
-  }
+  const name = firstDifference(stored.fingerprint, own);
+  if (!name) return;
+  throw new RefusedError(
+    `hylra cannot use this policy on ${facts.name}: it was made for ${stored.name || 'another model'}, whose ${name} is ` +
+      `${stored.fingerprint[name]}, not ${own[name]}. Profile this model with profileLayers and solveThresholdPolicy.`,
+  );
+}
+
+/** What tells two fingerprints apart; undefined where they are the same. */
+export function firstDifference(a: ModelFingerprint, b: ModelFingerprint): keyof ModelFingerprint | undefined {
+  return (Object.keys(b) as (keyof ModelFingerprint)[]).find((name) => a[name] !== b[name]);
 }
 
 function parseJson(text: string): unknown {

@@ -6,7 +6,9 @@ import {
   integer,
   list,
   number,
+  OptionError,
   type OptionsOf,
+  parseOptions,
 } from '@saccade/core';
 
 const share = { min: 0, max: 1 } as const;
@@ -82,3 +84,21 @@ export type SpattenOptions = GivenOptions<typeof spattenOptions>;
 
 /** All options, defaults filled in. */
 export type ResolvedSpattenOptions = OptionsOf<typeof spattenOptions>;
+
+/**
+ * Full, validated options.
+ *
+ * @throws OptionError, also for what a range cannot say: shares of 0, and bits that no format of the cache has.
+ */
+export function resolveOptions(options: SpattenOptions): ResolvedSpattenOptions {
+  const resolved = parseOptions(spattenOptions, options);
+  const { highBits, lowBits } = resolved;
+  for (const name of ['averageTokenKeep', 'averageHeadKeep', 'valueKeep'] as const)
+    if (resolved[name] === 0) throw new OptionError(name, 0, 'a share over 0, up to 1');
+  for (const name of ['highBits', 'lowBits', 'valueBits'] as const)
+    if (resolved[name] % 2 !== 0) throw new OptionError(name, resolved[name], 'an even number');
+  if (highBits + lowBits > 12) {
+    throw new OptionError('lowBits', lowBits, `an even number up to ${12 - highBits}, for 12 bits with highBits`);
+  }
+  return resolved;
+}

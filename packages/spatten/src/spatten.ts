@@ -9,7 +9,6 @@ import {
   type Method,
   type ModelFacts,
   PagedRows,
-  parseOptions,
   RefusedError,
   scale,
   sum,
@@ -17,7 +16,7 @@ import {
 } from '@saccade/core';
 import { Cascade } from './cascade.ts';
 import { headLengths } from './head-lengths.ts';
-import { type ResolvedSpattenOptions, type SpattenOptions, spattenOptions } from './options.ts';
+import { type ResolvedSpattenOptions, resolveOptions, type SpattenOptions } from './options.ts';
 import { progressiveProbabilities } from './progressive.ts';
 import { prunedValues } from './pruned-values.ts';
 import { checkCascade, keptCount, linearSchedule } from './schedule.ts';
@@ -34,7 +33,7 @@ type Context = LayerContext<SpattenState>;
  *   run starts.
  */
 export function spatten(options: SpattenOptions = {}): Method<SpattenState> {
-  const resolved = parseOptions(spattenOptions, options);
+  const resolved = resolveOptions(options);
   const { valueKeep, phases, protectFirst, normalizeByVisits, requantThreshold } = resolved;
   const prunesHeads = resolved.averageHeadKeep < 1 || (resolved.headKeep?.some((share) => share < 1) ?? false);
   const prunesValues = valueKeep < 1;

@@ -174,7 +174,7 @@ describe('progressive quantization', () => {
     model.dispose();
   });
 
-  it('refuses a cache without low bits, and bits that no format has', async () => {
+  it('refuses a cache without low bits', async () => {
     const model = await randomLlama(await sharedGpu(), { layers: 2 });
     const prompt = await model.prefill([1, 2, 3]);
     const generated = async () => {
@@ -184,9 +184,6 @@ describe('progressive quantization', () => {
       return pieces;
     };
     await expect(generated()).rejects.toThrow(/low bits apart/);
-    const odd = await MethodRun.start(model, spatten({ requantThreshold: 0.1, highBits: 5 }));
-    expect(() => model.createCache(8, odd)).toThrow(/bits/);
-    odd.dispose();
     prompt.dispose();
     model.dispose();
   });

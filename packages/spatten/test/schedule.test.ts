@@ -52,6 +52,10 @@ describe('schedules', () => {
     expect(() => linearSchedule(4, { average: 0.1, freeFraction: 0, start: 0.1 })).toThrow(/start/);
     expect(() => spatten({ averageTokenKeep: 1.5 })).toThrow(OptionError);
     expect(() => spatten({ tokenKeep: [2] })).toThrow(/tokenKeep/);
+    expect(() => spatten({ averageTokenKeep: 0 })).toThrow(/averageTokenKeep.*0.*over 0/);
+    expect(() => spatten({ valueKeep: 0 })).toThrow(/valueKeep/);
+    expect(() => spatten({ highBits: 5 })).toThrow(/highBits.*5.*even/);
+    expect(() => spatten({ highBits: 8, lowBits: 6 })).toThrow(/lowBits.*6.*up to 4/);
   });
 });
 
