@@ -44,7 +44,6 @@ function manifestFindings({ path, manifest }: WorkspacePackage): Finding[] {
   const rules: readonly (readonly [boolean, string])[] = [
     [manifest.type === 'module', '"type" must be "module"'],
     [manifest.sideEffects === false, '"sideEffects" must be false'],
-    [manifest.license === 'Apache-2.0', '"license" must be "Apache-2.0"'],
     [manifest.files?.includes('dist') === true, '"files" must contain "dist"'],
     [manifest.peerDependencies?.['@saccade/core'] !== undefined, '@saccade/core must be a peer dependency'],
     [manifest.exports?.['./bench'] !== undefined, '"exports" must have "./bench" for the workspace'],

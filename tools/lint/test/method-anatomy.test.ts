@@ -6,7 +6,6 @@ import { manifest, workspaceWith } from './workspace-fixture.ts';
 const complete: Record<string, string> = {
   'packages/alpha/package.json': manifest('alpha', {
     sideEffects: false,
-    license: 'Apache-2.0',
     files: ['dist', 'src'],
     exports: { '.': { '@saccade/source': './src/index.ts' }, './bench': { '@saccade/source': './bench/index.ts' } },
     publishConfig: { exports: { '.': { default: './dist/index.js' } } },
