@@ -137,6 +137,7 @@ export type {
   QkvChange,
   QkvTransform,
 } from './protocol/contexts.ts';
+export { type DenoisingStep, gridTokens, type TokenGrid } from './protocol/denoising.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
 export {
   type LayerChoice,
@@ -147,12 +148,14 @@ export {
 } from './protocol/layer-choice.ts';
 export type {
   CacheContext,
+  DenoisingStepContext,
   LayerNext,
   LogitsContext,
   Method,
   RunSettings,
   StepContext,
   TokenSelection,
+  TokenStepContext,
 } from './protocol/method.ts';
 export { attention, bareRun, type MethodAttentionOptions } from './protocol/method-attention.ts';
 export { MethodRun, type RunStart } from './protocol/method-run.ts';
@@ -183,6 +186,7 @@ export type { ModelFeature, Requirements } from './protocol/requirements.ts';
 export type { LayerBody } from './protocol/run-layer.ts';
 export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
 export { type ScoredRows, type ScorerOptions, type ScorerState, scorer } from './protocol/scorer.ts';
+export { TextlessModel } from './protocol/textless-model.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';

@@ -108,6 +108,52 @@ describe('attention without a model', () => {
     five.indices.dispose();
   });
 
+  it('runs denoising steps on a batch: each layer sees step, grid and samples, and `step` comes between them', async () => {
+    const grid = { height: 4, width: 5, textTokens: 0, textFirst: false };
+    const seen: unknown[] = [];
+    const watching: Method = {
+      name: 'watching',
+      options: {},
+      phases: ['denoise'],
+      requires: { phases: ['denoise'], direction: 'bidirectional', denoisingSteps: 2 },
+      attend({ phase, step, batch, queryLength, keyLength, model }, _call, next) {
+        seen.push([phase, step?.index, step?.count, batch, queryLength, keyLength, model.tokenGrid]);
+        return next();
+      },
+      step(context) {
+        if (context.phase === 'denoise') seen.push([context.step.index, context.sample.shape]);
+      },
+    };
+    const facts = { layers: 1, heads: 2, kvHeads: 2, headSize: 16, causal: false, denoisingSteps: 2, tokenGrid: grid };
+    const run = bareRun(gpu, watching, facts);
+    const x = gpu.tensor(randomArray(2 * 2 * 20 * 16, 4), [2, 2, 20, 16]);
+    const dense = await values(attention(x, x, x));
+    for (const index of [0, 1]) {
+      const step = { index, count: 2, stage: 0 };
+      if (index > 0) await run.step({ phase: 'denoise', gpu, model: {} as never, step, sample: x });
+      run.denoisingStep = step;
+      assertClose(await values(attention(gpu, x, x, x, { run })), dense, { absolute: 0 });
+      run.tokenGrid = { ...grid, height: 2, width: 10 };
+    }
+    run.dispose();
+    x.dispose();
+    expect(seen).toEqual([
+      ['denoise', 0, 2, 2, 20, 20, grid],
+      [1, [2, 2, 20, 16]],
+      ['denoise', 1, 2, 2, 20, 20, { ...grid, height: 2, width: 10 }],
+    ]);
+    expect(() => bareRun(gpu, watching, { ...facts, denoisingSteps: 1 })).toThrow(/2 denoising steps; it has 1/);
+  });
+
+  it('refuses to select tokens of a batch', () => {
+    const selecting: Method = { name: 's', options: {}, phases: ['denoise'], selectTokens: () => [0] };
+    const run = bareRun(gpu, selecting, { layers: 1, heads: 1, kvHeads: 1, headSize: 4, causal: false });
+    run.denoisingStep = { index: 0, count: 1, stage: 0 };
+    const pass = () => run.layers(1, gpu.zeros([6, 4]), (_, x) => x.alias());
+    expect(() => run.pass([{ cache: undefined, count: 6, batch: 2 }], pass)).toThrow(/2 samples in one batch/);
+    run.dispose();
+  });
+
   it('leaves nothing behind', async () => {
     const before = gpu.stats().liveBytes;
     await values(attention(gpu, q, k, v, { method: { ...handOn(3), requires: {} } }));

@@ -76,7 +76,7 @@ describe('prompts of different lengths together', () => {
       options: {},
       phases: ['decode'],
       createState: () => ({ steps: 0 }),
-      step: ({ state, decoded }) => expect(++state.steps).toBe(decoded),
+      step: (context) => expect(context.phase === 'decode' && context.decoded).toBe(++context.state.steps),
     };
     const plain = (texts: BatchPiece[][]) => texts.map((pieces) => pieces.flatMap(({ ids }) => ids));
     expect(plain(await together({ method: counting }))).toEqual(plain(await alone({})));

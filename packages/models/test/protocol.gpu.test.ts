@@ -162,8 +162,9 @@ describe('step', () => {
   it('runs between two tokens with the ids in the cache', async () => {
     const steps: string[] = [];
     const stepping = method({
-      step({ cache, ids: cached, decoded }) {
-        steps.push(`${decoded}: ${cached.length} ${cache.length}`);
+      step(context) {
+        if (context.phase !== 'decode') return;
+        steps.push(`${context.decoded}: ${context.ids.length} ${context.cache.length}`);
       },
     });
     await collect(stepping, 4);

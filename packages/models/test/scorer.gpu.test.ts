@@ -70,7 +70,7 @@ function watch(look: (cache: KvCache, decoded: number) => void | Promise<void>):
     name: 'watch',
     options: {},
     phases: ['prefill', 'decode'],
-    step: ({ cache, decoded }) => look(cache, decoded),
+    step: (context) => (context.phase === 'decode' ? look(context.cache, context.decoded) : undefined),
   };
 }
 

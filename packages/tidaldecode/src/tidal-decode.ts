@@ -41,6 +41,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
     },
 
     step(context) {
+      if (context.phase !== 'decode') return;
       const polluted = context.decoded - context.state.corrected;
       if (correctionInterval === null || polluted < correctionInterval) return;
       correctCache(context.model, context.cache, context.ids, polluted);

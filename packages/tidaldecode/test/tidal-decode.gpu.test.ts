@@ -37,7 +37,8 @@ async function decodeLogits(
   const seen = [...from.ids];
   try {
     for (const [index, id] of ids.entries()) {
-      if (index > 0) await run.step({ gpu: on.gpu, model: on, cache: fork.kv, ids: seen, decoded: index });
+      if (index > 0)
+        await run.step({ phase: 'decode', gpu: on.gpu, model: on, cache: fork.kv, ids: seen, decoded: index });
       const { hidden, logits } = on.forward([id], { cache: fork.kv, run });
       seen.push(id);
       steps.push((await logits?.read()) as Float32Array);
@@ -195,7 +196,7 @@ describe('tidalDecode', () => {
         hidden.dispose();
         logits?.dispose();
         seen.push(id);
-        await run.step({ gpu: model.gpu, model, cache: fork.kv, ids: seen, decoded: index + 1 });
+        await run.step({ phase: 'decode', gpu: model.gpu, model, cache: fork.kv, ids: seen, decoded: index + 1 });
       }
       const rows = Array.from({ length: layers }, (_, layer) =>
         [fork.kv.layer(layer).keys, fork.kv.layer(layer).values].map((tensor) => tensor.slice(2, 0, seen.length)),

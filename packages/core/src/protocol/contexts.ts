@@ -4,6 +4,7 @@ import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { LayerCache } from '../cache/types.ts';
 import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { DenoisingStep } from './denoising.ts';
 import type { IndexStore } from './index-store.ts';
 import type { LayerKind, ModelFacts } from './model-handle.ts';
 
@@ -23,9 +24,13 @@ export interface LayerContext<State extends MethodState = MethodState> {
   /** 0-based among the global layers; methods count their layer options so. -1 in layers of another kind. */
   readonly globalLayer: number;
   readonly phase: Phase;
+  /** The denoising step that this pass belongs to; undefined in other phases. */
+  readonly step: DenoisingStep | undefined;
   /** 0 for the sequence itself, 1 and up for its companions. */
   readonly sequence: number;
-  /** Tokens of this sequence that the layer processes, N. */
+  /** Samples of the batch, B, such as both branches of classifier-free guidance; their rows follow one another. 1 in language models. */
+  readonly batch: number;
+  /** Tokens of this sequence that the layer processes, N; of a batch those of one sample. */
   readonly queryLength: number;
   /** Keys that its attention reads, these tokens' included, M; where that is known on the device only, a bound. */
   readonly keyLength: number;
@@ -46,7 +51,7 @@ export interface LayerContext<State extends MethodState = MethodState> {
 /** Where one attention call stands. */
 export type AttentionContext<State extends MethodState = MethodState> = LayerContext<State>;
 
-/** Queries, keys and values of a layer's new tokens. */
+/** Queries, keys and values of a layer's new tokens, of a batch those of all samples: N is B N then. */
 export interface Qkv {
   /** [N, H, D] */
   readonly q: Tensor;

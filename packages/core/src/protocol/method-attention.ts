@@ -7,7 +7,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { Phase } from './contexts.ts';
 import type { Method } from './method.ts';
 import { MethodRun } from './method-run.ts';
-import type { ModelFacts, ModelHandle } from './model-handle.ts';
+import type { ModelFacts } from './model-handle.ts';
+import { TextlessModel } from './textless-model.ts';
 
 /** Options of attention through methods, without a model. */
 export interface MethodAttentionOptions extends AttentionOptions {
@@ -17,7 +18,7 @@ export interface MethodAttentionOptions extends AttentionOptions {
   readonly run?: MethodRun;
   /** Layer that the call stands for, 0-based. Default 0. */
   readonly layer?: number;
-  /** Default: `decode` for one query, else `prefill` where causal and `encode` where not. */
+  /** Default: `denoise` in a run that was told its step, else `decode` for one query, else `prefill` where causal and `encode` where not. */
   readonly phase?: Phase;
   /** Facts about the model that the tensors come from, where the method asks for more than the tensors say. */
   readonly facts?: Partial<ModelFacts>;
@@ -65,7 +66,7 @@ function throughMethods(gpu: Gpu, q: Tensor, k: KeyRows, v: KeyRows, given: Meth
   if (q.rank !== 4 || k.rank !== 4) {
     throw new ShapeError('attention', `q is [${q.shape}] and k [${k.shape}]; it takes 4 axes.`);
   }
-  const [, heads, count, headSize] = q.shape as [number, number, number, number];
+  const [batch, heads, count, headSize] = q.shape as [number, number, number, number];
   const [, kvHeads, stored] = k.shape as [number, number, number];
   const causal = options.causal ?? count === 1;
   const keyLength = typeof options.keyLength === 'number' ? options.keyLength : stored;
@@ -76,8 +77,8 @@ function throughMethods(gpu: Gpu, q: Tensor, k: KeyRows, v: KeyRows, given: Meth
       const call = { q, keys: k, values: v, options: { ...options, keyLength: options.keyLength ?? keyLength } };
       const work = () => run.attend(layer, call);
       if (run.running) return work();
-      run.phase = phase ?? defaultPhase(count, causal);
-      return run.pass([{ cache: undefined, count, start: keyLength - count }], work);
+      run.phase = phase ?? (run.denoisingStep ? 'denoise' : defaultPhase(count, causal));
+      return run.pass([{ cache: undefined, count: batch * count, batch, start: keyLength - count }], work);
     } finally {
       if (!givenRun) run.dispose();
     }
@@ -106,50 +107,19 @@ function completeFacts(
 }
 
 /** Stands for the model where there is none: facts, and a refusal of everything that would run it. */
-class BareModel implements ModelHandle {
+class BareModel extends TextlessModel {
   readonly gpu: Gpu;
   readonly facts: ModelFacts;
 
   constructor(gpu: Gpu, facts: ModelFacts) {
+    super();
     this.gpu = gpu;
     this.facts = facts;
   }
 
-  get tokenizer(): never {
-    return this.#refuse('a tokenizer');
-  }
-
-  encodePrompt(): never {
-    return this.#refuse('a tokenizer');
-  }
-
-  createCache(): never {
-    return this.#refuse('a cache');
-  }
-
-  forward(): never {
-    return this.#refuse('a pass');
-  }
-
-  unembed(): never {
-    return this.#refuse('logits');
-  }
-
-  prefill(): never {
-    return this.#refuse('a prefill');
-  }
-
-  logits(): never {
-    return this.#refuse('logits');
-  }
-
-  generate(): never {
-    return this.#refuse('a generation');
-  }
-
   dispose(): void {}
 
-  #refuse(what: string): never {
+  protected refuse(what: string): never {
     throw new RefusedError(`The method asks for ${what}, but attention runs without a model here.`);
   }
 }

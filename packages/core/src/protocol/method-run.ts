@@ -8,7 +8,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { type ActivationHooks, Activations, type LayerActivation, type OuterActivation } from './activations.ts';
 import type { CompanionSequence } from './companions.ts';
 import type { AttentionCall, MethodState, Phase, Qkv } from './contexts.ts';
-import type { Method, RunSettings, StepContext } from './method.ts';
+import type { DenoisingStep, TokenGrid } from './denoising.ts';
+import type { Method, RunSettings, StepContext, StepPlace } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
 import { disposeOwner, type Owner } from './owners.ts';
 import { Pass, type PassSequence, type RowPositions } from './pass.ts';
@@ -108,6 +109,26 @@ export class MethodRun {
 
   set phase(phase: Phase) {
     this.#state.phase = phase;
+  }
+
+  /** The denoising step whose passes come now; set by models that denoise, before each. Setting one makes the phase `denoise`. */
+  get denoisingStep(): DenoisingStep | undefined {
+    return this.#state.step;
+  }
+
+  set denoisingStep(step: DenoisingStep | undefined) {
+    this.#state.step = step;
+    if (step) this.#state.phase = 'denoise';
+  }
+
+  /** How the tokens of the coming passes lie, as the facts in the methods' contexts tell it. */
+  get tokenGrid(): TokenGrid | undefined {
+    return this.#state.facts.tokenGrid;
+  }
+
+  set tokenGrid(tokenGrid: TokenGrid | undefined) {
+    const { tokenGrid: _, ...facts } = this.#state.facts;
+    this.#state.facts = tokenGrid ? { ...facts, tokenGrid } : facts;
   }
 
   // --- one pass: called by models ---
@@ -271,9 +292,11 @@ export class MethodRun {
     return this.methods.reduce((schedule, method) => method.schedule?.(schedule, this.#state.facts) ?? schedule, given);
   }
 
-  /** Between two tokens. */
-  async step(context: Omit<StepContext, 'state'>): Promise<void> {
-    for (const { method, state } of this.#state.owners) await method.step?.({ ...context, state });
+  /** Between two tokens, or two denoising steps. */
+  async step(place: StepPlace): Promise<void> {
+    for (const { method, state } of this.#state.owners) {
+      if (method.phases.includes(place.phase)) await method.step?.({ ...place, state } as StepContext);
+    }
   }
 
   dispose(): void {

@@ -17,6 +17,7 @@ import type {
   Phase,
   QkvTransform,
 } from './contexts.ts';
+import type { DenoisingStep } from './denoising.ts';
 import type { LayerKind, ModelFacts, ModelHandle } from './model-handle.ts';
 import type { Requirements } from './requirements.ts';
 import type { DenoisingSchedule } from './schedule.ts';
@@ -41,7 +42,8 @@ export interface RunSettings {
 }
 
 /** Where a generation stands between two tokens. */
-export interface StepContext<State extends MethodState = MethodState> {
+export interface TokenStepContext<State extends MethodState = MethodState> {
+  readonly phase: 'decode';
   readonly gpu: Gpu;
   readonly model: ModelHandle;
   readonly cache: KvCache;
@@ -51,6 +53,26 @@ export interface StepContext<State extends MethodState = MethodState> {
   readonly decoded: number;
   readonly state: State;
 }
+
+/** Where a denoising run stands between two steps. */
+export interface DenoisingStepContext<State extends MethodState = MethodState> {
+  readonly phase: 'denoise';
+  readonly gpu: Gpu;
+  readonly model: ModelHandle;
+  /** The step that comes next. */
+  readonly step: DenoisingStep;
+  /** What that step starts from: noisy latents f32 [B, C, ..., height, width], or token ids u32 of a masked language model. */
+  readonly sample: Tensor;
+  readonly state: State;
+}
+
+/** Where a run stands between two steps; `phase` tells the kinds apart. */
+export type StepContext<State extends MethodState = MethodState> =
+  | TokenStepContext<State>
+  | DenoisingStepContext<State>;
+
+/** A step as the model that runs it tells it; the run adds the state of each method. */
+export type StepPlace = Omit<TokenStepContext, 'state'> | Omit<DenoisingStepContext, 'state'>;
 
 /** Where logits are made. */
 export interface LogitsContext<State extends MethodState = MethodState> {
@@ -96,7 +118,7 @@ export interface Method<State extends MethodState = any> {
   createCache?(context: CacheContext<State>): LayerCacheSpec | undefined;
   /** Sequences that run with this one, layer by layer. Asked once, before the prompt runs. */
   companions?(context: CompanionContext<State>): readonly Companion[];
-  /** Wraps one layer: `next(x)` runs it, at most once. x is f32 [N, hiddenSize], rows of companions behind the own ones; so is what it returns. */
+  /** Wraps one layer: `next(x)` runs it, at most once. x is f32 [N, hiddenSize], rows of companions behind the own ones, of a batch [B N, hiddenSize]; so is what it returns. */
   layer?(context: LayerContext<State>, x: Tensor, next: LayerNext): Tensor;
   /** Changes queries, keys or values of one layer before they are cached and attended. */
   readonly transformQKV?: QkvTransform<State>;
@@ -117,7 +139,7 @@ export interface Method<State extends MethodState = any> {
   selectHeads?(context: AttentionContext<State>): HeadSelection | undefined;
   /** After a layer, given its output: the tokens that the following layers still process. Must hold the newest. */
   selectTokens?(context: LayerContext<State>, x: Tensor): TokenSelection | undefined;
-  /** Between two tokens of a generation. */
+  /** Between two tokens of a generation, or two steps of a denoising run; called in the method's phases. */
   step?(context: StepContext<State>): void | Promise<void>;
   /** Changes the model's logits, f32 [rows, vocabularySize]; the next token is taken from the last row. */
   processLogits?(context: LogitsContext<State>, logits: Tensor): Tensor;

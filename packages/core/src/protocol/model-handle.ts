@@ -4,6 +4,7 @@ import type { Gpu } from '../device/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ActivationHooks, LayerActivation } from './activations.ts';
 import type { Phase } from './contexts.ts';
+import type { TokenGrid } from './denoising.ts';
 import type { Method } from './method.ts';
 import type { ModelFeature } from './requirements.ts';
 
@@ -34,6 +35,8 @@ export interface ModelFacts {
   readonly phases?: readonly Phase[];
   /** Steps of a denoising run. */
   readonly denoisingSteps?: number;
+  /** How tokens of images or videos lie: in the facts of a run, at its present size. */
+  readonly tokenGrid?: TokenGrid;
   readonly features?: readonly ModelFeature[];
   /** Named activations that its layers have. Default: all but `attention.gate`. */
   readonly activations?: readonly LayerActivation[];

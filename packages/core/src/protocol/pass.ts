@@ -1,6 +1,6 @@
 import type { KvCache } from '../cache/kv-cache.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { ShapeError } from '../errors.ts';
+import { RefusedError, ShapeError } from '../errors.ts';
 import { concatenate } from '../ops/copy.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -10,8 +10,10 @@ import type { TokenSelection } from './method.ts';
 export interface PassSequence {
   /** Undefined in models without a cache. */
   readonly cache: KvCache | undefined;
-  /** Tokens; of a cache that holds a batch those of all its sequences, each as many, one sequence after the other. */
+  /** Tokens; of a batch those of all its sequences, each as many, one sequence after the other. */
   readonly count: number;
+  /** Sequences of a batch in a model without a cache, B. Default 1, or those of the cache. */
+  readonly batch?: number;
   /** Position of the first token. Default: behind those in the cache, without one 0. */
   readonly start?: number;
   /** Whether the run's methods act on it. Default: on the first sequence only. */
@@ -25,8 +27,10 @@ export interface SequenceRows {
   readonly start: number;
   /** Tokens up to the end of this pass. */
   readonly seen: number;
-  /** Rows of x, N. */
+  /** Rows of x, N; of a batch those of all its sequences. */
   readonly count: number;
+  /** Sequences of the batch, B. */
+  readonly batch: number;
   /** Positions of the rows, u32 [N], where they do not follow `start` one by one. */
   readonly positions: Tensor | undefined;
   /** Whether tokens were left out, so that a layer caches fewer than the pass has. */
@@ -48,14 +52,15 @@ export class Pass {
   constructor(gpu: Gpu, sequences: readonly PassSequence[]) {
     this.#gpu = gpu;
     this.#given = sequences;
-    this.#sequences = sequences.map(({ cache, count, start = cache?.length ?? 0, withMethods }, sequence) => ({
-      cache,
-      start,
-      seen: start + count / (cache?.batch ?? 1),
-      count,
-      positions: cache && positionsOnDevice(cache, count),
+    this.#sequences = sequences.map((given, sequence) => ({
+      cache: given.cache,
+      start: startOf(given),
+      seen: startOf(given) + given.count / batchOf(given),
+      count: given.count,
+      batch: batchOf(given),
+      positions: given.cache && positionsOnDevice(given.cache, given.count),
       selected: false,
-      withMethods: withMethods ?? sequence === 0,
+      withMethods: given.withMethods ?? sequence === 0,
     }));
   }
 
@@ -93,6 +98,11 @@ export class Pass {
   /** Makes the selected rows those of the main sequence; returns their indices on the device. */
   narrow(selection: TokenSelection): Tensor {
     const { main } = this;
+    if (main.batch > 1) {
+      throw new RefusedError(
+        `Tokens of ${main.batch} samples in one batch cannot be selected; run the samples one by one.`,
+      );
+    }
     const rows = selection instanceof Tensor ? selection : this.#gpu.tensor(selection, [selection.length], 'u32');
     const count = rows.shape[0] as number;
     if (rows.rank !== 1 || rows.dtype !== 'u32' || count < 1 || count > main.count) {
@@ -146,6 +156,15 @@ export class Pass {
     this.#kept.push(this.#gpu.keep(tensor));
     return tensor;
   }
+}
+
+/** Position of a sequence's first token in a pass. */
+function startOf({ start, cache }: PassSequence): number {
+  return start ?? cache?.length ?? 0;
+}
+
+function batchOf({ batch, cache }: PassSequence): number {
+  return cache?.batch ?? batch ?? 1;
 }
 
 /** Positions of a pass where they are not the same for all sequences, or stand on the device for later passes too. */

@@ -101,15 +101,14 @@ export function afterAttention(run: RunState, layer: number, main: Attended, com
 
 /** Attention of the rows of one sequence; its new keys and values are cached first. */
 function attendSequence(run: RunState, layer: number, sequence: number, qkv: Qkv, options: AttentionOptions): Attended {
-  const { cache, count, positions, selected } = run.rows(sequence);
+  const { cache, count, batch, positions, selected } = run.rows(sequence);
   const named = sequence === 0 ? nameQkv(run, layer, qkv) : qkv;
-  const batch = cache?.batch ?? 1;
   const [q, k, v] = [headsFirst(named.q, batch), headsFirst(named.k, batch), headsFirst(named.v, batch)];
   const layerCache = cache?.layer(layer);
   const view = layerCache?.append(k, v, selected ? positions : undefined) ?? {
     keys: k,
     values: v,
-    options: { keyLength: count },
+    options: { keyLength: count / batch },
   };
   const call = { q, keys: view.keys, values: view.values, options: { ...options, ...view.options } };
   return attendCall(run, layer, sequence, call, layerCache);

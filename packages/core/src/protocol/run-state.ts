@@ -3,6 +3,7 @@ import { RefusedError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Activations, LayerActivation, OuterActivation } from './activations.ts';
 import type { AttentionCall, LayerContext, Phase } from './contexts.ts';
+import type { DenoisingStep } from './denoising.ts';
 import type { ModelFacts } from './model-handle.ts';
 import { type Owner, type Seams, seamsIn } from './owners.ts';
 import type { Pass, SequenceRows } from './pass.ts';
@@ -10,11 +11,13 @@ import type { Pass, SequenceRows } from './pass.ts';
 /** What the parts of a run share: its methods, its phase, and the pass that is under way. */
 export class RunState {
   readonly gpu: Gpu;
-  readonly facts: ModelFacts;
   readonly owners: readonly Owner[];
   readonly seed: number;
   readonly activations: Activations | undefined;
+  facts: ModelFacts;
   endsPrompt = true;
+  /** In a denoising run the step whose passes come now. */
+  step: DenoisingStep | undefined;
   pass: Pass | undefined;
   readonly #globalLayers: readonly number[];
   readonly #seamsByPhase = new Map<Phase, Seams>();
@@ -79,16 +82,18 @@ export class RunState {
 
   /** What a method gets to see of the place where it acts. */
   context(owner: Owner, layer: number, sequence: number, { options }: Partial<AttentionCall> = {}): LayerContext {
-    const { start, seen, count, positions } = this.rows(sequence);
-    const { keyLength, keyBound = start + count } = options ?? {};
+    const { start, seen, count, batch, positions } = this.rows(sequence);
+    const { keyLength, keyBound = start + count / batch } = options ?? {};
     return {
       gpu: this.gpu,
       model: this.facts,
       layer,
       ...this.placeOf(layer),
       phase: this.#phase,
+      step: this.#phase === 'denoise' ? this.step : undefined,
       sequence,
-      queryLength: count,
+      batch,
+      queryLength: count / batch,
       keyLength: typeof keyLength === 'number' ? keyLength : keyBound,
       start,
       seen,

@@ -69,7 +69,8 @@ export async function* decode(
         options.onProgress?.(piece.finishReason ? 1 : count / settings.maxTokens);
         yield piece;
         if (piece.finishReason) return;
-        if (count > 1) await run.step({ gpu, model, cache: kv, ids: continuation.ids, decoded: count - 1 });
+        if (count > 1)
+          await run.step({ phase: 'decode', gpu, model, cache: kv, ids: continuation.ids, decoded: count - 1 });
         kv.reserve(1, Math.max(256, settings.maxTokens - count));
         logits = steps.next([token], kv);
         continuation.append(token, piece.ids[0] as number);

@@ -103,7 +103,7 @@ export async function scoreContinuation(
       tops.push(gpu.keep(sampleToken(current, { temperature: 0 })));
       options.onProgress?.((step + 1) / continuation.length);
       if (step === continuation.length - 1) break;
-      if (step > 0) await run.step({ gpu, model, cache: fork.kv, ids, decoded: step });
+      if (step > 0) await run.step({ phase: 'decode', gpu, model, cache: fork.kv, ids, decoded: step });
       const next = model.forward([id], { cache: fork.kv, run });
       next.hidden.dispose();
       current.dispose();
