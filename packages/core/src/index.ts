@@ -101,6 +101,8 @@ export { split } from './ops/split.ts';
 export { sumTo } from './ops/sum-to.ts';
 export { takeAlongAxis } from './ops/take-along-axis.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
+export { topPFilter } from './ops/top-p.ts';
+export { type UnmaskOptions, unmaskTokens } from './ops/unmask.ts';
 export type { PerAxis, WindowOptions } from './ops/windows.ts';
 export { rowBytes, writeRows } from './ops/write-rows.ts';
 export { type KernelSummary, Profile } from './profiling/profile.ts';
@@ -190,7 +192,15 @@ export { TextlessModel } from './protocol/textless-model.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';
 export type { Seed } from './random/seed.ts';
-export { normalNumbers, type RandomOptions, randomNormal, randomUniform, uniformNumbers } from './random/uniform.ts';
+export {
+  gumbelNumbers,
+  normalNumbers,
+  type RandomOptions,
+  randomGumbel,
+  randomNormal,
+  randomUniform,
+  uniformNumbers,
+} from './random/uniform.ts';
 export * from './statistics/index.ts';
 export { type BlockType, blockSizes, blockTypes, isBlockType } from './tensor/blocks/block-type.ts';
 export { decodeBlocks } from './tensor/blocks/decode-blocks.ts';

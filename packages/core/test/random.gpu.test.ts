@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, normalNumbers, randomNormal, randomUniform, uniformNumbers } from '../src/index.ts';
+import {
+  ArgumentError,
+  gumbelNumbers,
+  normalNumbers,
+  randomGumbel,
+  randomNormal,
+  randomUniform,
+  uniformNumbers,
+} from '../src/index.ts';
 import { assertClose, modestGpu } from '../src/testing/index.ts';
 
 const sizes = [0, 1, 2, 31, 33, 255, 257, 4099, 65_537];
@@ -43,5 +51,26 @@ describe('randomNormal', () => {
         tensor.dispose();
       }
     }
+  });
+});
+
+describe('randomGumbel', () => {
+  it('has the numbers that the host has, up to rounding', async () => {
+    const gpu = await modestGpu();
+    for (const size of sizes) {
+      for (const place of places) {
+        const tensor = randomGumbel(gpu, [size], place);
+        assertClose(await tensor.read(), gumbelNumbers(size, place), { absolute: 2e-4, relative: 1e-5 });
+        tensor.dispose();
+      }
+    }
+  });
+
+  it('has the mean and the variance of the distribution', () => {
+    const numbers = gumbelNumbers(100_000, { seed: 3 });
+    const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+    const variance = numbers.reduce((sum, value) => sum + (value - mean) ** 2, 0) / numbers.length;
+    expect(mean).toBeCloseTo(0.5772, 1);
+    expect(variance).toBeCloseTo(Math.PI ** 2 / 6, 1);
   });
 });

@@ -8,6 +8,8 @@ export interface DenoisingStep {
   readonly stage: number;
   /** What the model is told of the noise: diffusion models count down from their training steps. Undefined in masked language models. */
   readonly timestep?: number | undefined;
+  /** In masked language models: leading tokens of the sequence that were given and are never masked. */
+  readonly promptTokens?: number | undefined;
 }
 
 /** How the tokens of a model of images or videos lie: frame by frame, row by row. */

@@ -140,13 +140,16 @@ export class Pass {
 
   #computePositions(): RowPositions {
     const [only, ...others] = this.#sequences as [SequenceRows, ...SequenceRows[]];
-    if (others.length === 0) return only.positions ? { positions: only.positions } : { start: only.start };
+    if (others.length === 0 && (only.batch === 1 || only.positions)) {
+      return only.positions ? { positions: only.positions } : { start: only.start };
+    }
     return { positions: this.#keep(concatenate(this.#sequences.map((rows) => rows.positions ?? this.#range(rows)))) };
   }
 
-  #range({ start, count }: SequenceRows): Tensor {
+  /** Positions of rows that follow one another, in each sequence of a batch anew. */
+  #range({ start, count, batch }: SequenceRows): Tensor {
     return this.#gpu.tensor(
-      Uint32Array.from({ length: count }, (_, row) => start + row),
+      Uint32Array.from({ length: count }, (_, row) => start + (row % (count / batch))),
       [count],
       'u32',
     );

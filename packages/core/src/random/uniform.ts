@@ -16,13 +16,40 @@ export interface RandomOptions {
   readonly offset?: number;
 }
 
-type Distribution = 'uniform' | 'normal';
+type Distribution = 'uniform' | 'normal' | 'gumbel';
 
 const lanes = 64;
 
+/** Declares `pair(first, second) -> vec2f`: two numbers of two words. */
+const pairFunction: Readonly<Record<Distribution, string>> = {
+  uniform: `
+fn pair(first: u32, second: u32) -> vec2f {
+  return vec2f(vec2u(first, second) >> vec2u(8u)) * 0x1p-24f;
+}`,
+  // The radius never sees 0; the angle stays in [-pi, pi), where WGSL states the accuracy of sine and cosine.
+  normal: `
+fn pair(first: u32, second: u32) -> vec2f {
+  let radius = sqrt(max(-2.0 * log(f32((first >> 8u) + 1u) * 0x1p-24f), 0.0));
+  let angle = (f32(second >> 8u) * 0x1p-24f - 0.5) * 6.283185307179586;
+  return radius * vec2f(cos(angle), sin(angle));
+}`,
+  // Small w: the series of -log(1 - w), where 1 - w would have rounded its bits away. Otherwise 1 - w is made of the word's complement.
+  gumbel: `
+fn gumbel(word: u32) -> f32 {
+  let w = (f32(word) + 0.5) * 0x1p-32f;
+  let rest = (f32(~word) + 0.5) * 0x1p-32f;
+  let exponential = select(-log(rest), w * (1.0 + w * (0.5 + w * (1.0 / 3.0))), w < 0.01);
+  return -log(exponential);
+}
+fn pair(first: u32, second: u32) -> vec2f {
+  return vec2f(gumbel(first), gumbel(second));
+}`,
+};
+
 /**
  * Each invocation turns one Philox counter into up to four elements. Element e of a sequence belongs to counter e / 4; a
- * uniform number is the upper 24 bits of its word, a normal one half of a Box-Muller pair of two words.
+ * uniform number is the upper 24 bits of its word, a normal one half of a Box-Muller pair of two words, a Gumbel one
+ * -log(-log(1 - w)) of all 32 bits of its word, w, without loss in either tail.
  */
 const randomKernel = defineKernel<{ readonly distribution: Distribution }>({
   name: 'random',
@@ -39,16 +66,7 @@ const randomKernel = defineKernel<{ readonly distribution: Distribution }>({
   workgroupSize: () => lanes,
   source: ({ distribution }) => ({
     declarations: `${philoxFunction}
-fn pair(first: u32, second: u32) -> vec2f {
-  ${
-    distribution === 'uniform'
-      ? 'return vec2f(vec2u(first, second) >> vec2u(8u)) * 0x1p-24f;'
-      : `// The radius never sees 0; the angle stays in [-pi, pi), where WGSL states the accuracy of sine and cosine.
-  let radius = sqrt(max(-2.0 * log(f32((first >> 8u) + 1u) * 0x1p-24f), 0.0));
-  let angle = (f32(second >> 8u) * 0x1p-24f - 0.5) * 6.283185307179586;
-  return radius * vec2f(cos(angle), sin(angle));`
-  }
-}`,
+${pairFunction[distribution]}`,
     main: `
   let block = group * ${lanes}u + lane;
   let low = params.block_low + block;
@@ -113,7 +131,7 @@ function randomNumbers(
   if (!Number.isSafeInteger(count) || count < 0)
     throw new ArgumentError(`${operation}: count`, count, 'an integer of 0 or more');
   const out = new Float32Array(count);
-  const pair = distribution === 'uniform' ? uniformPair : normalPair;
+  const pair = hostPairs[distribution];
   for (let at = -skip, next = block; at < count; at += 4, next++) {
     const [a, b, c, d] = philox([next % 2 ** 32, Math.floor(next / 2 ** 32), stream, 0], seed);
     const numbers = [...pair(a, b), ...pair(c, d)];
@@ -133,6 +151,13 @@ function normalPair(first: number, second: number): [number, number] {
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }
 
+function gumbelPair(first: number, second: number): [number, number] {
+  const gumbel = (word: number) => -Math.log(-Math.log1p(-(word + 0.5) * 2 ** -32));
+  return [gumbel(first), gumbel(second)];
+}
+
+const hostPairs = { uniform: uniformPair, normal: normalPair, gumbel: gumbelPair };
+
 /**
  * f32 numbers uniform in [0, 1), multiples of 2^-24, made on the GPU. Bit-equal to {@link uniformNumbers}.
  *
@@ -147,6 +172,14 @@ export function randomNormal(gpu: Gpu, shape: Shape, options: RandomOptions = {}
   return randomTensor(gpu, 'randomNormal', 'normal', shape, options);
 }
 
+/**
+ * f32 numbers of the standard Gumbel distribution, made on the GPU: the largest of logits plus these is a draw from their
+ * softmax. Equal to {@link gumbelNumbers} up to f32 rounding of the logarithm; from -3.2 to 22.9.
+ */
+export function randomGumbel(gpu: Gpu, shape: Shape, options: RandomOptions = {}): Tensor {
+  return randomTensor(gpu, 'randomGumbel', 'gumbel', shape, options);
+}
+
 /** The numbers of {@link randomUniform}, on the host. */
 export function uniformNumbers(count: number, options: RandomOptions = {}): Float32Array {
   return randomNumbers('uniformNumbers', 'uniform', count, options);
@@ -155,4 +188,9 @@ export function uniformNumbers(count: number, options: RandomOptions = {}): Floa
 /** The numbers of {@link randomNormal}, on the host, from f64 functions. */
 export function normalNumbers(count: number, options: RandomOptions = {}): Float32Array {
   return randomNumbers('normalNumbers', 'normal', count, options);
+}
+
+/** The numbers of {@link randomGumbel}, on the host, from f64 functions. */
+export function gumbelNumbers(count: number, options: RandomOptions = {}): Float32Array {
+  return randomNumbers('gumbelNumbers', 'gumbel', count, options);
 }
