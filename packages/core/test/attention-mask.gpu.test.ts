@@ -87,6 +87,7 @@ const masks: Readonly<Record<string, HostMask>> = {
   'a dilated window': { kind: 'slidingWindow', before: 21, after: 9, dilation: 3 },
   'every fifth key': { kind: 'strided', stride: 5, offset: 2 },
   'prefixes of each batch entry': prefixes,
+  'a range of keys': { kind: 'keyRange', start: 11, end: 43 },
   'a prefix language model': anyOf({ kind: 'causal' }, { kind: 'prefix', length: 50 }),
   'sinks and a window': anyOf({ kind: 'prefix', length: 4 }, { kind: 'slidingWindow', before: 8, after: 0 }),
   'blocks in 1 dimension': { kind: 'blocked', grid: [60], block: [7] },
@@ -302,6 +303,7 @@ describe('proofs of sparseness', () => {
     // The query stands at position 59.
     expect(await loaded({ mask: { kind: 'slidingWindow', before: 9, after: 0 } })).toBe(heads * 10);
     expect(await loaded({ mask: { kind: 'prefix', length: 7 } })).toBe(heads * 7);
+    expect(await loaded({ mask: { kind: 'keyRange', start: 40, end: 53 } })).toBe(heads * 13);
     expect(await loaded({ mask: { kind: 'blocked', grid: [60], block: [16] } })).toBe(heads * 12);
     expect(await loaded({ mask: { kind: 'neighbourhood', grid: [6, 10], window: [3, 3] } })).toBe(heads * 30);
     expect(await loaded({ mask: { kind: 'anyOf', parts: [] } })).toBe(0);

@@ -22,6 +22,7 @@ export type {
   BlocksMask,
   CausalMask,
   CustomMask,
+  KeyRangeMask,
   Mask,
   MaskedPair,
   NeighbourhoodMask,
@@ -62,6 +63,7 @@ export type {
   QueryRange,
   StatisticsRequest,
 } from './statistics/types.ts';
+export { type BlockChoice, type BlockRange, type TopBlocksOptions, topBlocks } from './top-blocks.ts';
 export { type TopKeys, type TopKeysOptions, topKeys } from './top-keys.ts';
 export type { KeyMultipliers } from './trust.ts';
 export type {

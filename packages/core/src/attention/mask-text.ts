@@ -48,6 +48,14 @@ export function predicateText(mask: Mask | true, shape: MaskShape, parts: CallPa
       const end = length instanceof Tensor ? `i32(${parts.input(id, length)}(batch))` : parts.number(id, 'i32', length);
       return { sees: `key_position < ${end}`, begin: '0', end };
     }
+    case 'keyRange': {
+      checkInteger('attention: mask start', mask.start, 0, 2 ** 30);
+      checkInteger('attention: mask end', mask.end, mask.start, 2 ** 30);
+      const id = parts.id('range');
+      const begin = parts.number(`${id}_start`, 'i32', mask.start);
+      const end = parts.number(`${id}_end`, 'i32', mask.end);
+      return { sees: `(key_position >= ${begin} && key_position < ${end})`, begin, end };
+    }
     case 'blocked':
       return blockedText(mask, parts.id('blocked'), parts);
     case 'neighbourhood':

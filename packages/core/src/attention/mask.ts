@@ -13,6 +13,7 @@ export type Mask<Values = Tensor> =
   | SlidingWindowMask
   | StridedMask
   | PrefixMask<Values>
+  | KeyRangeMask
   | BlockedMask
   | NeighbourhoodMask
   | TokenRelationMask<Values>
@@ -56,6 +57,13 @@ export interface PrefixMask<Values> {
   readonly kind: 'prefix';
   /** A number for all, or u32 [B] on the device. */
   readonly length: number | Values;
+}
+
+/** Keys at positions [start, end), whatever the query. */
+export interface KeyRangeMask {
+  readonly kind: 'keyRange';
+  readonly start: number;
+  readonly end: number;
 }
 
 /**

@@ -40,6 +40,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
     ['query_block', 'u32'],
     ['key_block', 'u32'],
     ['key_lanes', 'u32'],
+    ['padded', 'u32'],
   ]),
   workgroupSize: () => lanes,
   source: (variant, capabilities) => {
@@ -97,7 +98,9 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
   }
   let mass = join(total, lane);
   if (lane == 0u) {
-    let pairs = f32(max(queries_end, first_query) - first_query) * f32(max(keys_end, first_key) - first_key);
+    let rows = select(max(queries_end, first_query) - first_query, params.query_block, params.padded != 0u);
+    let columns = select(max(keys_end, first_key) - first_key, params.key_block, params.padded != 0u);
+    let pairs = f32(rows) * f32(columns);
     result[group] = select(0.0, mass / pairs, pairs > 0.0);
   }`;
     return secondPassSource(variant, main, workgroupReduction('join', lanes, 'a + b', capabilities));
@@ -105,7 +108,8 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
 });
 
 /** f32 [B, H, ceil(N / queryBlock), ceil(M / keyBlock)]: mean probability of each block. */
-export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, keyBlock }: BlockMeanRequest): Tensor {
+export function blockMean(pass: SecondPass, logSumExp: Tensor, request: BlockMeanRequest): Tensor {
+  const { queryBlock, keyBlock, padded = false } = request;
   const { gpu, shape, keyBound, queryBound, columns } = pass;
   const { batches, heads, queries } = shape;
   const queryBlocks = Math.ceil(queries / queryBlock);
@@ -117,7 +121,7 @@ export function blockMean(pass: SecondPass, logSumExp: Tensor, { queryBlock, key
       variant: {},
       given: [logSumExps(logSumExp)],
       result,
-      parameters: [queryBlocks, keyBlocks, queryBlock, keyBlock, keyLanes],
+      parameters: [queryBlocks, keyBlocks, queryBlock, keyBlock, keyLanes, padded ? 1 : 0],
       workgroups: result.size,
       cost: secondPassCost(shape, { heads, rows: queryBound, entries: keyBound }),
     });

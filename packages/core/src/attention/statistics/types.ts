@@ -38,6 +38,8 @@ export interface ExpectationRequest {
 export interface BlockMeanRequest {
   readonly queryBlock: number;
   readonly keyBlock: number;
+  /** Whether blocks that the sequence ends in count as whole ones, filled up with zeros. Default: over what there is of them. */
+  readonly padded?: boolean;
 }
 
 /** Rows of the probability matrix, written out. */
@@ -60,7 +62,7 @@ export interface StatisticsRequest {
   readonly expectation?: ExpectationRequest;
   /** f32 [B, H, N], in nats: -sum p ln p. */
   readonly entropy?: true;
-  /** f32 [B, H, ceil(N / queryBlock), ceil(M / keyBlock)]: over the valid queries and keys of a block, masked ones as 0. */
+  /** f32 [B, H, ceil(N / queryBlock), ceil(M / keyBlock)]: over the valid queries and keys of a block (or its whole area), masked ones as 0. */
   readonly blockMean?: BlockMeanRequest;
   /** f32 [B, H | heads, R, M | keys] */
   readonly probabilityRows?: ProbabilityRowsRequest;

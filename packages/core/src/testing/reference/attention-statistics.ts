@@ -87,17 +87,17 @@ export function entropyReference(probabilities: Float64Array, { keys }: Probabil
   return result;
 }
 
-/** Mean probability of each block over the queries and keys that are valid, [B, H, Nb, Mb]. */
+/** Mean probability of each block over the queries and keys that are valid, or over its whole area, [B, H, Nb, Mb]. */
 export function blockMeanReference(
   probabilities: Float64Array,
   { batches, heads, queries, keys }: ProbabilitySizes,
-  blocks: { readonly queryBlock: number; readonly keyBlock: number },
+  blocks: { readonly queryBlock: number; readonly keyBlock: number; readonly padded?: boolean },
   valid: (batch: number, head: number) => { readonly queries: number; readonly keys: number } = () => ({
     queries,
     keys,
   }),
 ): Float64Array {
-  const { queryBlock, keyBlock } = blocks;
+  const { queryBlock, keyBlock, padded = false } = blocks;
   const [queryBlocks, keyBlocks] = [Math.ceil(queries / queryBlock), Math.ceil(keys / keyBlock)];
   const sums = new Float64Array(batches * heads * queryBlocks * keyBlocks);
   const pairs = new Float64Array(sums.length);
@@ -111,5 +111,6 @@ export function blockMeanReference(
     sums[block]! += probability;
     pairs[block]!++;
   });
+  if (padded) return sums.map((sum) => sum / (queryBlock * keyBlock));
   return sums.map((sum, block) => (pairs[block] === 0 ? 0 : sum / (pairs[block] as number)));
 }

@@ -27,6 +27,8 @@ export function maskReference(mask: HostMask, pair: MaskedPair, row: number, siz
       return keyPosition % mask.stride === (mask.offset ?? 0);
     case 'prefix':
       return keyPosition < (typeof mask.length === 'number' ? mask.length : (mask.length[batch] as number));
+    case 'keyRange':
+      return keyPosition >= mask.start && keyPosition < mask.end;
     case 'blocked':
       return inSameBlock(mask, queryPosition, keyPosition);
     case 'neighbourhood':
