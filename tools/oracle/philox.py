@@ -1,4 +1,4 @@
-"""The core's random numbers: Philox4x32-10 in numpy, its uniform and normal tensors, and the host's stream of choices."""
+"""The core's random numbers: Philox4x32-10 in numpy, its uniform, normal and Gumbel tensors, and the host's stream of choices."""
 
 import numpy as np
 
@@ -40,6 +40,11 @@ def normal(count: int, seed: int, stream: int) -> np.ndarray:
     radius = np.sqrt(-2 * np.log(((pairs[:, 0] >> 8).astype(np.float64) + 1) * 2**-24))
     angle = ((pairs[:, 1] >> 8) * 2.0**-24 - 0.5) * 2 * np.pi
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:count].astype(np.float32)
+
+
+def gumbel(count: int, seed: int, stream: int) -> np.ndarray:
+    """f64, which `randomGumbel` rounds."""
+    return -np.log(-np.log1p(-(words(count, seed, stream, 0).astype(np.float64) + 0.5) * 2.0**-32))
 
 
 class RandomStream:

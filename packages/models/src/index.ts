@@ -15,6 +15,14 @@ export { type LanguageForwardOptions, LanguageModel } from './language-model/lan
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
 export type { PrefillPass } from './language-model/prefill-passes.ts';
 export type { WarmUpOptions } from './language-model/warm-up.ts';
+export { loadMaskedDiffusionModel } from './masked-diffusion/load-masked-diffusion-model.ts';
+export { MaskedDiffusionModel } from './masked-diffusion/masked-diffusion-model.ts';
+export type {
+  DenoisedStep,
+  DenoisedText,
+  DenoiseOptions,
+  DenoisingAlgorithm,
+} from './masked-diffusion/options.ts';
 export { HubError, type HubErrorCode } from './resolve/hub/hub-error.ts';
 export type { ModelLicence } from './resolve/licence.ts';
 export { resolveModel } from './resolve/resolve-model.ts';
@@ -31,6 +39,7 @@ export { type ContinuationScore, perplexity, type Score, scoreContinuation } fro
 export { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
 export type { LoadDtype } from './weights/loadable-weights.ts';
 export {
+  type MaskedDiffusionConfig,
   ModelConfigError,
   type NormConfig,
   type PositionConfig,

@@ -50,10 +50,10 @@ export class LanguageModel implements ModelHandle {
   constructor(
     network: Architecture,
     tokenizer: Tokenizer,
-    about: { readonly licence?: ModelLicence | undefined } = {},
+    about: { readonly licence?: ModelLicence | undefined; readonly facts?: ModelFacts } = {},
   ) {
     this.gpu = network.gpu;
-    this.facts = network.facts;
+    this.facts = about.facts ?? network.facts;
     this.tokenizer = tokenizer;
     this.#network = network;
     this.licence = about.licence;

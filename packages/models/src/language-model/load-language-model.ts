@@ -1,10 +1,12 @@
 import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
-import { describeLicence, modelLicence } from '../resolve/licence.ts';
+import { describeLicence, type ModelLicence, modelLicence } from '../resolve/licence.ts';
 import { resolveModel } from '../resolve/resolve-model.ts';
 import type { DownloadProgress, ModelFiles, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
+import type { Tokenizer } from '../tokenizer/types.ts';
 import type { LoadDtype } from '../weights/loadable-weights.ts';
+import type { TransformerConfig } from '../weights/model-config.ts';
 import { openWeights } from '../weights/open-weights.ts';
 import { readModelConfig } from '../weights/read-model-config.ts';
 import { LanguageModel } from './language-model.ts';
@@ -38,6 +40,28 @@ export async function loadLanguageModel(
   model: string | ModelFiles,
   options: LoadLanguageModelOptions = {},
 ): Promise<LanguageModel> {
+  const { network, tokenizer, licence } = await loadNetwork(gpu, model, options);
+  return new LanguageModel(network, tokenizer, { licence });
+}
+
+/** What a checkpoint holds. */
+export interface LoadedNetwork {
+  readonly network: Transformer;
+  readonly config: TransformerConfig;
+  readonly tokenizer: Tokenizer;
+  readonly licence: ModelLicence | undefined;
+}
+
+/**
+ * The network and the tokenizer of a checkpoint, as {@link loadLanguageModel} finds them.
+ * @param check Looks at the configuration before weights are loaded; throws where it is of another kind than asked for.
+ */
+export async function loadNetwork(
+  gpu: Gpu,
+  model: string | ModelFiles,
+  options: LoadLanguageModelOptions,
+  check: (config: TransformerConfig, name: string) => void = () => undefined,
+): Promise<LoadedNetwork> {
   const { onProgress, onDownload, dtype, ...resolveOptions } = options;
   let downloaded = 0;
   const resolved = (nameOrPath: string) =>
@@ -58,6 +82,7 @@ export async function loadLanguageModel(
     const licence = await modelLicence(files, weights);
     if (licence) options.onMessage?.(`${name}: licence ${describeLicence(licence)}`);
     const config = await readModelConfig(weights, files);
+    check(config, name);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();
     const network = await Transformer.load(gpu, name, config, weights, {
@@ -68,7 +93,7 @@ export async function loadLanguageModel(
         onProgress?.(downloaded + (1 - downloaded) * share);
       },
     });
-    return new LanguageModel(network, tokenizer, { licence });
+    return { network, config, tokenizer, licence };
   } finally {
     await weights.close();
   }

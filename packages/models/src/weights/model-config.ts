@@ -56,12 +56,22 @@ export interface StorageConfig {
   readonly normOffset: 0 | 1;
 }
 
+/** How a bidirectional network writes: masked tokens are filled in over several steps. */
+export interface MaskedDiffusionConfig {
+  /** The id that stands for a masked token. */
+  readonly maskId: number;
+  /** Whether the logits of a position are those of its own token (LLaDA) or of the one behind it (Dream, which was made from a causal model). */
+  readonly logits: 'own' | 'next';
+}
+
 /** A transformer, the same for every architecture and file format. */
 export interface TransformerConfig {
   /** Such as `llama`. */
   readonly architecture: string;
   /** Whether a token sees only earlier ones. */
   readonly causal: boolean;
+  /** Of masked-diffusion language models. */
+  readonly maskedDiffusion?: MaskedDiffusionConfig;
   /** Rows of the embedding; at least the tokenizer's vocabulary. */
   readonly vocabularySize: number;
   readonly hiddenSize: number;
@@ -147,6 +157,7 @@ export class ModelConfigError extends SaccadeError {
  */
 export function checkConfig(where: string, config: TransformerConfig): TransformerConfig {
   const { heads, kvHeads, headSize, vocabularySize, bosId, eosIds, positions, layers, layerKinds } = config;
+  const maskId = config.maskedDiffusion?.maskId;
   const invalid = (reason: string) => new ModelConfigError('invalid', `${where}: ${reason}.`);
   if (heads % kvHeads !== 0) throw invalid(`${heads} query heads do not divide into ${kvHeads} key/value heads`);
   if (headSize % 2 !== 0) throw invalid(`the head size ${headSize} is odd`);
@@ -158,7 +169,7 @@ export function checkConfig(where: string, config: TransformerConfig): Transform
   if (layerKinds.includes('window') && config.slidingWindow === undefined) {
     throw invalid('layers with a sliding window need its size');
   }
-  for (const id of [bosId ?? 0, ...eosIds]) {
+  for (const id of [bosId ?? 0, maskId ?? 0, ...eosIds]) {
     if (id >= vocabularySize) throw invalid(`the token ${id} is outside the vocabulary of ${vocabularySize}`);
   }
   return config;

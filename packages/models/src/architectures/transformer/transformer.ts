@@ -67,6 +67,7 @@ export class Transformer implements Architecture {
       vocabularySize: config.vocabularySize,
       contextLength: config.contextLength,
       causal: config.causal,
+      ...(config.maskedDiffusion ? { phases: ['encode', 'denoise'] } : {}),
       activations: layerActivations.filter(
         (name) =>
           (name !== 'residual.mid' || !config.parallelBranches) &&
