@@ -100,6 +100,8 @@ export { argsort, type Sorted, type SortOptions, sort } from './ops/sort.ts';
 export { split } from './ops/split.ts';
 export { sumTo } from './ops/sum-to.ts';
 export { takeAlongAxis } from './ops/take-along-axis.ts';
+export type { TokenOrder } from './ops/token-order.ts';
+export { tokenPermute, tokenUnpermute } from './ops/token-permute.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { topPFilter } from './ops/top-p.ts';
 export { type UnmaskOptions, unmaskTokens } from './ops/unmask.ts';

@@ -98,6 +98,22 @@ const masks: Readonly<Record<string, HostMask>> = {
   'a neighbourhood in 3 dimensions': { kind: 'neighbourhood', grid: [3, 4, 5], window: [3, 2, 3] },
   'a neighbourhood with strides': { kind: 'neighbourhood', grid: [6, 10], window: [3, 5], stride: [2, 4] },
   'a neighbourhood with dilations': { kind: 'neighbourhood', grid: [6, 10], window: [2, 3], dilation: [2, 3] },
+  'a neighbourhood with strides and dilations': {
+    kind: 'neighbourhood',
+    ...{ grid: [6, 10], window: [2, 3], stride: [2, 3], dilation: [2, 3] },
+  },
+  'a neighbourhood that is causal along one axis': {
+    kind: 'neighbourhood',
+    ...{ grid: [6, 10], window: [3, 5], stride: [2, 3], causal: [true, false] },
+  },
+  'a causal dilated neighbourhood in 1 dimension': {
+    kind: 'neighbourhood',
+    ...{ grid: [58], start: 1, window: [9], stride: [4], dilation: [3], causal: [true] },
+  },
+  'a neighbourhood beside tokens that all see': {
+    kind: 'neighbourhood',
+    ...{ grid: [6, 8], start: 5, window: [3, 3], stride: [1, 2], others: 'seen' },
+  },
   'the same segment': relation('same'),
   'other segments': relation('different'),
   'no later segment': allOf(relation('notLater'), { kind: 'causal' }),
@@ -208,6 +224,12 @@ describe('masks', () => {
       expect(run({ mask: { kind: 'anyOf', parts: [{ kind: 'blocks', list }, other] } })).toThrow(/two lists of a kind/);
       expect(run({ mask: { kind: 'neighbourhood', grid: [4, 5], window: [5, 5] } })).toThrow(/axis 0/);
       expect(run({ mask: { kind: 'blocked', grid: [4, 5], block: [2] } })).toThrow(/2 positive integers/);
+      const grid = { kind: 'neighbourhood', grid: [4, 5], window: [2, 2] } as const;
+      expect(run({ mask: { ...grid, causal: [true] } })).toThrow(/2 booleans/);
+      expect(run({ mask: { ...grid, others: 'none' as 'seen' } })).toThrow(/others/);
+      expect(run({ mask: { ...grid, tiles: { query: [2, 2], key: [2] } } })).toThrow(/tiles of keys/);
+      expect(run({ mask: { ...grid, grid: [2048, 1024], window: [2, 2] } })).toThrow(/1048576 tokens/);
+      expect(run({ mask: grid, blocks: { ...list, full: 4 } })).toThrow(/blocks.full/);
       expect(run({ mask: { kind: 'slidingWindow', before: -1, after: 0 } })).toThrow(/before/);
       const keys = gpu.zeros([1, 20], 'u32');
       expect(run({ mask: { kind: 'tokenRelation', relation: 'same', queries: keys, keys } })).toThrow(ShapeError);

@@ -140,7 +140,10 @@ export function checkLists(operation: string, sources: MaskSources, shape: Atten
   if (tokens) checkList(`${operation}: tokens`, tokens.list, shape);
   if (!blocks) return;
   checkList(`${operation}: blocks`, blocks.list, shape);
-  checkInteger(`${operation}: blocks.keyBlock`, blocks.list.keyBlock, 1, 2 ** 20);
+  const { indices, keyBlock, full } = blocks.list;
+  checkInteger(`${operation}: blocks.keyBlock`, keyBlock, 1, 2 ** 20);
+  if (full instanceof Tensor) checkDeviceNumbers(`${operation}: blocks.full`, full, indices.shape.slice(0, -1));
+  else if (full !== undefined) checkInteger(`${operation}: blocks.full`, full, 0, indices.shape.at(-1) as number);
 }
 
 function checkList(name: string, list: TokenList | BlockList, shape: AttentionShape): void {

@@ -35,6 +35,15 @@ export type {
   TokensMask,
 } from './mask.ts';
 export { mergeAttention } from './merge.ts';
+export {
+  type AxisTiles,
+  type NeighbourhoodAxis,
+  type NeighbourhoodBlocks,
+  type NeighbourhoodBlocksOptions,
+  neighbourhoodAxisTiles,
+  neighbourhoodBlocks,
+  neighbourhoodWindow,
+} from './neighbourhood-blocks.ts';
 export type { NumberFormat, NumberGrouping } from './paged/number-format.ts';
 export { type KeyRows, PagedRows } from './paged/paged-rows.ts';
 export { denseRows } from './paged/unpack-rows.ts';

@@ -27,6 +27,11 @@ export interface BlockList<Values = Tensor> {
   readonly indices: Values;
   /** Valid entries of each list: u32, as `indices` without K, on the device, or one number for all. Default K. */
   readonly counts?: Values | number;
+  /**
+   * How many of the first entries are full: of their valid keys, the predicate that the list is intersected with lets every query of the block see
+   * every one, so that it need not be asked. Likewise; default 0. A promise: nothing checks it.
+   */
+  readonly full?: Values | number;
   /** Consecutive queries that share a list. */
   readonly queryBlock: number;
   /** Consecutive key rows of a block. */

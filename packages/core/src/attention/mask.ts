@@ -88,7 +88,8 @@ export interface BlockedMask extends TokenGrid {
  * Neighbourhood attention (arXiv 2204.07143; strides as in Generalized Neighborhood Attention, arXiv 2504.16922): per axis
  * the `window` keys nearest to the query, with the query in the middle where the border allows it, so that every query
  * sees equally many. With a `stride`, queries in a group of that many see what the group's middle one sees. With a
- * `dilation`, neighbours are that far apart, and the grid falls into as many interleaved ones.
+ * `dilation`, neighbours are that far apart, and the grid falls into as many interleaved ones; strides count in these.
+ * Where an axis is `causal`, the window of a group ends at the group's last one, and no query sees behind itself.
  */
 export interface NeighbourhoodMask extends TokenGrid {
   readonly kind: 'neighbourhood';
@@ -96,8 +97,17 @@ export interface NeighbourhoodMask extends TokenGrid {
   readonly window: readonly number[];
   /** Per axis; default 1. */
   readonly stride?: readonly number[];
-  /** Per axis; default 1. Not together with `stride`. */
+  /** Per axis; default 1. */
   readonly dilation?: readonly number[];
+  /** Per axis; default false. */
+  readonly causal?: readonly boolean[];
+  /**
+   * Queries and keys stand as `tokenPermute` orders them, by tiles of these sizes (and with the mask's dilation): positions are rows of
+   * that order, from `start` on, padding is hidden, and tokens beside the grid stand before or behind all tiles. Default: row-major.
+   */
+  readonly tiles?: { readonly query: readonly number[]; readonly key: readonly number[] };
+  /** Tokens beside the grid, such as those of a text: hidden (the default), or seen by all queries and seeing all keys. */
+  readonly others?: 'hidden' | 'seen';
 }
 
 /**

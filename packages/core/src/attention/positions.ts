@@ -31,6 +31,8 @@ export interface PositionVariant extends SideInputVariant {
   /** Counts of the lists stand on the device. */
   readonly listCounts: boolean;
   readonly blockCounts: boolean;
+  /** Where the numbers of full blocks, whose keys the predicate lets all see, stand. */
+  readonly fullBlocks: 'none' | 'host' | 'device';
   /** Blocks of a block list have a power of two of keys: a division per key is dear on CPUs. */
   readonly blockShift: boolean;
   /** Token lists differ between query blocks. */
@@ -64,6 +66,7 @@ export const everyKey = {
   range: true,
   listCounts: false,
   blockCounts: false,
+  fullBlocks: 'none',
   blockShift: false,
   listQueries: false,
   queryBlocks: false,
@@ -140,11 +143,18 @@ function blocksPlace(variant: PositionVariant): string {
     ? `min(${sideLoad(variant, 'block_counts', 'blocks_row')}, params.blocks_length)`
     : 'params.blocks_count';
   const head = 'batch * params.blocks_heads + head / params.blocks_share';
+  const full =
+    variant.fullBlocks === 'device' ? sideLoad(variant, 'blocks_full', 'blocks_row') : 'params.blocks_full_count';
   return `
   let blocks_row = (${head}) * params.blocks_rows + first_query / params.blocks_queries;
   let blocks_base = blocks_row * params.blocks_length;
   let blocks_held = ${count};
-  let blocks_end = ${variant.list ? 'list_end + ' : ''}blocks_held * params.key_block;`;
+  let blocks_end = ${variant.list ? 'list_end + ' : ''}blocks_held * params.key_block;${
+    variant.fullBlocks === 'none'
+      ? ''
+      : `
+  let full_end = ${full} * params.key_block;`
+  }`;
 }
 
 /** The rows [begin, end) that at least one of the queries [first_query, last_query] may see. */
@@ -359,7 +369,8 @@ export function visible(variant: PositionVariant, names: EntryNames, own: QueryN
         : 'false';
     terms.push(`entry_sees(${source}, ${inBlock}, ${pairArguments(names, own)})`);
   } else if (variant.rangeSees || variant.blocksSees || variant.listSees) {
-    terms.push(`entry_sees(${pairArguments(names, own)})`);
+    const sees = `entry_sees(${pairArguments(names, own)})`;
+    terms.push(variant.fullBlocks === 'none' ? sees : `(${entry} < full_end || ${sees})`);
   }
   return terms.join(' && ');
 }

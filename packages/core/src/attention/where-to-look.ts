@@ -82,6 +82,8 @@ export function whereToLook(
     : (keyLength as Tensor).rank === 2
       ? 'kvHead'
       : 'batch';
+  // In unions a key's other sources have a say.
+  const full = blocks?.where && !tokens && range === undefined ? blocks.list.full : undefined;
   const blockShift = blocks !== undefined && Number.isInteger(Math.log2(blocks.list.keyBlock));
   const variant = {
     ...everyKey,
@@ -94,6 +96,7 @@ export function whereToLook(
     listCounts: onDevice('list_counts', tokens?.list.counts),
     blocks: onDevice('blocks', blocks?.list.indices),
     blockCounts: onDevice('block_counts', blocks?.list.counts),
+    fullBlocks: onDevice('blocks_full', full) ? 'device' : full === undefined ? 'none' : 'host',
     blockShift,
     range: range !== undefined,
     window: options.slidingWindow !== undefined,
@@ -123,6 +126,7 @@ export function whereToLook(
     parts.number('blocks_count', 'u32', count);
     parts.number('blocks_queries', 'u32', list.queryBlock);
     parts.number('key_block', 'u32', list.keyBlock);
+    if (typeof full === 'number') parts.number('blocks_full_count', 'u32', full);
     if (blockShift) parts.number('key_block_shift', 'u32', Math.log2(list.keyBlock));
   }
   const queryBlock = commonQueryBlock(sources);

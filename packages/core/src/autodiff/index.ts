@@ -36,7 +36,18 @@ export { prefixSum } from './ops/prefix-sum.ts';
 export { type DifferentiableRecurrentWeights, gru, lstm } from './ops/recurrent.ts';
 export { max, mean, min, sum } from './ops/reduce.ts';
 export { rope } from './ops/rope.ts';
-export { concatenate, embedding, gather, pad, scatterAdd, scatterRows, split, takeAlongAxis } from './ops/rows.ts';
+export {
+  concatenate,
+  embedding,
+  gather,
+  pad,
+  scatterAdd,
+  scatterRows,
+  split,
+  takeAlongAxis,
+  tokenPermute,
+  tokenUnpermute,
+} from './ops/rows.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { recompute } from './recompute.ts';
 export { type Backward, type Recorded, type Tape, Tracked, type Value } from './tape.ts';

@@ -5,6 +5,8 @@ import { type AxisPadding, pad as padOp, unpadded } from '../../ops/pad.ts';
 import { scatterAdd as scatterAddOp } from '../../ops/scatter-add.ts';
 import { splitRanges } from '../../ops/split.ts';
 import { takeAlongAxisGradient, takeAlongAxis as takeAlongAxisOp } from '../../ops/take-along-axis.ts';
+import type { TokenOrder } from '../../ops/token-order.ts';
+import { tokenPermute as tokenPermuteOp, tokenUnpermute as tokenUnpermuteOp } from '../../ops/token-permute.ts';
 import { resolveAxis } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { differentiable, from } from '../differentiable.ts';
@@ -68,6 +70,22 @@ export function takeAlongAxis(input: Value, list: Tensor, axis = -1): Value {
   return differentiable('takeAlongAxis', [input, list], (x, indices) => ({
     output: takeAlongAxisOp(x, indices, axis),
     gradients: [from([indices], (gradient, saved) => takeAlongAxisGradient(gradient, saved, x.shape, axis)), undefined],
+  }));
+}
+
+/** {@link tokenPermuteOp}, of floats */
+export function tokenPermute(input: Value, order: TokenOrder): Value {
+  return differentiable('tokenPermute', [input], (x) => ({
+    output: tokenPermuteOp(x, order),
+    gradients: [from([], (gradient) => tokenUnpermuteOp(gradient, order))],
+  }));
+}
+
+/** {@link tokenUnpermuteOp}, of floats */
+export function tokenUnpermute(input: Value, order: TokenOrder): Value {
+  return differentiable('tokenUnpermute', [input], (x) => ({
+    output: tokenUnpermuteOp(x, order),
+    gradients: [from([], (gradient) => tokenPermuteOp(gradient, order))],
   }));
 }
 

@@ -91,19 +91,57 @@ function inSameBlock(mask: BlockedMask, queryPosition: number, keyPosition: numb
   );
 }
 
+/** Coordinates of the token in each row of a grid that is ordered tile by tile; undefined in rows of padding. */
+function tiledCoordinates(mask: NeighbourhoodMask, tile: readonly number[]): (number[] | undefined)[] {
+  const steps = mask.dilation ?? mask.grid.map(() => 1);
+  const tiles = mask.grid.map((size, axis) => Math.ceil(size / ((tile[axis] as number) * (steps[axis] as number))));
+  const places = (sizes: readonly number[]): number[][] =>
+    sizes.reduce<number[][]>(
+      (all, size) => all.flatMap((place) => Array.from({ length: size }, (_, at) => [...place, at])),
+      [[]],
+    );
+  return places(steps).flatMap((group) =>
+    places(tiles).flatMap((tileAt) =>
+      places(tile).map((within) => {
+        const place = mask.grid.map((_, axis) => {
+          const inner = (tileAt[axis] as number) * (tile[axis] as number) + (within[axis] as number);
+          return inner * (steps[axis] as number) + (group[axis] as number);
+        });
+        return place.every((at, axis) => at < (mask.grid[axis] as number)) ? place : undefined;
+      }),
+    ),
+  );
+}
+
+/** The token at a position: its coordinates, `padding`, or `other` beside the grid. */
+function tokenAt(mask: NeighbourhoodMask, position: number, tile: readonly number[] | undefined) {
+  if (!tile) return coordinates(mask, position) ?? 'other';
+  const rows = tiledCoordinates(mask, tile);
+  const row = position - (mask.start ?? 0);
+  return row < 0 || row >= rows.length ? 'other' : (rows[row] ?? 'padding');
+}
+
 function isNeighbour(mask: NeighbourhoodMask, queryPosition: number, keyPosition: number): boolean {
-  const [from, to] = [coordinates(mask, queryPosition), coordinates(mask, keyPosition)];
-  if (!from || !to) return false;
+  const from = tokenAt(mask, queryPosition, mask.tiles?.query);
+  const to = tokenAt(mask, keyPosition, mask.tiles?.key);
+  if (to === 'padding') return false;
+  if (from === 'other' || to === 'other') return mask.others === 'seen';
+  // What queries of padding see does not matter: nobody reads their rows.
+  if (from === 'padding') return false;
   return mask.grid.every((size, axis) => {
     const window = mask.window[axis] as number;
     const stride = mask.stride?.[axis] ?? 1;
     const dilation = mask.dilation?.[axis] ?? 1;
-    const own = from[axis] as number;
-    const leader = Math.min(Math.floor(own / stride) * stride + Math.floor(stride / 2), size - 1);
-    // The coordinates that a query at `leader` can reach, and which of them its window holds.
-    const reachable = Array.from({ length: size }, (_, at) => at).filter((at) => at % dilation === leader % dilation);
-    const middle = reachable.indexOf(leader);
+    const [own, other] = [from[axis] as number, to[axis] as number];
+    // The coordinates that a query at `own` can reach, which of them leads its group, and which its window holds.
+    const reachable = Array.from({ length: size }, (_, at) => at).filter((at) => at % dilation === own % dilation);
+    const group = Math.floor(reachable.indexOf(own) / stride) * stride;
+    if (mask.causal?.[axis]) {
+      const leader = Math.min(group + stride - 1, reachable.length - 1);
+      return reachable.slice(Math.max(leader - window + 1, 0), reachable.indexOf(own) + 1).includes(other);
+    }
+    const middle = Math.min(group + Math.floor(stride / 2), reachable.length - 1);
     const first = Math.min(Math.max(middle - Math.floor(window / 2), 0), reachable.length - window);
-    return reachable.slice(first, first + window).includes(to[axis] as number);
+    return reachable.slice(first, first + window).includes(other);
   });
 }
