@@ -44,27 +44,24 @@ export interface AxisTiles {
   readonly fullEnd: number;
 }
 
-/** The {@link AxisTiles} of each tile of queries along an axis of `length` tokens. Windows of neighbours touch, so that their union is a range. */
+/**
+ * The {@link AxisTiles} of each tile of queries along an axis of `length` tokens. Windows never move back from one query to the next, and those
+ * of neighbours touch: a tile's first and last query tell it all.
+ */
 export function neighbourhoodAxisTiles(
   length: number,
   { queryTile, keyTile, ...axis }: NeighbourhoodAxis & { readonly queryTile: number; readonly keyTile: number },
 ): AxisTiles[] {
   return Array.from({ length: Math.ceil(length / queryTile) }, (_, tile) => {
-    let [first, last, commonStart, commonEnd] = [length, 0, 0, length];
-    for (let at = tile * queryTile; at < Math.min((tile + 1) * queryTile, length); at++) {
-      const { start, end } = neighbourhoodWindow(at, length, axis);
-      first = Math.min(first, start);
-      last = Math.max(last, end);
-      commonStart = Math.max(commonStart, start);
-      commonEnd = Math.min(commonEnd, end);
-    }
-    const fullBegin = Math.ceil(commonStart / keyTile);
+    const first = neighbourhoodWindow(tile * queryTile, length, axis);
+    const last = neighbourhoodWindow(Math.min((tile + 1) * queryTile, length) - 1, length, axis);
+    const fullBegin = Math.ceil(last.start / keyTile);
     return {
-      ...{ firstKey: first, lastKey: last },
-      begin: Math.floor(first / keyTile),
-      end: Math.ceil(last / keyTile),
+      ...{ firstKey: first.start, lastKey: last.end },
+      begin: Math.floor(first.start / keyTile),
+      end: Math.ceil(last.end / keyTile),
       fullBegin,
-      fullEnd: Math.max(Math.floor(commonEnd / keyTile), fullBegin),
+      fullEnd: Math.max(Math.floor(first.end / keyTile), fullBegin),
     };
   });
 }

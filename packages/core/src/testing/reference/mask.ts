@@ -113,10 +113,15 @@ function tiledCoordinates(mask: NeighbourhoodMask, tile: readonly number[]): (nu
   );
 }
 
+/** Orders by the mask that has them: pairs are asked about one by one. */
+const ordersOf = new WeakMap<NeighbourhoodMask, Map<string, (number[] | undefined)[]>>();
+
 /** The token at a position: its coordinates, `padding`, or `other` beside the grid. */
 function tokenAt(mask: NeighbourhoodMask, position: number, tile: readonly number[] | undefined) {
   if (!tile) return coordinates(mask, position) ?? 'other';
-  const rows = tiledCoordinates(mask, tile);
+  const orders = ordersOf.get(mask) ?? new Map();
+  const rows: (number[] | undefined)[] = orders.get(String(tile)) ?? tiledCoordinates(mask, tile);
+  ordersOf.set(mask, orders.set(String(tile), rows));
   const row = position - (mask.start ?? 0);
   return row < 0 || row >= rows.length ? 'other' : (rows[row] ?? 'padding');
 }
