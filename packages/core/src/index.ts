@@ -132,6 +132,7 @@ export type {
   AttentionContext,
   AttentionNeeds,
   AttentionOutcome,
+  AttentionOutputs,
   AttentionRestriction,
   HeadSelection,
   LayerContext,
@@ -142,6 +143,13 @@ export type {
   QkvTransform,
 } from './protocol/contexts.ts';
 export { type DenoisingStep, gridTokens, type TokenGrid } from './protocol/denoising.ts';
+export {
+  type AxisPositions,
+  EncodedPrompt,
+  type PromptFacts,
+  type PromptFeatures,
+} from './protocol/encoded-prompt.ts';
+export type { ContentPart, ImageInput, ImageMessage, ImagePrompt, RawImage } from './protocol/image-prompt.ts';
 export { IndexStore, NoSelectionError } from './protocol/index-store.ts';
 export {
   type LayerChoice,
@@ -177,6 +185,7 @@ export {
   type PrefillOptions,
   type Prompt,
   PromptCache,
+  type RowFeatures,
   type RunOptions,
   type TokenInput,
   type TokenizerHandle,
@@ -185,11 +194,21 @@ export {
 export { nearNames } from './protocol/near-names.ts';
 export { OptionError } from './protocol/option-error.ts';
 export * from './protocol/option-schema.ts';
-export type { PassSequence, RowPositions } from './protocol/pass.ts';
+export type { PassSequence, RotaryRows, RowPositions } from './protocol/pass.ts';
 export type { ModelFeature, Requirements } from './protocol/requirements.ts';
 export type { LayerBody } from './protocol/run-layer.ts';
 export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
 export { type ScoredRows, type ScorerOptions, type ScorerState, scorer } from './protocol/scorer.ts';
+export {
+  type ImageGrid,
+  type ImageSpan,
+  imagePositions,
+  missingSpans,
+  type PromptSpans,
+  type SequenceSpans,
+  type SpanName,
+  type TextSpan,
+} from './protocol/spans.ts';
 export { TextlessModel } from './protocol/textless-model.ts';
 export { philox, type Words4 } from './random/philox.ts';
 export { RandomStream } from './random/random-stream.ts';

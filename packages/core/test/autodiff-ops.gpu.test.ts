@@ -64,6 +64,7 @@ describe.each([
     ['silu', ad.silu],
     ['gelu', ad.gelu],
     ['geluTanh', (x) => ad.gelu(x, { approximate: 'tanh' })],
+    ['geluSigmoid', (x) => ad.gelu(x, { approximate: 'sigmoid' })],
     ['leakyRelu', (x) => ad.leakyRelu(x)],
     ['elu', (x) => ad.elu(x)],
     ['softplus', ad.softplus],

@@ -16,12 +16,14 @@ const { absolute, exp, gelu, log, negate, reciprocal, relu, rsqrt, sigmoid, silu
 const { elu, hardSigmoid, hardSwish, leakyRelu, softplus } = core;
 const { add, divide, maximum, minimum, multiply, subtract } = core;
 const geluTanh = (x: core.Tensor) => gelu(x, { approximate: 'tanh' });
+const geluSigmoid = (x: core.Tensor) => gelu(x, { approximate: 'sigmoid' });
 const unaryOps = {
   absolute,
   elu: (x: core.Tensor) => elu(x),
   exp,
   gelu,
   geluTanh,
+  geluSigmoid,
   hardSigmoid,
   hardSwish,
   leakyRelu: (x: core.Tensor) => leakyRelu(x),

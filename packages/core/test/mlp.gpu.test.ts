@@ -6,7 +6,7 @@ describe.each([
   ['full', sharedGpu],
   ['modest', modestGpu],
 ] as const)('gatedActivation on the %s device', (_, open) => {
-  it.each(['silu', 'sigmoid', 'gelu', 'geluTanh'] as const)(
+  it.each(['silu', 'sigmoid', 'gelu', 'geluTanh', 'geluSigmoid'] as const)(
     '%s, separate and fused, f32 and f16',
     async (activation) => {
       const gpu = await open();

@@ -54,6 +54,43 @@ describe.each([
     });
   }
 
+  it('rotates sections of pairs by positions of their own, and adds an offset to listed ones', async () => {
+    const gpu = await open();
+    const [tokens, heads, size] = [9, 3, 24];
+    const sections = [2, 6, 4];
+    const data = randomArray(tokens * heads * size, 34);
+    const table = ropeTable(gpu, { rotarySize: size, base: 500, positions: 50 });
+    const { frequencies } = ropeFrequencies({ rotarySize: size, base: 500, positions: 50 });
+    const listed = randomIntegers(3 * tokens, 35, 50);
+    const { sectioned, moved } = gpu.tidy(() => {
+      const x = gpu.tensor(data, [tokens, heads, size]);
+      return {
+        sectioned: rope(x, table, { sections, positions: gpu.tensor(listed, [3, tokens], 'u32') }),
+        moved: rope(x, table, { positions: gpu.tensor(listed.slice(0, tokens), [tokens], 'u32'), offset: -7 }),
+      };
+    });
+    // Each axis by itself; of its result the section counts.
+    const byAxis = [0, 1, 2].map((axis) =>
+      ropeReference(data, [1, tokens, heads, size], {
+        frequencies,
+        position: (__, token) => listed[axis * tokens + token] as number,
+        layout: 'half',
+      }),
+    );
+    const expected = Float64Array.from(data, (__, index) => {
+      const pair = index % (size / 2);
+      return byAxis[pair < 2 ? 0 : pair < 8 ? 1 : 2]?.[index] as number;
+    });
+    assertClose(await sectioned.read(), expected, { absolute: 1e-6, name: 'sections' });
+    const before = ropeReference(data, [1, tokens, heads, size], {
+      frequencies,
+      position: (__, token) => Math.max((listed[token] as number) - 7, 0),
+      layout: 'half',
+    });
+    assertClose(await moved.read(), before, { absolute: 1e-6, name: 'offset' });
+    for (const owner of [table, sectioned, moved]) owner.dispose();
+  });
+
   it.each(['f16', 'bf16'] as const)('takes %s heads without a batch axis', async (dtype) => {
     const gpu = await open();
     const table = ropeTable(gpu, { rotarySize: 32, positions: 8 });

@@ -1,5 +1,9 @@
 export type { Architecture, NetworkInput } from './architectures/architecture.ts';
 export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
+export { ImageError, type ImageErrorCode } from './images/image-error.ts';
+export { type LoadImageOptions, loadImage } from './images/load-image.ts';
+export { type ResampleFilter, resize } from './images/resample.ts';
+export type { RgbImage } from './images/rgb-image.ts';
 export {
   AutoModelForCausalLM,
   AutoModelForMaskedLM,
@@ -37,6 +41,12 @@ export {
 export { modelFilesFromUrls } from './resolve/url-files.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
+export type { ImageSettings } from './vision-language/image-settings.ts';
+export {
+  type LoadVisionLanguageModelOptions,
+  loadVisionLanguageModel,
+} from './vision-language/load-vision-language-model.ts';
+export { VisionLanguageModel } from './vision-language/vision-language-model.ts';
 export type { LoadDtype } from './weights/loadable-weights.ts';
 export {
   type MaskedDiffusionConfig,

@@ -4,12 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel } from '../src/index.ts';
 import { perplexity } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
+import { goldenPath } from './golden-folder.ts';
 import { continueAll } from './guides/batch.ts';
 import { interview } from './guides/chat.ts';
 import { headAblation } from './guides/head-ablation.ts';
 import { logitLens } from './guides/logit-lens.ts';
 import { doubts } from './guides/logprobs.ts';
 import { largestBatch } from './guides/memory.ts';
+import { ask } from './guides/see.ts';
 
 let model: LanguageModel;
 
@@ -22,7 +24,7 @@ afterAll(() => model.dispose());
 describe('the README', () => {
   it('shows the code that runs here', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    for (const example of ['batch', 'chat', 'logprobs', 'memory'])
+    for (const example of ['batch', 'chat', 'logprobs', 'memory', 'see'])
       expect(readme).toContain(readFileSync(new URL(`./guides/${example}.ts`, import.meta.url), 'utf8'));
   });
 
@@ -42,6 +44,11 @@ describe('the README', () => {
     const found = await doubts(model, 'sky', 1);
     expect(found.length).toBeGreaterThan(0);
     for (const line of found) expect(line.match(/\d\.\d\d/g)).toHaveLength(3);
+  });
+
+  it('a model that sees answers from a local folder', async () => {
+    const picture = goldenPath('images/rgb.png');
+    expect(typeof (await ask(await sharedGpu(), goldenPath('idefics3'), picture, 'What is this?'))).toBe('string');
   });
 
   it('the largest batch fits, and the next does not', async () => {

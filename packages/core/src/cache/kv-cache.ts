@@ -1,6 +1,7 @@
 import { checkInteger } from '../attention/check-inputs.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError, CapacityError, DisposedError, RefusedError } from '../errors.ts';
+import type { PromptFacts } from '../protocol/encoded-prompt.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { createLayer } from './create-layer.ts';
 import { DeviceNumbers } from './device-numbers.ts';
@@ -35,6 +36,8 @@ export class KvCache {
   readonly headSize: number;
   readonly dtype: CacheDtype;
   readonly layers: number;
+  /** What is known of each sequence's prompt, [B]. It goes with the sequences to forks, batches and files. */
+  prompts: readonly (PromptFacts | undefined)[];
   #lengths: readonly number[];
   #slots: LayerSlot[];
   #pass: SequencePass | undefined;
@@ -95,7 +98,9 @@ export class KvCache {
    */
   static restore(gpu: Gpu, bytes: Uint8Array): KvCache {
     const { cache, layers } = restoreLayers(gpu, bytes);
-    return new KvCache(gpu, cache, cache.lengths, layers);
+    const restored = new KvCache(gpu, cache, cache.lengths, layers);
+    if (cache.prompts) restored.prompts = cache.prompts.map((prompt) => prompt ?? undefined);
+    return restored;
   }
 
   private constructor(gpu: Gpu, sizes: Sizes, lengths: readonly number[], layers: CacheLayer[]) {
@@ -107,6 +112,7 @@ export class KvCache {
     this.dtype = sizes.dtype;
     this.#nominalCapacity = sizes.capacity;
     this.#lengths = lengths;
+    this.prompts = new Array(sizes.batch).fill(undefined);
     this.#numbers = new DeviceNumbers(gpu);
     const cache = this;
     const owner: SlotOwner = {
@@ -143,6 +149,15 @@ export class KvCache {
   /** Tokens that each sequence has seen, [B]. */
   get lengths(): readonly number[] {
     return this.#lengths;
+  }
+
+  /** What is known of the first sequence's prompt. */
+  get prompt(): PromptFacts | undefined {
+    return this.prompts[0];
+  }
+
+  set prompt(prompt: PromptFacts | undefined) {
+    this.prompts = [prompt, ...this.prompts.slice(1)];
   }
 
   /** GPU bytes that it holds; what is shared with a fork counts for both. */
@@ -301,12 +316,14 @@ export class KvCache {
   fork(): KvCache {
     this.#assertAlive();
     const { batch, kvHeads, headSize, dtype } = this;
-    return new KvCache(
+    const fork = new KvCache(
       this.gpu,
       { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity },
       this.#lengths,
       this.#slots.map(({ content }) => content.fork()),
     );
+    fork.prompts = this.prompts;
+    return fork;
   }
 
   /**
@@ -318,7 +335,8 @@ export class KvCache {
     this.#giveUp();
     const { batch, kvHeads, headSize, dtype } = this;
     const lengths = this.#lengths;
-    const sizes = { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity, lengths };
+    const prompts = this.prompts.some((prompt) => prompt) ? { prompts: this.prompts } : {};
+    const sizes = { batch, kvHeads, headSize, dtype, capacity: this.#nominalCapacity, lengths, ...prompts };
     return saveLayers(
       this.gpu,
       sizes,
@@ -349,6 +367,11 @@ export class KvCache {
 
   static #copy(sources: readonly { readonly cache: KvCache; readonly sequence: number }[], given?: number): KvCache {
     const first = (sources[0] as (typeof sources)[number]).cache;
+    if (sources.length > 1 && sources.some(({ cache, sequence }) => cache.prompts[sequence]?.rotary)) {
+      throw new RefusedError(
+        'Prompts whose tokens have positions along several axes decode one by one, not in a batch.',
+      );
+    }
     const lengths = sources.map(({ cache, sequence }) => cache.#lengths[sequence] as number);
     const most = Math.max(...sources.map(({ cache, sequence }) => cache.#capacityOf(sequence)));
     const capacity = given ?? (Number.isFinite(most) ? most : first.#nominalCapacity);
@@ -370,7 +393,9 @@ export class KvCache {
       throw error;
     }
     const { kvHeads, headSize, dtype } = first;
-    return new KvCache(first.gpu, { batch: sources.length, kvHeads, headSize, dtype, capacity }, lengths, layers);
+    const copy = new KvCache(first.gpu, { batch: sources.length, kvHeads, headSize, dtype, capacity }, lengths, layers);
+    copy.prompts = sources.map(({ cache, sequence }) => cache.prompts[sequence]);
+    return copy;
   }
 
   #isLike(other: KvCache): boolean {

@@ -1,5 +1,6 @@
 import type { Gpu } from '../device/gpu.ts';
 import { ArgumentError } from '../errors.ts';
+import type { PromptFacts } from '../protocol/encoded-prompt.ts';
 import type { HostArray, PlainDtype } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type FileTensor, fileTensor, readTensorFile, writeTensorFile } from '../tensor/tensor-file.ts';
@@ -20,6 +21,8 @@ export interface SavedCache {
   readonly dtype: CacheDtype;
   readonly capacity: number;
   readonly lengths: readonly number[];
+  /** What is known of the sequences' prompts, where something is. */
+  readonly prompts?: readonly (PromptFacts | null | undefined)[];
 }
 
 const argument = 'KvCache.restore: bytes';
@@ -165,11 +168,14 @@ function parseNote(note: string): SavedCache & { layers: LayerFacts[] } {
     parsed = null;
   }
   const { format, version: given, ...cache } = parsed ?? ({} as NonNullable<typeof parsed>);
-  const { batch, capacity, lengths, layers } = cache;
+  const { batch, capacity, lengths, layers, prompts } = cache;
   const counts =
     Array.isArray(lengths) && [batch, capacity, ...lengths].every((n) => Number.isSafeInteger(n) && n >= 0);
   if (format !== 'kv-cache' || given !== version || !Array.isArray(layers) || !counts || lengths.length !== batch) {
     throw new ArgumentError(argument, `${format} of version ${given}`, `a kv-cache of version ${version}`);
+  }
+  if (prompts !== undefined && !(Array.isArray(prompts) && prompts.length === batch)) {
+    throw new ArgumentError(argument, 'prompts of other sequences', `those of ${batch} sequences`);
   }
   return cache;
 }

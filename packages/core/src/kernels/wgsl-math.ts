@@ -18,7 +18,7 @@ function scaledErfc(type: string): string {
  * - `bounded_exp`: exp, at most the largest finite number;
  * - `stable_tanh`, `sigmoid`, `silu`: any finite argument;
  * - `exp_minus_one`: x of 0 or less; `softplus`, `hard_sigmoid`: any finite argument;
- * - `gelu`: x times the normal distribution function; `gelu_tanh`: its tanh approximation.
+ * - `gelu`: x times the normal distribution function; `gelu_tanh`: its tanh approximation; `gelu_sigmoid`: its quick one.
  */
 export function mathFunctions(type: 'f32' | 'vec4<f32>'): string {
   return `
@@ -68,5 +68,8 @@ fn gelu_tanh(x: ${type}) -> ${type} {
   // 0.5 (1 + tanh(u)) = sigmoid(2 u); bounded so that the cube cannot overflow.
   let bounded = clamp(x, ${type}(-20.0), ${type}(20.0));
   return x * sigmoid(1.5957691216 * (bounded + 0.044715 * bounded * bounded * bounded));
+}
+fn gelu_sigmoid(x: ${type}) -> ${type} {
+  return x * sigmoid(1.702 * x);
 }`;
 }

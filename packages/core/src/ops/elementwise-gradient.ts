@@ -19,6 +19,10 @@ const derivatives = {
   silu: { of: 'input', wgsl: () => 'sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a)))' },
   gelu: { of: 'input', wgsl: () => 'gelu_derivative(a)' },
   geluTanh: { of: 'input', wgsl: () => 'gelu_tanh_derivative(a)' },
+  geluSigmoid: {
+    of: 'input',
+    wgsl: () => 'sigmoid(1.702 * a) * (1.0 + 1.702 * a * (1.0 - sigmoid(1.702 * a)))',
+  },
   leakyRelu: { of: 'input', wgsl: (type) => `select(${type}(params.alpha), ${type}(1.0), a > ${type}(0.0))` },
   elu: {
     of: 'input',

@@ -35,6 +35,7 @@ const unaryOperations = {
   silu: { kinds: float, wgsl: () => 'silu(a)', flops: 5 },
   gelu: { kinds: float, wgsl: () => 'gelu(a)', flops: 26 },
   geluTanh: { kinds: float, wgsl: () => 'gelu_tanh(a)', flops: 10 },
+  geluSigmoid: { kinds: float, wgsl: () => 'gelu_sigmoid(a)', flops: 6 },
   leakyRelu: { kinds: float, wgsl: (type) => `select(params.alpha * a, a, a > ${type}(0.0))`, flops: 2 },
   elu: { kinds: float, wgsl: (type) => `select(params.alpha * exp_minus_one(a), a, a > ${type}(0.0))`, flops: 12 },
   softplus: { kinds: float, wgsl: () => 'softplus(a)', flops: 12 },
@@ -241,17 +242,23 @@ export function silu(x: Tensor): Tensor {
 }
 
 export interface GeluOptions {
-  /** `none` (default) is x times the normal distribution function; `tanh` its usual approximation. As in PyTorch. */
-  readonly approximate?: 'none' | 'tanh';
+  /**
+   * `none` (default) is x times the normal distribution function; `tanh` its usual approximation, as in PyTorch; `sigmoid` is
+   * x * sigmoid(1.702 x), the quick one of CLIP.
+   */
+  readonly approximate?: 'none' | 'tanh' | 'sigmoid';
 }
+
+/** The elementwise op of each kind of {@link gelu}. */
+export const geluOperations = { none: 'gelu', tanh: 'geluTanh', sigmoid: 'geluSigmoid' } as const;
 
 /** Gaussian error linear unit; floats of any size. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   const { approximate = 'none' } = options;
-  if (approximate !== 'none' && approximate !== 'tanh') {
-    throw new ArgumentError('gelu: approximate', approximate, "'none', 'tanh'");
+  if (!Object.hasOwn(geluOperations, approximate)) {
+    throw new ArgumentError('gelu: approximate', approximate, "'none', 'tanh', 'sigmoid'");
   }
-  return unary(approximate === 'tanh' ? 'geluTanh' : 'gelu', x);
+  return unary(geluOperations[approximate], x);
 }
 
 /** x where it is above 0, else slope * x; floats. The slope is 0.01 by default, as in PyTorch. */

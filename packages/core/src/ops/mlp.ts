@@ -5,17 +5,24 @@ import { sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { defineStridedKernel, launchStrided, stridedOperand } from './strided.ts';
 
-/** `gelu` is the exact form, `geluTanh` its tanh approximation. */
-export type GateActivation = 'silu' | 'sigmoid' | 'gelu' | 'geluTanh';
+/** `gelu` is the exact form, `geluTanh` its tanh approximation, `geluSigmoid` its quick one. */
+export type GateActivation = 'silu' | 'sigmoid' | 'gelu' | 'geluTanh' | 'geluSigmoid';
 
 const wgslNames: Readonly<Record<GateActivation, string>> = {
   silu: 'silu',
   sigmoid: 'sigmoid',
   gelu: 'gelu',
   geluTanh: 'gelu_tanh',
+  geluSigmoid: 'gelu_sigmoid',
 };
 
-const flopsPerElement: Readonly<Record<GateActivation, number>> = { silu: 6, sigmoid: 5, gelu: 27, geluTanh: 11 };
+const flopsPerElement: Readonly<Record<GateActivation, number>> = {
+  silu: 6,
+  sigmoid: 5,
+  gelu: 27,
+  geluTanh: 11,
+  geluSigmoid: 7,
+};
 
 interface GateVariant extends Variant {
   readonly activation: GateActivation;

@@ -16,6 +16,8 @@ interface RopeVariant extends Variant {
   readonly layout: RopeLayout;
   /** Positions come from a tensor rather than from `start`. */
   readonly listed: boolean;
+  /** Ends of the sections but the last, in pairs: `16,40`. Empty where positions have one axis. */
+  readonly sectionEnds: string;
 }
 
 const workgroupSize = 64;
@@ -37,15 +39,16 @@ const ropeKernel = defineKernel<RopeVariant>({
     ['tokens', 'u32'],
     ['rotary_pairs', 'u32'],
     ['start', 'u32'],
-    ['last_position', 'u32'],
+    ['last_position', 'i32'],
     ['position_batch_stride', 'u32'],
+    ['position_offset', 'i32'],
     ['x_offset', 'u32'],
     ['batch_stride', 'u32'],
     ['token_stride', 'u32'],
     ['head_stride', 'u32'],
   ],
   workgroupSize: () => workgroupSize,
-  source: ({ dtype, layout, listed }, capabilities) => {
+  source: ({ dtype, layout, listed, sectionEnds }, capabilities) => {
     const x = elementAccess('x', dtype, capabilities);
     const first = layout === 'half' ? 'pair' : '2u * pair';
     const second = layout === 'half' ? 'pair + params.rotary_pairs' : '2u * pair + 1u';
@@ -65,7 +68,7 @@ const ropeKernel = defineKernel<RopeVariant>({
     rotated[to + 2u * pair + 1u] = ${x.load('source + 2u * pair + 1u')};
     return;
   }
-  let position = ${listed ? 'min(positions[batch * params.position_batch_stride + token], params.last_position)' : 'params.start + token'};
+  let position = ${listed ? `u32(clamp(i32(positions[${listedAt(sectionEnds)}]) + params.position_offset, 0, params.last_position))` : 'params.start + token'};
   let cosine = cosines[position * params.rotary_pairs + pair];
   let sine = sines[position * params.rotary_pairs + pair];
   let a = ${x.load(`source + ${first}`)};
@@ -76,13 +79,27 @@ const ropeKernel = defineKernel<RopeVariant>({
   },
 });
 
+/** Where a pair's position stands in the list. */
+function listedAt(sectionEnds: string): string {
+  if (sectionEnds === '') return 'batch * params.position_batch_stride + token';
+  const axis = sectionEnds.split(',').map((end) => `select(0u, params.tokens, pair >= ${end}u)`);
+  return `${axis.join(' + ')} + token`;
+}
+
 export interface RopeOptions {
   /** Default `half`. */
   readonly layout?: RopeLayout;
   /** Position of the first token; the others follow. Default 0. */
   readonly start?: number;
-  /** Positions of the tokens instead: u32 [N] or [B, N]. Those beyond the table count as its last one. */
+  /** Positions of the tokens instead: u32 [N] or [B, N], with sections [A, N]. Those beyond the table count as its last one. */
   readonly positions?: Tensor;
+  /** Added to listed positions; sums below 0 count as 0. Default 0. */
+  readonly offset?: number;
+  /**
+   * Pairs that rotate by the first, second, ... of A positions per token, together as many as the table rotates (multimodal rotary
+   * embedding of Qwen2-VL, Wang et al., 2024; axial ones). Default: all by one.
+   */
+  readonly sections?: readonly number[];
 }
 
 /**
@@ -93,7 +110,7 @@ export interface RopeOptions {
  * @throws ShapeError where shapes or dtypes do not fit, ArgumentError where `start` leaves the table.
  */
 export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Tensor {
-  const { layout = 'half', positions } = options;
+  const { layout = 'half', positions, sections, offset = 0 } = options;
   const { gpu } = x;
   if (x.rank !== 3 && x.rank !== 4)
     throw new ShapeError('rope', `x is [${x.shape}]; it needs [N, H, D] or [B, N, H, D].`);
@@ -114,12 +131,15 @@ export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Te
   if (positions) {
     if (options.start !== undefined) throw new ArgumentError('rope: start', start, 'no start together with positions');
     if (positions.dtype !== 'u32') throw new ShapeError('rope', `positions are ${positions.dtype}; allowed: u32.`);
-    if (!sameShape(positions.shape, [tokens]) && !sameShape(positions.shape, [batch, tokens])) {
-      throw new ShapeError(
-        'rope',
-        `positions are [${positions.shape}]; allowed: [${tokens}] or [${batch}, ${tokens}].`,
-      );
+    const allowed = sections ? [[sections.length, tokens]] : [[tokens], [batch, tokens]];
+    if (!allowed.some((shape) => sameShape(positions.shape, shape))) {
+      const shapes = allowed.map((shape) => `[${shape.join(', ')}]`).join(' or ');
+      throw new ShapeError('rope', `positions are [${positions.shape}]; allowed: ${shapes}.`);
     }
+    if (!Number.isInteger(offset)) throw new ArgumentError('rope: offset', offset, 'an integer');
+    checkSections(sections, table, batch);
+  } else if (sections || offset !== 0) {
+    throw new ArgumentError('rope: positions', 'undefined', 'a tensor, where sections or an offset are given');
   } else if (!(Number.isInteger(start) && start >= 0 && start + tokens <= table.positions)) {
     throw new ArgumentError('rope: start', start, `0 <= start <= ${table.positions - tokens} for ${tokens} tokens`);
   }
@@ -127,7 +147,7 @@ export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Te
     const rotated = gpu.empty(x.shape);
     if (x.size === 0) return rotated;
     const dense = x.strides[x.rank - 1] === 1 || size === 1 ? x : contiguous(x);
-    const { range, offset } = stridedRange('rope', dense);
+    const { range, offset: from } = stridedRange('rope', dense);
     const strides = dense.strides as number[];
     const [batchStride, tokenStride, headStride] = (x.rank === 4 ? strides : [0, ...strides]) as [
       number,
@@ -138,7 +158,7 @@ export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Te
     const pairs = x.size / 2;
     gpu.launch(
       ropeKernel,
-      { dtype, layout, listed: list !== undefined },
+      { dtype, layout, listed: list !== undefined, sectionEnds: sectionEnds(sections) },
       {
         bindings: [range, table.cos, table.sin, ...(list ? [list] : []), rotated],
         parameters: [
@@ -151,6 +171,7 @@ export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Te
           table.positions - 1,
           positions?.rank === 2 ? tokens : 0,
           offset,
+          from,
           batchStride,
           tokenStride,
           headStride,
@@ -161,4 +182,28 @@ export function rope(x: Tensor, table: RopeTable, options: RopeOptions = {}): Te
     );
     return rotated;
   });
+}
+
+function checkSections(sections: readonly number[] | undefined, { rotarySize }: RopeTable, batch: number): void {
+  if (!sections) return;
+  const total = sections.reduce((sum, pairs) => sum + pairs, 0);
+  if (
+    sections.length < 1 ||
+    sections.some((pairs) => !(Number.isInteger(pairs) && pairs >= 0)) ||
+    total !== rotarySize / 2
+  ) {
+    throw new ArgumentError('rope: sections', sections, `numbers of pairs that sum to ${rotarySize / 2}`);
+  }
+  if (batch !== 1) throw new ShapeError('rope', `x holds ${batch} sequences; with sections it holds one.`);
+}
+
+function sectionEnds(sections: readonly number[] = []): string {
+  let end = 0;
+  return sections
+    .slice(0, -1)
+    .map((pairs) => {
+      end += pairs;
+      return end;
+    })
+    .join(',');
 }

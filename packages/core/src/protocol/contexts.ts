@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { DenoisingStep } from './denoising.ts';
 import type { IndexStore } from './index-store.ts';
 import type { LayerKind, ModelFacts } from './model-handle.ts';
+import type { SequenceSpans } from './spans.ts';
 
 /** What a pass is for: a prompt, one further token, a whole text of an encoder, or one denoising step. */
 export type Phase = 'prefill' | 'decode' | 'encode' | 'denoise';
@@ -42,6 +43,8 @@ export interface LayerContext<State extends MethodState = MethodState> {
   readonly endsPrompt: boolean;
   /** Positions of the N tokens, u32 [N], once tokens were selected; undefined while they are `start`, `start + 1`, ... */
   readonly positions: Tensor | undefined;
+  /** Which positions hold the system prompt, images, the question and the response; undefined where the model does not tell. */
+  readonly spans: SequenceSpans | undefined;
   /** Lists that layers hand on; those of a pass are forgotten before the next. */
   readonly indices: IndexStore;
   readonly seed: number;
@@ -111,6 +114,13 @@ export interface AttentionNeeds extends StatisticsRequest {
 export interface AttendedResult extends AttentionResult {
   /** By the names of the request; those of attention as the methods left it to the engine. */
   readonly statistics?: AttentionStatistics<StatisticsRequest>;
+}
+
+/** Outputs that `afterAttention` puts in place of those that attention gave, f32 [B, H, N, D] each. */
+export interface AttentionOutputs {
+  readonly output?: Tensor;
+  /** By companion; undefined leaves one as it is. */
+  readonly companions?: readonly (Tensor | undefined)[];
 }
 
 /** Runs the rest of the chain, at its end the engine. */

@@ -8,6 +8,7 @@ import type { Phase } from './contexts.ts';
 import type { Method } from './method.ts';
 import { MethodRun } from './method-run.ts';
 import type { ModelFacts } from './model-handle.ts';
+import type { PromptSpans } from './spans.ts';
 import { TextlessModel } from './textless-model.ts';
 
 /** Options of attention through methods, without a model. */
@@ -20,6 +21,8 @@ export interface MethodAttentionOptions extends AttentionOptions {
   readonly layer?: number;
   /** Default: `denoise` in a run that was told its step, else `decode` for one query, else `prefill` where causal and `encode` where not. */
   readonly phase?: Phase;
+  /** Which positions hold what, where the method asks for it. */
+  readonly spans?: PromptSpans;
   /** Facts about the model that the tensors come from, where the method asks for more than the tensors say. */
   readonly facts?: Partial<ModelFacts>;
 }
@@ -62,7 +65,7 @@ export function bareRun(
 }
 
 function throughMethods(gpu: Gpu, q: Tensor, k: KeyRows, v: KeyRows, given: MethodAttentionOptions): AttentionResult {
-  const { method, run: givenRun, layer = 0, phase, facts, ...options } = given;
+  const { method, run: givenRun, layer = 0, phase, facts, spans, ...options } = given;
   if (q.rank !== 4 || k.rank !== 4) {
     throw new ShapeError('attention', `q is [${q.shape}] and k [${k.shape}]; it takes 4 axes.`);
   }
@@ -78,7 +81,9 @@ function throughMethods(gpu: Gpu, q: Tensor, k: KeyRows, v: KeyRows, given: Meth
       const work = () => run.attend(layer, call);
       if (run.running) return work();
       run.phase = phase ?? (run.denoisingStep ? 'denoise' : defaultPhase(count, causal));
-      return run.pass([{ cache: undefined, count: batch * count, batch, start: keyLength - count }], work);
+      run.checkSpans(spans);
+      const prompt = spans && { spans };
+      return run.pass([{ cache: undefined, count: batch * count, batch, start: keyLength - count, prompt }], work);
     } finally {
       if (!givenRun) run.dispose();
     }
@@ -102,6 +107,7 @@ function completeFacts(
     contextLength: Number.MAX_SAFE_INTEGER,
     causal: true,
     phases: ['prefill', 'decode', 'encode', 'denoise'],
+    features: ['imageSpans'],
     ...facts,
   };
 }

@@ -9,14 +9,17 @@ import { type ActivationHooks, Activations, type LayerActivation, type OuterActi
 import type { CompanionSequence } from './companions.ts';
 import type { AttentionCall, MethodState, Phase, Qkv } from './contexts.ts';
 import type { DenoisingStep, TokenGrid } from './denoising.ts';
+import type { EncodedPrompt } from './encoded-prompt.ts';
 import type { Method, RunSettings, StepContext, StepPlace } from './method.ts';
 import type { ModelFacts, ModelHandle } from './model-handle.ts';
 import { disposeOwner, type Owner } from './owners.ts';
-import { Pass, type PassSequence, type RowPositions } from './pass.ts';
+import { Pass, type PassSequence, type RotaryRows, type RowPositions } from './pass.ts';
+import { checkSpans } from './requirements.ts';
 import { afterAttention, attendCall, runAttention, transformQkv } from './run-attention.ts';
 import { type LayerBody, runLayer } from './run-layer.ts';
 import { RunState } from './run-state.ts';
 import type { DenoisingSchedule } from './schedule.ts';
+import { type PromptSpans, spansUpTo } from './spans.ts';
 import { startMethods, startMethodsNow } from './start-methods.ts';
 
 /** How a run starts, beside its methods. */
@@ -167,6 +170,11 @@ export class MethodRun {
     return this.#state.running.positions;
   }
 
+  /** The same for the rotary embedding, which may count the tokens of images along several axes. */
+  get rotary(): RotaryRows {
+    return this.#state.running.rotary;
+  }
+
   /** One more than the last position of the pass. */
   get positionBound(): number {
     return this.#state.running.positionBound;
@@ -217,7 +225,7 @@ export class MethodRun {
     const attended = attendCall(this.#state, layer, 0, call, undefined);
     const { logSumExp, rowMaximum } = attended.outcome;
     return {
-      output: afterAttention(this.#state, layer, attended, []),
+      output: afterAttention(this.#state, layer, attended, []).output,
       ...(logSumExp ? { logSumExp } : {}),
       ...(rowMaximum ? { rowMaximum } : {}),
     };
@@ -249,8 +257,14 @@ export class MethodRun {
     });
   }
 
-  /** Companions of the prompt, once they were started; undefined where a method wants some and they were not. */
+  /** @throws RefusedError where a method misses a span of the prompt */
+  checkSpans(spans: PromptSpans | undefined): void {
+    checkSpans(this.methods, spans);
+  }
+
+  /** Companions of the pass to come, once they were started; undefined where a method wants some and they were not. */
   get companions(): readonly CompanionSequence[] | undefined {
+    if (this.#companions && this.phase === 'decode') return this.#companions.filter(({ promptOnly }) => !promptOnly);
     return this.#companions ?? (this.#state.owners.some(({ method }) => method.companions) ? undefined : []);
   }
 
@@ -259,15 +273,16 @@ export class MethodRun {
    * @param reserve Tokens to leave room for behind their prompts.
    * @throws ArgumentError for a companion without tokens
    */
-  startCompanions(model: ModelHandle, ids: readonly number[], reserve: number): readonly CompanionSequence[] {
+  startCompanions(model: ModelHandle, prompt: EncodedPrompt, reserve: number): readonly CompanionSequence[] {
     const started: CompanionSequence[] = [];
     this.#companions = started;
     for (const { method, state } of this.#state.owners) {
-      for (const companion of method.companions?.({ model, ids, state }) ?? []) {
+      for (const companion of method.companions?.({ model, ids: prompt.ids, prompt, state }) ?? []) {
         if (companion.ids.length === 0) {
           throw new ArgumentError(`${method.name}: companion`, 'no tokens', 'at least one token');
         }
-        const cache = model.createCache(companion.ids.length + reserve);
+        const cache = model.createCache(companion.ids.length + (companion.promptOnly ? 0 : reserve));
+        cache.prompt = companion.prompt?.facts;
         this.#companionCaches.push(cache);
         started.push({ ...companion, cache });
       }
@@ -294,8 +309,10 @@ export class MethodRun {
 
   /** Between two tokens, or two denoising steps. */
   async step(place: StepPlace): Promise<void> {
+    const told =
+      place.phase === 'decode' ? { ...place, spans: spansUpTo(place.cache.prompt?.spans, place.cache.length) } : place;
     for (const { method, state } of this.#state.owners) {
-      if (method.phases.includes(place.phase)) await method.step?.({ ...place, state } as StepContext);
+      if (method.phases.includes(place.phase)) await method.step?.({ ...told, state } as StepContext);
     }
   }
 

@@ -10,6 +10,7 @@ import type {
   AttentionContext,
   AttentionNeeds,
   AttentionOutcome,
+  AttentionOutputs,
   AttentionRestriction,
   HeadSelection,
   LayerContext,
@@ -21,6 +22,7 @@ import type { DenoisingStep } from './denoising.ts';
 import type { LayerKind, ModelFacts, ModelHandle } from './model-handle.ts';
 import type { Requirements } from './requirements.ts';
 import type { DenoisingSchedule } from './schedule.ts';
+import type { SequenceSpans } from './spans.ts';
 
 /** The layer whose cache is made. */
 export interface CacheContext<State extends MethodState = MethodState> {
@@ -47,6 +49,8 @@ export interface TokenStepContext<State extends MethodState = MethodState> {
   readonly gpu: Gpu;
   readonly model: ModelHandle;
   readonly cache: KvCache;
+  /** As in {@link LayerContext}. */
+  readonly spans: SequenceSpans | undefined;
   /** Ids of the tokens in the cache. */
   readonly ids: readonly number[];
   /** Tokens decoded into the cache since the run started. */
@@ -71,8 +75,8 @@ export type StepContext<State extends MethodState = MethodState> =
   | TokenStepContext<State>
   | DenoisingStepContext<State>;
 
-/** A step as the model that runs it tells it; the run adds the state of each method. */
-export type StepPlace = Omit<TokenStepContext, 'state'> | Omit<DenoisingStepContext, 'state'>;
+/** A step as the model that runs it tells it; the run adds spans and the state of each method. */
+export type StepPlace = Omit<TokenStepContext, 'state' | 'spans'> | Omit<DenoisingStepContext, 'state'>;
 
 /** Where logits are made. */
 export interface LogitsContext<State extends MethodState = MethodState> {
@@ -128,13 +132,16 @@ export interface Method<State extends MethodState = any> {
   needs?(context: AttentionContext<State>): AttentionNeeds | undefined;
   /** Wraps attention of one layer: call `next` with changes (narrower, other scores, other weights), or compute something else. */
   attend?(context: AttentionContext<State>, call: AttentionCall, next: AttendNext): AttentionResult;
-  /** After attention of all sequences, before the output projection. A tensor [B, H, N, D] that it returns replaces the output. */
+  /**
+   * After attention of all sequences, before the output projection. A tensor [B, H, N, D] that it returns replaces the output;
+   * to replace those of companions too it returns {@link AttentionOutputs}.
+   */
   afterAttention?(
     context: AttentionContext<State>,
     outcome: AttentionOutcome,
     companions: readonly AttentionOutcome[],
     // biome-ignore lint/suspicious/noConfusingVoidType: one that records returns nothing
-  ): Tensor | undefined | void;
+  ): Tensor | AttentionOutputs | undefined | void;
   /** Key/value heads that this layer attends with, together with the query heads that read them; the others load no key and give zeros. */
   selectHeads?(context: AttentionContext<State>): HeadSelection | undefined;
   /** After a layer, given its output: the tokens that the following layers still process. Must hold the newest. */

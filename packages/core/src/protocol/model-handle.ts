@@ -5,6 +5,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { ActivationHooks, LayerActivation } from './activations.ts';
 import type { Phase } from './contexts.ts';
 import type { TokenGrid } from './denoising.ts';
+import type { EncodedPrompt, PromptFacts } from './encoded-prompt.ts';
+import type { ImagePrompt } from './image-prompt.ts';
 import type { Method } from './method.ts';
 import type { ModelFeature } from './requirements.ts';
 
@@ -57,8 +59,11 @@ export interface TokenizerHandle {
   applyChatTemplate(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean }): string;
 }
 
-/** Text as it is, a conversation (rendered by the model's chat template), token ids, or an earlier prefill. */
-export type Prompt = string | readonly ChatMessage[] | readonly number[] | PromptCache;
+/**
+ * Text as it is, a conversation (rendered by the model's chat template), token ids, an earlier prefill, an encoded prompt (which stays
+ * the caller's), or images with text for models that see.
+ */
+export type Prompt = string | readonly ChatMessage[] | readonly number[] | PromptCache | EncodedPrompt | ImagePrompt;
 
 /** Options of everything that runs the model. */
 export interface RunOptions extends ActivationHooks {
@@ -129,6 +134,15 @@ export interface ForwardCompanion {
   readonly cache: KvCache;
   /** Whether the run's methods act on it too. Default false. */
   readonly withMethods?: boolean;
+  readonly features?: RowFeatures | undefined;
+}
+
+/** Rows that stand in place of the embeddings of some tokens of a pass. */
+export interface RowFeatures {
+  /** Numbers of the tokens in the pass, ascending: [P]. */
+  readonly rows: readonly number[];
+  /** f32 [P, hiddenSize] */
+  readonly values: Tensor;
 }
 
 export interface ForwardOptions extends ActivationHooks {
@@ -141,6 +155,8 @@ export interface ForwardOptions extends ActivationHooks {
   /** Layers to run, from the first on; the final norm and the head follow. Default: all. */
   readonly layers?: number;
   readonly companions?: readonly ForwardCompanion[];
+  /** What stands in place of the embeddings of some of the tokens. */
+  readonly features?: RowFeatures | undefined;
 }
 
 export interface ForwardResult {
@@ -168,8 +184,13 @@ export interface ModelHandle {
   unembed(residual: Tensor): Tensor;
   /** Runs a prompt and returns its cache, which `generate` accepts and which may be forked. */
   prefill(prompt: Prompt, options?: PrefillOptions): Promise<PromptCache>;
+  /**
+   * A prompt as the model runs it, images seen and placed, spans known. The caller disposes it.
+   * @throws RefusedError for images where the model sees none
+   */
+  encode(prompt: Exclude<Prompt, PromptCache>): Promise<EncodedPrompt>;
   /** Logits of all positions, f32 [N, vocabularySize]. The caller disposes the tensor. */
-  logits(ids: readonly number[], options?: RunOptions): Promise<Tensor>;
+  logits(prompt: readonly number[] | EncodedPrompt, options?: RunOptions): Promise<Tensor>;
   /** Streams a continuation. */
   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<GeneratedPiece, void, void>;
   dispose(): void;
@@ -187,6 +208,11 @@ export class PromptCache {
     this.ids = ids;
     this.kv = kv;
     this.nextLogits = nextLogits;
+  }
+
+  /** What is known of the prompt. */
+  get facts(): PromptFacts | undefined {
+    return this.kv.prompt;
   }
 
   /** Tokens in the cache. */

@@ -1,9 +1,10 @@
 import type { KvCache } from '../cache/kv-cache.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { RefusedError, ShapeError } from '../errors.ts';
-import { concatenate } from '../ops/copy.ts';
+import { concatenate, contiguous } from '../ops/copy.ts';
 import { gather } from '../ops/gather.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import type { PromptFacts } from './encoded-prompt.ts';
 import type { TokenSelection } from './method.ts';
 
 /** One sequence of a pass: how many tokens it adds behind those in its cache. */
@@ -18,6 +19,8 @@ export interface PassSequence {
   readonly start?: number;
   /** Whether the run's methods act on it. Default: on the first sequence only. */
   readonly withMethods?: boolean;
+  /** What is known of its prompt. Default: what its cache carries. */
+  readonly prompt?: PromptFacts | undefined;
 }
 
 /** The rows of one sequence in the layer that runs now. */
@@ -36,10 +39,17 @@ export interface SequenceRows {
   /** Whether tokens were left out, so that a layer caches fewer than the pass has. */
   readonly selected: boolean;
   readonly withMethods: boolean;
+  readonly prompt: PromptFacts | undefined;
 }
 
 /** Where the tokens of a pass stand, as `rope` takes it. */
 export type RowPositions = { readonly start: number } | { readonly positions: Tensor };
+
+/** Where the rows of a pass stand for the rotary embedding: as `rope` takes it, with `axes` those of several axes, u32 [A, N]. */
+export type RotaryRows =
+  | { readonly start: number }
+  | { readonly positions: Tensor; readonly offset?: number }
+  | { readonly axes: Tensor };
 
 /** The rows of x in one pass: those of the sequence, then those of its companions. */
 export class Pass {
@@ -47,6 +57,7 @@ export class Pass {
   readonly #given: readonly PassSequence[];
   #sequences: readonly SequenceRows[];
   #positions: RowPositions | undefined;
+  #rotary: RotaryRows | undefined;
   readonly #kept: Tensor[] = [];
 
   constructor(gpu: Gpu, sequences: readonly PassSequence[]) {
@@ -61,6 +72,7 @@ export class Pass {
       positions: given.cache && positionsOnDevice(given.cache, given.count),
       selected: false,
       withMethods: given.withMethods ?? sequence === 0,
+      prompt: given.prompt ?? given.cache?.prompt,
     }));
   }
 
@@ -85,6 +97,11 @@ export class Pass {
   get positions(): RowPositions {
     this.#positions ??= this.#computePositions();
     return this.#positions;
+  }
+
+  get rotary(): RotaryRows {
+    this.#rotary ??= this.#sequences.some(({ prompt }) => prompt?.rotary) ? this.#computeRotary() : this.positions;
+    return this.#rotary;
   }
 
   /** x with the selected rows of the main sequence only; following layers know their positions. */
@@ -114,18 +131,20 @@ export class Pass {
     const positions = this.#keep(gather(main.positions ?? this.#range(main), rows));
     this.#sequences = [{ ...main, count, positions, selected: true }, ...this.#sequences.slice(1)];
     this.#positions = undefined;
+    this.#rotary = undefined;
     return rows;
   }
 
   /** Runs `work` on some rows of the main sequence; afterwards all of them count again. */
   within(selection: TokenSelection, work: () => Tensor): Tensor {
-    const [sequences, positions] = [this.#sequences, this.#positions];
+    const [sequences, positions, rotary] = [this.#sequences, this.#positions, this.#rotary];
     this.narrow(selection);
     try {
       return work();
     } finally {
       this.#sequences = sequences;
       this.#positions = positions;
+      this.#rotary = rotary;
     }
   }
 
@@ -144,6 +163,34 @@ export class Pass {
       return only.positions ? { positions: only.positions } : { start: only.start };
     }
     return { positions: this.#keep(concatenate(this.#sequences.map((rows) => rows.positions ?? this.#range(rows)))) };
+  }
+
+  #computeRotary(): RotaryRows {
+    const [only, ...others] = this.#sequences as [SequenceRows, ...SequenceRows[]];
+    if (others.length === 0 && only.start >= promptLength(only)) {
+      const offset = only.prompt?.rotary?.offset ?? 0;
+      if (only.positions) return { positions: only.positions, offset };
+      return { start: only.start + offset };
+    }
+    const count = Math.max(...this.#sequences.map(({ prompt }) => prompt?.rotary?.axes.length ?? 1));
+    const each = this.#sequences.map((rows) => this.#axes(rows, count));
+    const axes = each.length === 1 ? (each[0] as Tensor) : concatenate(each, 1);
+    return { axes: this.#keep(axes) };
+  }
+
+  /** Positions of a sequence's rows on every axis: u32 [A, N]. */
+  #axes(rows: SequenceRows, count: number): Tensor {
+    const { start, seen, positions } = rows;
+    const first = positions ? 0 : start;
+    const length = seen - first;
+    const table = new Uint32Array(count * length);
+    for (let axis = 0; axis < count; axis++) {
+      for (let index = 0; index < length; index++) {
+        table[axis * length + index] = axisPosition(rows.prompt, axis, first + index);
+      }
+    }
+    const all = this.#gpu.tensor(table, [count, length], 'u32');
+    return positions ? contiguous(gather(contiguous(all.transpose(1, 0)), positions).transpose(1, 0)) : all;
   }
 
   /** Positions of rows that follow one another, in each sequence of a batch anew. */
@@ -182,4 +229,16 @@ function tokensEach({ batch }: KvCache, count: number): number[] {
     throw new ShapeError('pass', `${count} tokens are not equally many for each of ${batch} sequences.`);
   }
   return new Array(batch).fill(count / batch);
+}
+
+/** Tokens of a sequence whose positions have several axes. */
+function promptLength({ prompt }: SequenceRows): number {
+  return prompt?.rotary?.axes[0]?.length ?? 0;
+}
+
+/** Position of a token on one axis; behind the prompt, and in texts without images, axes do not differ. */
+function axisPosition(prompt: PromptFacts | undefined, axis: number, index: number): number {
+  const rotary = prompt?.rotary;
+  if (!rotary) return index;
+  return rotary.axes[axis]?.[index] ?? index + rotary.offset;
 }

@@ -1,6 +1,7 @@
 import { RefusedError } from '../errors.ts';
 import type { Phase } from './contexts.ts';
 import type { ModelFacts } from './model-handle.ts';
+import { missingSpans, type PromptSpans, type SpanName } from './spans.ts';
 
 /** Abilities that only some models have. */
 export type ModelFeature =
@@ -21,6 +22,8 @@ export interface Requirements {
   /** At least this many denoising steps. */
   readonly denoisingSteps?: number;
   readonly features?: readonly ModelFeature[];
+  /** Spans that the prompt must have; checked when it is known. The model must know the spans of its prompts. */
+  readonly spans?: readonly SpanName[];
   /** Cached rows stand at their positions: no method evicts, and none has left tokens out before. */
   readonly wholeCache?: boolean;
   /** Any further condition: a reason to refuse, or undefined. */
@@ -53,9 +56,23 @@ export function checkRequirements(
     reasons.push(`needs ${requires.denoisingSteps} denoising steps; it has ${steps}`);
   for (const feature of requires.features ?? [])
     if (!facts.features?.includes(feature)) reasons.push(`needs the feature ${feature}, which it lacks`);
+  if (requires.spans && requires.spans.length > 0 && !facts.features?.includes('imageSpans'))
+    reasons.push(`needs a model that knows the spans of its prompts (${requires.spans.join(', ')})`);
   const reason = requires.check?.(facts);
   if (reason) reasons.push(reason);
   if (reasons.length > 0) throw new RefusedError(`${method.name} cannot run on ${facts.name}: ${reasons.join('; ')}.`);
+}
+
+/** @throws RefusedError that names a method and the spans of a prompt that it misses */
+export function checkSpans(
+  methods: readonly { readonly name: string; readonly requires?: Requirements }[],
+  spans: PromptSpans | undefined,
+): void {
+  for (const { name, requires } of methods) {
+    const missing = missingSpans(requires?.spans ?? [], spans);
+    if (missing.length === 0) continue;
+    throw new RefusedError(`${name} cannot run on this prompt: it has no ${missing.join(' and no ')}.`);
+  }
 }
 
 interface CacheUser {

@@ -2,7 +2,7 @@ import { attention } from '../attention/attention.ts';
 import type { AttentionOptions, AttentionResult } from '../attention/types.ts';
 import type { LayerCache } from '../cache/types.ts';
 import { concatenate, contiguous } from '../ops/copy.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
 import type { Activations } from './activations.ts';
 import { attendThroughMethods, type GatheredStatistics, withStatistics } from './attend-chain.ts';
 import { showPattern } from './attention-pattern.ts';
@@ -48,13 +48,13 @@ export function transformQkv(
 export function runAttention(run: RunState, layer: number, qkv: Qkv, options: AttentionOptions): Tensor {
   const { sequences } = run.running;
   if (sequences.length === 1)
-    return rowsFirst(outputHeads(run, layer, attendSequence(run, layer, 0, qkv, options), []));
+    return rowsFirst(outputHeads(run, layer, attendSequence(run, layer, 0, qkv, options), []).output);
   const attended = sequences.map((_, sequence) =>
     attendSequence(run, layer, sequence, qkvOf(run, qkv, sequence), options),
   );
   const [main, ...companions] = attended as [Attended, ...Attended[]];
-  const heads = [outputHeads(run, layer, main, companions), ...companions.map(({ outcome }) => outcome.output)];
-  return concatenate(heads.map(rowsFirst));
+  const outputs = outputHeads(run, layer, main, companions);
+  return concatenate([outputs.output, ...outputs.companions].map(rowsFirst));
 }
 
 /** One attention call inside the methods that act on its sequence. */
@@ -87,16 +87,29 @@ export function attendCall(
   return { outcome: { ...call, ...result, cache }, gathered };
 }
 
-/** What `afterAttention` leaves of a sequence's output: [B, H, N, D]. */
-export function afterAttention(run: RunState, layer: number, main: Attended, companions: readonly Attended[]): Tensor {
-  const owners = run.seams.afterAttention;
-  if (owners.length === 0) return main.outcome.output;
-  const others = companions.map(({ outcome }) => outcome);
-  return owners.reduce((output, owner) => {
+/** What a layer's attention gives, of each sequence [B, H, N, D]. */
+export interface Outputs {
+  readonly output: Tensor;
+  readonly companions: readonly Tensor[];
+}
+
+/** What `afterAttention` leaves of the sequences' outputs. */
+export function afterAttention(run: RunState, layer: number, main: Attended, companions: readonly Attended[]): Outputs {
+  let [output, ...others] = [main, ...companions].map((attended) => attended.outcome.output) as [Tensor, ...Tensor[]];
+  for (const owner of run.seams.afterAttention) {
     const context = run.context(owner, layer, 0, main.outcome);
     const outcome = withStatistics({ ...main.outcome, output }, main.gathered.get(owner));
-    return owner.method.afterAttention?.(context, outcome, others) ?? output;
-  }, main.outcome.output);
+    const current = companions.map((attended, index) => ({ ...attended.outcome, output: others[index] as Tensor }));
+    const given = owner.method.afterAttention?.(context, outcome, current);
+    if (!given) continue;
+    if (given instanceof Tensor) {
+      output = given;
+      continue;
+    }
+    output = given.output ?? output;
+    others = others.map((own, index) => given.companions?.[index] ?? own);
+  }
+  return { output, companions: others };
 }
 
 /** Attention of the rows of one sequence; its new keys and values are cached first. */
@@ -114,13 +127,13 @@ function attendSequence(run: RunState, layer: number, sequence: number, qkv: Qkv
   return attendCall(run, layer, sequence, call, layerCache);
 }
 
-/** What `afterAttention` and editors leave of a sequence's output: [B, H, N, D]. */
-function outputHeads(run: RunState, layer: number, main: Attended, companions: readonly Attended[]): Tensor {
-  const output = afterAttention(run, layer, main, companions);
-  if (!run.watches(layer, 'attention.z')) return output;
-  const [batch, heads, count, size] = output.shape as [number, number, number, number];
-  const z = run.activation(layer, 'attention.z', rowsFirst(output).reshape([batch * count, heads, size]));
-  return headsFirst(z, batch);
+/** What `afterAttention` and editors leave of the sequences' outputs. */
+function outputHeads(run: RunState, layer: number, main: Attended, companions: readonly Attended[]): Outputs {
+  const outputs = afterAttention(run, layer, main, companions);
+  if (!run.watches(layer, 'attention.z')) return outputs;
+  const [batch, heads, count, size] = outputs.output.shape as [number, number, number, number];
+  const z = run.activation(layer, 'attention.z', rowsFirst(outputs.output).reshape([batch * count, heads, size]));
+  return { ...outputs, output: headsFirst(z, batch) };
 }
 
 function watchPattern(

@@ -7,6 +7,7 @@ import type { DenoisingStep } from './denoising.ts';
 import type { ModelFacts } from './model-handle.ts';
 import { type Owner, type Seams, seamsIn } from './owners.ts';
 import type { Pass, SequenceRows } from './pass.ts';
+import { spansUpTo } from './spans.ts';
 
 /** What the parts of a run share: its methods, its phase, and the pass that is under way. */
 export class RunState {
@@ -82,7 +83,7 @@ export class RunState {
 
   /** What a method gets to see of the place where it acts. */
   context(owner: Owner, layer: number, sequence: number, { options }: Partial<AttentionCall> = {}): LayerContext {
-    const { start, seen, count, batch, positions } = this.rows(sequence);
+    const { start, seen, count, batch, positions, prompt } = this.rows(sequence);
     const { keyLength, keyBound = start + count / batch } = options ?? {};
     return {
       gpu: this.gpu,
@@ -99,6 +100,7 @@ export class RunState {
       seen,
       endsPrompt: this.endsPrompt,
       positions,
+      spans: spansUpTo(prompt?.spans, seen),
       indices: owner.indices.of(sequence),
       seed: this.seed,
       state: owner.state,

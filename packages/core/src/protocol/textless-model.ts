@@ -14,6 +14,10 @@ export abstract class TextlessModel implements ModelHandle {
     return this.refuse('a tokenizer');
   }
 
+  encode(): never {
+    return this.refuse('an encoded prompt');
+  }
+
   createCache(): never {
     return this.refuse('a cache');
   }

@@ -1,4 +1,4 @@
-import type { Gpu, KvCache, MethodRun, ModelFacts, Tensor } from '@saccade/core';
+import type { Gpu, KvCache, MethodRun, ModelFacts, RowFeatures, Tensor } from '@saccade/core';
 
 /** Tokens that run in one pass. */
 export interface NetworkInput {
@@ -6,6 +6,8 @@ export interface NetworkInput {
   readonly ids: Tensor;
   /** u32 [N], for networks that tell kinds of tokens apart; default all 0. */
   readonly tokenTypes?: Tensor | undefined;
+  /** Rows that stand in place of tokens' embeddings, by the number of the token in `ids`. */
+  readonly features?: readonly RowFeatures[] | undefined;
 }
 
 /** A network on the GPU, without tokenizer or generation: what differs between model families. */

@@ -1,4 +1,4 @@
-import { concatenate, KvCache, type MethodRun, sampleToken, type Tensor } from '@saccade/core';
+import { concatenate, EncodedPrompt, KvCache, type MethodRun, sampleToken, type Tensor } from '@saccade/core';
 import { stepBound } from './decode-steps.ts';
 import type { LanguageModel } from './language-model.ts';
 import { packs } from './prefill-batch.ts';
@@ -50,7 +50,7 @@ export class DryGeneration {
     const cache = this.#model.createCache(prompt.length + room, this.#run);
     this.#caches.push(cache);
     this.#run.phase = 'prefill';
-    const passes = prefillPasses(this.#model, this.#run, 0, prompt, room);
+    const passes = prefillPasses(this.#model, this.#run, 0, new EncodedPrompt(prompt), room);
     for (const [index, pass] of passes.entries()) {
       const logits = this.#model.appendPass(this.#run, cache, pass, index === passes.length - 1);
       if (logits) this.#logits.push(logits);

@@ -1,4 +1,5 @@
 import {
+  type EncodedPrompt,
   type GeneratedPiece,
   type GenerateOptions,
   type KvCache,
@@ -20,24 +21,42 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, void> {
   const settings = resolveGenerateOptions(options);
-  const run = await MethodRun.start(model, options.method, options);
+  const encoded = prompt instanceof PromptCache ? undefined : await model.encode(prompt);
+  const run = await startRun(model, options, encoded);
   let cache: PromptCache | undefined;
   let continuation: Continuation | undefined;
   try {
     if (prompt instanceof PromptCache) {
       refuseCompanions(run, prompt.length);
       refuseCacheOptions(options);
+      run.checkSpans(prompt.facts?.spans);
     }
     cache =
       prompt instanceof PromptCache
         ? prompt.fork()
-        : await model.prefillWith(run, model.encodePrompt(prompt), { ...options, reserve: settings.maxTokens });
+        : await model.prefillWith(run, encoded as EncodedPrompt, { ...options, reserve: settings.maxTokens });
+    encoded?.dispose();
     continuation = new Continuation(model, cache.ids, settings);
     yield* decode({ model, run, kv: cache.kv, continuation, settings, options }, cache.nextLogits);
   } finally {
     continuation?.dispose();
     cache?.dispose();
+    encoded?.dispose();
     run.dispose();
+  }
+}
+
+/** Starts a run; where it does not start, the prompt is freed. */
+async function startRun(
+  model: LanguageModel,
+  options: GenerateOptions,
+  encoded: EncodedPrompt | undefined,
+): Promise<MethodRun> {
+  try {
+    return await MethodRun.start(model, options.method, options);
+  } catch (error) {
+    encoded?.dispose();
+    throw error;
   }
 }
 

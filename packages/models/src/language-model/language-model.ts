@@ -4,6 +4,8 @@ import {
   concatenate,
   contiguous,
   DisposedError,
+  EncodedPrompt,
+  type ForwardCompanion,
   type ForwardOptions,
   type ForwardResult,
   type GeneratedPiece,
@@ -18,6 +20,7 @@ import {
   type Prompt,
   PromptCache,
   RefusedError,
+  type RowFeatures,
   type RunOptions,
   Tensor,
   type TokenInput,
@@ -29,7 +32,7 @@ import { Chat, type ChatOptions } from './chat.ts';
 import { estimateMemory, type MemoryEstimate, type MemoryRequest } from './estimate-memory.ts';
 import { generate } from './generate.ts';
 import { type BatchPiece, generateBatch } from './generate-batch.ts';
-import { defaultReserve, type PrefillPass, prefillPasses } from './prefill-passes.ts';
+import { asEncoded, defaultReserve, type FeatureRange, type PrefillPass, prefillPasses } from './prefill-passes.ts';
 import { type WarmUpOptions, warmUp } from './warm-up.ts';
 
 export interface LanguageForwardOptions extends ForwardOptions {
@@ -69,6 +72,18 @@ export class LanguageModel implements ModelHandle {
     this.#network.reserve(positions);
   }
 
+  /**
+   * A prompt as the model runs it. The caller disposes it.
+   * @throws RefusedError for images
+   */
+  async encode(prompt: Exclude<Prompt, PromptCache>): Promise<EncodedPrompt> {
+    if (prompt instanceof EncodedPrompt) return prompt.share();
+    if (typeof prompt === 'string' || Array.isArray(prompt)) {
+      return new EncodedPrompt(this.encodePrompt(prompt as string | readonly ChatMessage[] | readonly number[]));
+    }
+    throw new RefusedError(`${this.facts.name} reads text only; load a model that sees with loadVisionLanguageModel.`);
+  }
+
   encodePrompt(prompt: string | readonly ChatMessage[] | readonly number[]): number[] {
     if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
     if (isIds(prompt)) return [...prompt];
@@ -101,9 +116,10 @@ export class LanguageModel implements ModelHandle {
           ...companions.map((companion, index) => ({ ...companion, count: (others[index] as Tensor).size })),
         ];
         const all = others.length === 0 ? ids : concatenate(inputs);
+        const features = placedFeatures([options, ...companions], inputs);
         return run.pass(sequences, () => {
           const tokenTypes = options.tokenTypes && this.#uploadTypes(options.tokenTypes, all.size);
-          const hidden = this.#network.forward({ ids: all, tokenTypes }, run, options.layers);
+          const hidden = this.#network.forward({ ids: all, tokenTypes, features }, run, options.layers);
           const batch = cache?.batch ?? 1;
           return this.#result(run, hidden, { count: run.rows, batch }, options.logits ?? 'last', sequences.slice(1));
         });
@@ -121,21 +137,33 @@ export class LanguageModel implements ModelHandle {
 
   async prefill(prompt: Prompt, options: PrefillOptions = {}): Promise<PromptCache> {
     if (prompt instanceof PromptCache) return prompt.fork();
-    const ids = this.encodePrompt(prompt);
-    const run = await MethodRun.start(this, options.method, options);
+    const encoded = await this.encode(prompt);
     try {
-      return await this.prefillWith(run, ids, options);
+      const run = await MethodRun.start(this, options.method, options);
+      try {
+        return await this.prefillWith(run, encoded, options);
+      } finally {
+        run.dispose();
+      }
     } finally {
-      run.dispose();
+      encoded.dispose();
     }
   }
 
   /** Prefill inside a run that goes on afterwards. */
-  async prefillWith(run: MethodRun, ids: readonly number[], options: PrefillOptions): Promise<PromptCache> {
+  async prefillWith(
+    run: MethodRun,
+    prompt: readonly number[] | EncodedPrompt,
+    options: PrefillOptions,
+  ): Promise<PromptCache> {
     this.#assertUsable();
+    const encoded = asEncoded(prompt);
+    const { ids } = encoded;
+    run.checkSpans(encoded.spans);
     const cache = this.createCache(ids.length + (options.reserve ?? defaultReserve), run);
+    cache.prompt = encoded.facts;
     try {
-      return new PromptCache([...ids], cache, await this.appendWith(run, cache, ids, options));
+      return new PromptCache([...ids], cache, await this.appendWith(run, cache, encoded, options));
     } catch (error) {
       cache.dispose();
       throw error;
@@ -143,10 +171,16 @@ export class LanguageModel implements ModelHandle {
   }
 
   /** Runs tokens behind those in the cache, in chunks, inside a run that goes on; returns the logits after the last one. */
-  async appendWith(run: MethodRun, cache: KvCache, ids: readonly number[], options: PrefillOptions): Promise<Tensor> {
-    if (ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
+  async appendWith(
+    run: MethodRun,
+    cache: KvCache,
+    prompt: readonly number[] | EncodedPrompt,
+    options: PrefillOptions,
+  ): Promise<Tensor> {
+    const encoded = asEncoded(prompt);
+    if (encoded.ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
     run.phase = 'prefill';
-    const passes = prefillPasses(this, run, cache.length, ids, options.reserve);
+    const passes = prefillPasses(this, run, cache.length, encoded, options.reserve);
     for (const [index, pass] of passes.entries()) {
       options.signal?.throwIfAborted();
       const logits = this.appendPass(run, cache, pass, index === passes.length - 1);
@@ -163,11 +197,16 @@ export class LanguageModel implements ModelHandle {
 
   /** Records one pass of a prefill; logits of its last token where it is the last one. The caller disposes them. */
   appendPass(run: MethodRun, cache: KvCache, pass: PrefillPass, last: boolean): Tensor | undefined {
-    const { ids, companions } = pass;
     run.endsPrompt = last;
-    const { hidden, logits } = this.forward(ids, { cache, run, companions, logits: last ? 'last' : 'none' });
-    hidden.dispose();
-    return logits && this.gpu.keep(logits);
+    const kept = this.gpu.tidy(() => {
+      const [{ ids, features }, ...others] = [pass, ...pass.companions].map((part) => ({
+        ...part,
+        features: part.features && rowsOf(part.features),
+      })) as [PassPart, ...(ForwardCompanion & PassPart)[]];
+      const companions = others.map((companion) => ({ ...companion, tokens: companion.ids }));
+      return this.forward(ids, { cache, run, companions, features, logits: last ? 'last' : 'none' }).logits?.alias();
+    });
+    return kept && this.gpu.keep(kept);
   }
 
   /**
@@ -215,15 +254,24 @@ export class LanguageModel implements ModelHandle {
     }
   }
 
-  async logits(ids: readonly number[], options: RunOptions = {}): Promise<Tensor> {
+  async logits(prompt: readonly number[] | EncodedPrompt, options: RunOptions = {}): Promise<Tensor> {
+    const { ids, features, facts, spans } = asEncoded(prompt);
     if (ids.length === 0) throw new ArgumentError('ids', ids, 'at least one token');
     options.signal?.throwIfAborted();
     const run = await MethodRun.start(this, options.method, options);
+    let cache: KvCache | undefined;
     try {
-      const { hidden, logits } = this.forward(ids, { run, logits: 'all' });
+      run.checkSpans(spans);
+      if (facts) {
+        cache = this.createCache(ids.length, run);
+        cache.prompt = facts;
+      }
+      const own = features && { rows: features.positions, values: features.rows };
+      const { hidden, logits } = this.forward(ids, { run, cache, features: own, logits: 'all' });
       hidden.dispose();
       return logits as Tensor;
     } finally {
+      cache?.dispose();
       run.dispose();
     }
   }
@@ -333,6 +381,41 @@ export class LanguageModel implements ModelHandle {
   #assertUsable(): void {
     if (this.#disposed) throw new DisposedError(`The model ${this.facts.name}`);
   }
+}
+
+/** What a pass runs of one sequence. */
+interface PassPart {
+  readonly ids: readonly number[];
+  readonly features: RowFeatures | undefined;
+}
+
+/** The features of a pass as it takes them; views of the prompt's. */
+function rowsOf({ features, start, end }: FeatureRange): RowFeatures | undefined {
+  const from = features.positions.findIndex((position) => position >= start);
+  const rows = features.positions.filter((position) => position >= start && position < end);
+  if (rows.length === 0) return undefined;
+  return {
+    rows: rows.map((position) => position - start),
+    values: features.rows.slice(0, from, from + rows.length),
+  };
+}
+
+/** Features of all sequences of a pass, by the row among all. @throws ArgumentError for a row that a sequence has not */
+function placedFeatures(
+  sequences: readonly { readonly features?: RowFeatures | undefined }[],
+  inputs: readonly Tensor[],
+): RowFeatures[] {
+  let first = 0;
+  return sequences.flatMap(({ features }, index) => {
+    const [from, count] = [first, (inputs[index] as Tensor).size];
+    first += count;
+    if (!features) return [];
+    const { rows, values } = features;
+    if (rows.some((row) => !(Number.isInteger(row) && row >= 0 && row < count))) {
+      throw new ArgumentError('forward: features', rows, `rows below ${count}`);
+    }
+    return [{ rows: rows.map((row) => from + row), values }];
+  });
 }
 
 /** The last row of each of `batch` sequences of equally many rows [B N, E]. */

@@ -1,30 +1,15 @@
 import type { Gpu } from '@saccade/core';
 import { Transformer } from '../architectures/transformer/transformer.ts';
-import { describeLicence, type ModelLicence, modelLicence } from '../resolve/licence.ts';
-import { resolveModel } from '../resolve/resolve-model.ts';
-import type { DownloadProgress, ModelFiles, ResolveOptions } from '../resolve/types.ts';
+import type { ModelLicence } from '../resolve/licence.ts';
+import type { ModelFiles } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
-import type { LoadDtype } from '../weights/loadable-weights.ts';
 import type { TransformerConfig } from '../weights/model-config.ts';
-import { openWeights } from '../weights/open-weights.ts';
 import { readModelConfig } from '../weights/read-model-config.ts';
 import { LanguageModel } from './language-model.ts';
+import { type LoadModelOptions, openCheckpoint } from './open-checkpoint.ts';
 
-export interface LoadLanguageModelOptions extends Omit<ResolveOptions, 'onProgress'> {
-  /** Called with the share of download and upload that is done, in [0, 1]. */
-  readonly onProgress?: ((share: number) => void) | undefined;
-  /** Called with the bytes of a download. */
-  readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
-  /**
-   * Element types of the weights in GPU memory; default `auto`: as the file has them, but quantized types that no kernel reads
-   * are converted (see {@link LoadDtype}). What that costs is told to `onMessage`, or else to `console.warn`.
-   */
-  readonly dtype?: LoadDtype | undefined;
-}
-
-/** Share of the progress that a download takes where there is one. */
-const downloadShare = 0.5;
+export type LoadLanguageModelOptions = LoadModelOptions;
 
 /**
  * Loads a language model: a local file or folder, else from the cache, the Hugging Face hub or a Python package that
@@ -62,39 +47,16 @@ export async function loadNetwork(
   options: LoadLanguageModelOptions,
   check: (config: TransformerConfig, name: string) => void = () => undefined,
 ): Promise<LoadedNetwork> {
-  const { onProgress, onDownload, dtype, ...resolveOptions } = options;
-  let downloaded = 0;
-  const resolved = (nameOrPath: string) =>
-    resolveModel(nameOrPath, {
-      ...resolveOptions,
-      onProgress: (progress) => {
-        onDownload?.(progress);
-        if (!progress.overall) return;
-        downloaded = (downloadShare * progress.overall.loadedBytes) / progress.overall.totalBytes;
-        onProgress?.(downloaded);
-      },
-    });
-  const files = typeof model === 'string' ? await resolved(model) : model;
-  const { name } = files;
-  const onMessage = options.onMessage ?? ((line: string) => console.warn(line));
-  const weights = await openWeights(files);
-  try {
-    const licence = await modelLicence(files, weights);
-    if (licence) options.onMessage?.(`${name}: licence ${describeLicence(licence)}`);
+  return openCheckpoint(model, options, async ({ name, files, weights, licence, notice, progress }) => {
     const config = await readModelConfig(weights, files);
     check(config, name);
     const tokenizer = await loadTokenizer(weights, config, files);
     options.signal?.throwIfAborted();
     const network = await Transformer.load(gpu, name, config, weights, {
-      dtype,
-      onNotice: (line) => onMessage(`${name}: ${line}`),
-      onProgress: (share) => {
-        options.signal?.throwIfAborted();
-        onProgress?.(downloaded + (1 - downloaded) * share);
-      },
+      dtype: options.dtype,
+      onNotice: notice,
+      onProgress: progress,
     });
     return { network, config, tokenizer, licence };
-  } finally {
-    await weights.close();
-  }
+  });
 }

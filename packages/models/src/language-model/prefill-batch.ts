@@ -1,4 +1,5 @@
 import {
+  EncodedPrompt,
   type GenerateOptions,
   type KvCache,
   type MethodRun,
@@ -21,15 +22,21 @@ export async function prefillBatch(
   prompts: readonly Prompt[],
   options: GenerateOptions,
 ): Promise<PromptCache[]> {
-  const texts = prompts.map((prompt) => (prompt instanceof PromptCache ? prompt : model.encodePrompt(prompt)));
-  const made: (PromptCache | undefined)[] = texts.map(() => undefined);
+  const texts: (PromptCache | EncodedPrompt)[] = [];
+  const made: (PromptCache | undefined)[] = prompts.map(() => undefined);
   try {
+    for (const prompt of prompts) texts.push(prompt instanceof PromptCache ? prompt : await model.encode(prompt));
     for (const [index, text] of texts.entries()) {
       if (!(text instanceof PromptCache)) continue;
       refuseCacheOptions(options);
       made[index] = text.fork();
     }
-    const fresh = texts.flatMap((text, index) => (text instanceof PromptCache ? [] : [{ index, ids: text }]));
+    const fresh: Numbered[] = [];
+    for (const [index, text] of texts.entries()) {
+      if (text instanceof PromptCache) continue;
+      if (text.facts) made[index] = await model.prefillWith(run, text, { signal: options.signal, reserve: 0 });
+      else fresh.push({ index, ids: text.ids });
+    }
     for (const group of packs(fresh, watches(options) ? 0 : chunkTokens)) {
       options.signal?.throwIfAborted();
       const caches = await prefillGroup(model, run, group, options);
@@ -39,6 +46,8 @@ export async function prefillBatch(
   } catch (error) {
     for (const cache of made) cache?.dispose();
     throw error;
+  } finally {
+    for (const text of texts) if (text instanceof EncodedPrompt) text.dispose();
   }
 }
 

@@ -1,7 +1,9 @@
 import {
   type CompanionSequence,
+  EncodedPrompt,
   type ForwardCompanion,
   type MethodRun,
+  type PromptFeatures,
   RefusedError,
   type TokenInput,
 } from '@saccade/core';
@@ -13,10 +15,27 @@ export const chunkTokens = 512;
 /** Default room behind a prompt, in tokens. */
 export const defaultReserve = 256;
 
-/** What one pass of a prefill runs. */
-export interface PrefillPass {
+/** Features of a prompt between two positions. */
+export interface FeatureRange {
+  readonly features: PromptFeatures;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What one pass of a prefill runs of one sequence. */
+export interface PassPart {
   readonly ids: readonly number[];
-  readonly companions: readonly ForwardCompanion[];
+  readonly features: FeatureRange | undefined;
+}
+
+/** What one pass of a prefill runs. */
+export interface PrefillPass extends PassPart {
+  readonly companions: readonly (Omit<ForwardCompanion, 'tokens' | 'features'> & PassPart)[];
+}
+
+/** A prompt of ids alone as one that may know more. */
+export function asEncoded(prompt: readonly number[] | EncodedPrompt): EncodedPrompt {
+  return prompt instanceof EncodedPrompt ? prompt : new EncodedPrompt(prompt);
 }
 
 /**
@@ -29,28 +48,30 @@ export function prefillPasses(
   model: LanguageModel,
   run: MethodRun,
   length: number,
-  ids: readonly number[],
+  prompt: EncodedPrompt,
   reserve = defaultReserve,
 ): PrefillPass[] {
   refuseCompanions(run, length);
   const started = length > 0 ? run.companions : undefined;
-  const companions = started ?? run.startCompanions(model, ids, reserve);
-  const texts = companions.map((companion) => (started ? ids : companion.ids));
+  const companions = started ?? run.startCompanions(model, prompt, reserve);
+  const texts = companions.map((companion) =>
+    started ? prompt : (companion.prompt ?? new EncodedPrompt(companion.ids)),
+  );
   for (const [index, { cache }] of companions.entries()) {
-    const needed = cache.length + (texts[index] as readonly number[]).length;
+    const needed = cache.length + (texts[index] as EncodedPrompt).ids.length;
     if (needed > cache.capacity) cache.grow(needed + reserve);
   }
-  const lengths = [ids, ...texts].map((text) => text.length);
+  const lengths = [prompt, ...texts].map(({ ids }) => ids.length);
   const size = run.wholePrompt ? Number.POSITIVE_INFINITY : chunkTokens;
   const passes = Math.min(Math.max(Math.ceil(Math.max(...lengths) / size), 1), ...lengths);
   return Array.from({ length: passes }, (_, pass) => ({
-    ids:
-      companions.length === 0
-        ? ids.slice(pass * chunkTokens, pass === passes - 1 ? undefined : (pass + 1) * chunkTokens)
-        : part(ids, pass, passes),
-    companions: companions.map((companion, index) => ({
-      ...companion,
-      tokens: part(texts[index] as readonly number[], pass, passes),
+    ...(companions.length === 0
+      ? range(prompt, pass * chunkTokens, pass === passes - 1 ? prompt.ids.length : (pass + 1) * chunkTokens)
+      : part(prompt, pass, passes)),
+    companions: companions.map(({ cache, withMethods = false }, index) => ({
+      cache,
+      withMethods,
+      ...part(texts[index] as EncodedPrompt, pass, passes),
     })),
   }));
 }
@@ -73,7 +94,11 @@ export function withCompanions(companions: readonly CompanionSequence[], tokens:
 }
 
 /** The part of a text that a pass runs, where each gets as many tokens as the others, or one more. */
-function part(ids: readonly number[], pass: number, passes: number): readonly number[] {
-  const end = (count: number) => Math.floor((ids.length * count) / passes);
-  return ids.slice(end(pass), end(pass + 1));
+function part(prompt: EncodedPrompt, pass: number, passes: number): PassPart {
+  const end = (count: number) => Math.floor((prompt.ids.length * count) / passes);
+  return range(prompt, end(pass), end(pass + 1));
+}
+
+function range({ ids, features }: EncodedPrompt, start: number, end: number): PassPart {
+  return { ids: ids.slice(start, end), features: features && { features, start, end } };
 }

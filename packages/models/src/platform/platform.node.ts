@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { decodeImage } from '../images/decode.node.ts';
 import { cacheSource } from '../resolve/node/cache-source.ts';
 import { hubSource } from '../resolve/node/hub-source.ts';
 import { localSource } from '../resolve/node/local-source.ts';
@@ -11,4 +12,6 @@ export const platform: Platform = {
   sources: { local: localSource, cache: cacheSource, hub: hubSource, pip: pipSource },
   environment: (name) => process.env[name] || undefined,
   openUrl: (url) => (url.protocol === 'file:' ? openFile(fileURLToPath(url)) : undefined),
+  openPath: openFile,
+  decodeImage,
 };

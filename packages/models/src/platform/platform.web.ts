@@ -1,3 +1,4 @@
+import { decodeImage } from '../images/decode.web.ts';
 import { cacheSource } from '../resolve/web/cache-source.ts';
 import { hubSource } from '../resolve/web/hub-source.ts';
 import type { Platform } from './platform.ts';
@@ -7,4 +8,6 @@ export const platform: Platform = {
   sources: { cache: cacheSource, hub: hubSource },
   environment: () => undefined,
   openUrl: () => undefined,
+  openPath: () => undefined,
+  decodeImage,
 };

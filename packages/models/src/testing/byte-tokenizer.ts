@@ -1,4 +1,4 @@
-import type { ChatMessage } from '@saccade/core';
+import type { ChatMessage, ImageMessage } from '@saccade/core';
 import type { Tokenizer, TokenStream } from '../tokenizer/types.ts';
 
 /** A tokenizer whose ids are UTF-8 bytes; id 0 ends a text. For small random models. */
@@ -29,10 +29,15 @@ export class ByteTokenizer implements Tokenizer {
   }
 
   applyChatTemplate(
-    messages: readonly ChatMessage[],
+    messages: readonly (ChatMessage | ImageMessage)[],
     options: { readonly addGenerationPrompt?: boolean } = {},
   ): string {
-    const text = messages.map((message) => `${message.role}: ${message.content}\n`).join('');
+    const text = messages.map((message) => `${message.role}: ${contentText(message)}\n`).join('');
     return options.addGenerationPrompt ? `${text}assistant: ` : text;
   }
+}
+
+function contentText({ content }: ChatMessage | ImageMessage): string {
+  if (typeof content === 'string') return content;
+  return content.map((part) => (part.type === 'text' ? part.text : '<image>')).join('');
 }

@@ -1,5 +1,5 @@
 import { Template } from '@huggingface/jinja';
-import type { ChatMessage } from '@saccade/core';
+import type { ChatMessage, ImageMessage } from '@saccade/core';
 import { TokenizerError } from './types.ts';
 
 /** A model's chat template: a Jinja text that turns a conversation into a prompt. */
@@ -15,7 +15,7 @@ export class ChatTemplate {
   }
 
   /** @throws TokenizerError `invalid` where the template is wrong or refuses the conversation */
-  render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): string {
+  render(messages: readonly (ChatMessage | ImageMessage)[], addGenerationPrompt: boolean): string {
     try {
       this.#parsed ??= new Template(this.text);
       return this.#parsed.render({

@@ -1,5 +1,5 @@
 import type { Tokenizer as Backend } from '@huggingface/tokenizers';
-import type { ChatMessage } from '@saccade/core';
+import type { ChatMessage, ImageMessage } from '@saccade/core';
 import { makeBackend } from './backend/make-backend.ts';
 import { ChatTemplate } from './chat-template.ts';
 import { tokenStream } from './token-stream.ts';
@@ -70,7 +70,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   applyChatTemplate(
-    messages: readonly ChatMessage[],
+    messages: readonly (ChatMessage | ImageMessage)[],
     { addGenerationPrompt = false }: { readonly addGenerationPrompt?: boolean } = {},
   ): string {
     if (!this.#template) {

@@ -32,7 +32,10 @@ async function tokenizerFromFiles(config: TransformerConfig, files: ModelFiles):
     tokenizer: await readJson(files, 'tokenizer.json'),
     specialTexts,
     endOfTextIds: config.eosIds,
-    chatTemplate: (await templateFile(files)) ?? templateText(settings.chat_template),
+    chatTemplate:
+      (await templateFile(files)) ??
+      templateText(settings.chat_template) ??
+      templateText(asRecord(await readOptionalJson(files, 'chat_template.json')).chat_template),
   });
 }
 

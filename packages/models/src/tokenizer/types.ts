@@ -1,4 +1,4 @@
-import { SaccadeError, type TokenizerHandle } from '@saccade/core';
+import { type ChatMessage, type ImageMessage, SaccadeError, type TokenizerHandle } from '@saccade/core';
 
 /** Ids of the special tokens that a tokenizer names. */
 export interface SpecialTokens {
@@ -13,6 +13,11 @@ export interface Tokenizer extends TokenizerHandle {
   readonly specialTokens: SpecialTokens;
   /** Text of the chat template (Jinja), where the model has one. */
   readonly chatTemplate: string | undefined;
+  /** The messages may hold images, where the template knows them. */
+  applyChatTemplate(
+    messages: readonly (ChatMessage | ImageMessage)[],
+    options?: { readonly addGenerationPrompt?: boolean },
+  ): string;
   /** A decoder for ids that come one at a time. */
   decodeStream(options?: { readonly skipSpecialTokens?: boolean }): TokenStream;
 }

@@ -24,6 +24,12 @@ export class ConfigValues {
     return new ConfigValues(where, (name) => (Object.hasOwn(record, name) ? record[name] : undefined));
   }
 
+  /** An integer, which may be negative. */
+  integer(name: string, fallback?: number): number {
+    const accept = (value: number) => Number.isInteger(value) && Math.abs(value) <= 2 ** 31;
+    return this.#number(name, fallback, 'an integer', accept);
+  }
+
   /** The values of an inner object; undefined where there is none. */
   object(name: string): ConfigValues | undefined {
     const value = this.#get(name) ?? undefined;
@@ -70,6 +76,33 @@ export class ConfigValues {
     const found = supported.find((text) => text === value);
     if (found === undefined) throw this.unsupported(name, value, supported.join(', '));
     return found;
+  }
+
+  /** A list of so many numbers; undefined where there is none. */
+  numbers(name: string, count: number): number[] | undefined {
+    const value = this.#get(name) ?? undefined;
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.length === count && value.every((item) => Number.isFinite(item))) return value;
+    throw this.invalid(name, value, `a list of ${count} numbers`);
+  }
+
+  /** A list of integers of 0 or more; undefined where there is none. */
+  integers(name: string): number[] | undefined {
+    const value = this.#get(name) ?? undefined;
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((item) => Number.isInteger(item) && item >= 0)) return value;
+    throw this.invalid(name, value, 'a list of integers');
+  }
+
+  /** An inner object, or an integer of 1 or more in its place. */
+  either(name: string): number | ConfigValues {
+    if (typeof this.#get(name) === 'number') return this.count(name);
+    return this.object(name) ?? this.count(name);
+  }
+
+  /** These values before others; where both have an inner object, the first one counts. */
+  over(others: ConfigValues): ConfigValues {
+    return new ConfigValues(this.#where, (name) => this.#get(name) ?? others.#get(name));
   }
 
   /** A list of texts; undefined where there is none. */

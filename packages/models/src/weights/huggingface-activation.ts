@@ -9,6 +9,7 @@ const activations: Readonly<Record<string, TransformerConfig['activation']>> = {
   gelu_new: 'geluTanh',
   gelu_fast: 'geluTanh',
   gelu_pytorch_tanh: 'geluTanh',
+  quick_gelu: 'geluSigmoid',
 };
 
 /** The activation that config.json names. @throws ModelConfigError */

@@ -9,17 +9,34 @@ import { checkConfig, type TransformerConfig } from './model-config.ts';
  */
 export function huggingFaceConfig(config: unknown, generation?: unknown): TransformerConfig {
   const values = ConfigValues.of('config.json', config);
-  const kind = values.text('model_type');
+  return languageConfig(values, values.text('model_type'), generation);
+}
+
+/**
+ * The configuration of a language model, perhaps a part of a larger one.
+ * @param outer The larger model's values, whose ids of special tokens stand in for those that the part lacks.
+ * @throws ModelConfigError
+ */
+export function languageConfig(
+  values: ConfigValues,
+  kind: string,
+  generation: unknown,
+  outer: ConfigValues = values,
+): TransformerConfig {
   const family = families.find(({ modelType }) => modelType === kind);
   if (!family) {
     throw values.unsupported('model_type', kind, families.map(({ modelType }) => modelType).join(', '));
   }
-  const eosIds = ConfigValues.of('generation_config.json', generation ?? {}).ids('eos_token_id');
-  const [bosId] = values.ids('bos_token_id');
+  const generated = ConfigValues.of('generation_config.json', generation ?? {}).ids('eos_token_id');
+  const idsOf = (name: string) => {
+    const own = values.ids(name);
+    return own.length > 0 ? own : outer.ids(name);
+  };
+  const [bosId] = idsOf('bos_token_id');
   return checkConfig('config.json', {
     architecture: family.name,
     ...family.fromHuggingFace(values),
     ...(bosId === undefined ? {} : { bosId }),
-    eosIds: eosIds.length > 0 ? eosIds : values.ids('eos_token_id'),
+    eosIds: generated.length > 0 ? generated : idsOf('eos_token_id'),
   });
 }

@@ -28,6 +28,8 @@ function readScaling(type: string, values: ConfigValues, contextLength: number):
   const originalContext = () => values.count('original_max_position_embeddings', contextLength);
   switch (type) {
     case 'default':
+    // Qwen2-VL's sections of the frequencies, which stay as they are.
+    case 'mrope':
       return undefined;
     case 'linear':
       return { type, factor: factor() };

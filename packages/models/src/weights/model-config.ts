@@ -30,6 +30,8 @@ export type PositionConfig =
        * (`interleaved`, GGUF of the Llama architecture, whose converter permutes the rows of the query and key projections).
        */
       readonly layout: 'half' | 'interleaved';
+      /** Pairs that rotate by a token's position in time, down and across, in models that place the cells of images so. */
+      readonly sections?: readonly number[];
       readonly global: RotaryFrequencies;
       /** Of layers with a sliding window, where they differ. */
       readonly window?: RotaryFrequencies;
@@ -93,7 +95,7 @@ export interface TransformerConfig {
   readonly outputGate?: 'elementwise' | 'headwise';
   /** Queries and keys are normed per head before they rotate. */
   readonly queryKeyNorm: boolean;
-  readonly activation: 'silu' | 'gelu' | 'geluTanh';
+  readonly activation: 'silu' | 'gelu' | 'geluTanh' | 'geluSigmoid';
   /** activation(gate) * up instead of activation(up). */
   readonly gatedMlp: boolean;
   /** Projections that have a bias. */

@@ -175,7 +175,7 @@ export function silu(x: Value): Value {
 
 /** {@link ops.gelu} */
 export function gelu(x: Value, options: ops.GeluOptions = {}): Value {
-  return unary(options.approximate === 'tanh' ? 'geluTanh' : 'gelu', x, (tensor) => ops.gelu(tensor, options));
+  return unary(ops.geluOperations[options.approximate ?? 'none'], x, (tensor) => ops.gelu(tensor, options));
 }
 
 /** {@link ops.leakyRelu}. The gradient at 0 is the slope. */

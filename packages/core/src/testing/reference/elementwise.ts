@@ -35,6 +35,7 @@ export const unaryReference = {
   relu: (x) => Math.max(x, 0),
   silu: (x) => x * sigmoid(x),
   gelu: (x) => 0.5 * x * erfcReference(-x / Math.SQRT2),
+  geluSigmoid: (x) => x / (1 + Math.exp(-1.702 * x)),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   leakyRelu: (x) => (x > 0 ? x : 0.01 * x),
   elu: (x) => (x > 0 ? x : Math.expm1(x)),

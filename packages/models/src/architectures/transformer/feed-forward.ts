@@ -13,5 +13,6 @@ export function feedForward({ activation, gatedMlp }: TransformerConfig, { gateU
 
 /** The network's activation of every element. */
 export function activate(x: Tensor, activation: TransformerConfig['activation']): Tensor {
-  return activation === 'silu' ? silu(x) : gelu(x, { approximate: activation === 'gelu' ? 'none' : 'tanh' });
+  if (activation === 'silu') return silu(x);
+  return gelu(x, { approximate: ({ gelu: 'none', geluTanh: 'tanh', geluSigmoid: 'sigmoid' } as const)[activation] });
 }

@@ -5,7 +5,7 @@ import {
   type Gpu,
   type MethodRun,
   type RopeTable,
-  type RowPositions,
+  type RotaryRows,
   rope,
   ropeTable,
   type Tensor,
@@ -43,8 +43,10 @@ export class RotaryPositions {
   }
 
   /** Rotates queries or keys [N, H, D] of tokens at `positions`. */
-  rotate(x: Tensor, kind: LayerKind, positions: RowPositions): Tensor {
-    return rope(x, this.#tables[kind], { ...positions, layout: this.#config.layout });
+  rotate(x: Tensor, kind: LayerKind, positions: RotaryRows): Tensor {
+    const { layout, sections } = this.#config;
+    const where = 'axes' in positions ? { positions: positions.axes, ...(sections ? { sections } : {}) } : positions;
+    return rope(x, this.#tables[kind], { ...where, layout });
   }
 
   dispose(): void {

@@ -10,7 +10,7 @@ export function selfAttention(context: LayerContext, x: Tensor): Tensor {
   const kind = config.layerKinds[index] ?? 'global';
   const { gate, ...projected } = projectHeads(context, x);
   const { q, k, v } = run.beforeRope(index, projected, x);
-  const rotate = (heads: Tensor) => (rotary ? rotary.rotate(heads, kind, run.positions) : heads);
+  const rotate = (heads: Tensor) => (rotary ? rotary.rotate(heads, kind, run.rotary) : heads);
   const z = run.attention(index, { q: rotate(q), k: rotate(k), v }, x, attentionOptions(config, kind));
   return gate ? gateOutput(context, z, gate) : z;
 }

@@ -7,6 +7,7 @@ import {
   type ModelFacts,
   RefusedError,
   scale,
+  scatterRows,
   type Tensor,
 } from '@saccade/core';
 import { type LoadDtype, loadableWeights } from '../../weights/loadable-weights.ts';
@@ -149,11 +150,14 @@ export class Transformer implements Architecture {
   }
 
   /** What enters the first layer: [N, E]. */
-  #embed({ ids, tokenTypes }: NetworkInput, run: MethodRun): Tensor {
+  #embed({ ids, tokenTypes, features = [] }: NetworkInput, run: MethodRun): Tensor {
     const { embedding: table, positionEmbedding, tokenTypeEmbedding, embeddingNorm } = this.#weights;
     const { embeddingScale } = this.#config;
     let x = embedding(table, ids);
     if (embeddingScale !== undefined) x = scale(x, embeddingScale);
+    for (const { rows, values } of features) {
+      scatterRows(x, this.gpu.tensor(rows, [rows.length], 'u32'), values);
+    }
     if (positionEmbedding) x = addLearnedPositions(x, positionEmbedding, run);
     if (tokenTypeEmbedding) x = addTokenTypes(x, tokenTypeEmbedding, tokenTypes ?? firstType(ids));
     return embeddingNorm ? norm(x, embeddingNorm, this.#config.norm) : x;

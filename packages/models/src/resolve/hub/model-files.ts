@@ -11,6 +11,9 @@ const optionalNames = [
   'tokenizer.json',
   'tokenizer_config.json',
   'chat_template.jinja',
+  'chat_template.json',
+  'preprocessor_config.json',
+  'processor_config.json',
   'README.md',
 ];
 
