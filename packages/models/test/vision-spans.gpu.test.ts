@@ -327,7 +327,9 @@ describe('loading', () => {
     const deeper = (file: string, text: string) =>
       file === 'config.json' ? text.replaceAll('"num_hidden_layers": 3', '"num_hidden_layers": 4') : text;
     for (const name of ['idefics3', 'qwen2-vl']) {
-      const files = await changed(name, (file, text) => deeper(file, text.replace('"depth": 2', '"depth": 3')));
+      const files = await changed(name, (file, text) =>
+        name === 'idefics3' ? deeper(file, text) : text.replace('"depth": 2', '"depth": 3'),
+      );
       await expect(loadVisionLanguageModel(gpu, files)).rejects.toMatchObject({
         name: 'WeightFileError',
         code: 'not-found',

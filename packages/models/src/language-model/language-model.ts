@@ -444,7 +444,12 @@ function checkForward(facts: ModelFacts, { run, observe, edit, layers }: Forward
 function arePrompts(prompt: Prompt | readonly Prompt[]): prompt is readonly Prompt[] {
   if (!Array.isArray(prompt)) return false;
   const [first] = prompt as readonly unknown[];
-  return typeof first === 'string' || Array.isArray(first) || first instanceof PromptCache;
+  // A message has a role; images with a text have none.
+  return (
+    typeof first === 'string' ||
+    Array.isArray(first) ||
+    (typeof first === 'object' && first !== null && !('role' in first))
+  );
 }
 
 function isIds(prompt: readonly ChatMessage[] | readonly number[]): prompt is readonly number[] {
