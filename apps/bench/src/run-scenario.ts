@@ -1,6 +1,7 @@
 import { type Gpu, type ModelHandle, RefusedError, SaccadeError } from '@saccade/core';
 import { type MethodRequest, variantsOf } from './method-request.ts';
 import type { Heatmap, ResultRow } from './result-file/types.ts';
+import { plausibleShare } from './roofline/peaks.ts';
 import type { Measured, Scenario, ScenarioContext, ScenarioProgress, Variant } from './scenario.ts';
 
 /** Settings of one run of one scenario. */
@@ -59,7 +60,7 @@ function scenarioContext(run: ScenarioRun): ScenarioContext {
     async measure(variant, extra, measurement) {
       signal.throwIfAborted();
       try {
-        return { ...identity(run, variant, extra), ...completed(await measurement()) };
+        return { ...identity(run, variant, extra), ...(await completed(await measurement())) };
       } catch (error) {
         if (signal.aborted) throw error;
         return failedRow(run, variant, extra, error);
@@ -87,8 +88,13 @@ function identity(
   };
 }
 
-function completed(measured: Measured): Omit<ResultRow, Identity> {
-  return { ...measured, status: measured.status ?? 'ok' };
+/** @throws RooflineError where the row claims more of a peak than there is, twice */
+async function completed({ peak, speed, ...measured }: Measured): Promise<Omit<ResultRow, Identity>> {
+  return {
+    ...measured,
+    speed: peak ? { ...speed, shareOfPeak: await plausibleShare(peak) } : speed,
+    status: measured.status ?? 'ok',
+  };
 }
 
 function failedRow(

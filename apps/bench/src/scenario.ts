@@ -1,6 +1,7 @@
 import type { Gpu, Method, ModelHandle, Phase } from '@saccade/core';
 import type { MethodEntry } from './method-entry.ts';
-import type { Heatmap, ResultRow } from './result-file/types.ts';
+import type { Heatmap, ResultRow, Speed } from './result-file/types.ts';
+import type { ClaimedShare } from './roofline/peaks.ts';
 
 /** A setting in a full run and in one with `--quick`. */
 export interface FullAndQuick<T> {
@@ -45,7 +46,10 @@ export interface Variant {
 }
 
 /** Everything that a scenario fills in; the rest of the row is the harness's. */
-export type Measured = Pick<ResultRow, 'quality' | 'speed' | 'memory' | 'density' | 'windowDensity' | 'samples'> & {
+export type Measured = Pick<ResultRow, 'quality' | 'memory' | 'density' | 'windowDensity' | 'samples'> & {
+  readonly speed: Omit<Speed, 'shareOfPeak'>;
+  /** What becomes the speed's `shareOfPeak`, after the harness has refused what cannot be. */
+  readonly peak?: ClaimedShare;
   readonly status?: 'ok' | 'dense fails';
   readonly message?: string;
 };

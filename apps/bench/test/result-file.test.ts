@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { describeEnvironment } from '../src/result-file/environment.ts';
+import { joinResultFiles } from '../src/result-file/join.ts';
 import { readResultFile, writeResultFile } from '../src/result-file/read-write.ts';
 import { qualityNames } from '../src/result-file/types.ts';
 import { ResultFileError, schemaUrl, validateResultFile } from '../src/result-file/validate.ts';
@@ -23,6 +24,37 @@ function changed(path: string, value: unknown): unknown {
 
 const folder = mkdtempSync(join(tmpdir(), 'saccade-bench-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('joinResultFiles', () => {
+  const read = (workingSetBytes: number, value: number) =>
+    ({ name: 'read', description: '', unit: 'byte/s', workingSetBytes, value }) as const;
+
+  it('keeps every row, and of a peak or a work the last', () => {
+    const file = sampleFile();
+    const peaks = (...of: ReturnType<typeof read>[]) => ({ ...file, roofline: { peaks: of } });
+    const joined = joinResultFiles([peaks(read(1, 10), read(2, 20)), peaks(read(2, 30))]);
+    expect(joined.roofline?.peaks).toEqual([read(1, 10), read(2, 30)]);
+    expect(joined.results).toHaveLength(2 * file.results.length);
+    expect(joined.environment.commandLine).toBe(`${file.environment.commandLine}; ${file.environment.commandLine}`);
+    expect(validateResultFile(joined)).toEqual(joined);
+    const peerMs = { median: 2, p10: 1, p90: 3, n: 4 };
+    const row = { peer: 'another', peerMs, oursMs: peerMs, ratio: 1, peerError: null, oursError: null, judged: false };
+    const peers = (work: string, ratio: number) => ({ ...file, peers: [{ ...row, work, ratio }] });
+    const works = joinResultFiles([peers('matmul', 1), peers('attention', 2), peers('matmul', 3)]).peers;
+    expect(works?.map(({ work, ratio }) => [work, ratio])).toEqual([
+      ['matmul', 3],
+      ['attention', 2],
+    ]);
+  });
+
+  it('refuses files of different adapters', () => {
+    const file = sampleFile();
+    const { environment } = file;
+    const other = { ...file, environment: { ...environment, adapter: null } };
+    expect(() => joinResultFiles([file, other])).toThrow(/different adapters/);
+    expect(() => joinResultFiles([])).toThrow(/no file/);
+  });
+});
 
 describe('validateResultFile', () => {
   it('accepts every form that the schema has', () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { planRun, type RunRequest } from '../src/plan.ts';
 import type { ResultRow } from '../src/result-file/types.ts';
 import { runScenario } from '../src/run-scenario.ts';
-import type { Scenario } from '../src/scenario.ts';
+import type { Scenario, Variant } from '../src/scenario.ts';
 import { picker, scenario, testRegistry } from './fixtures.ts';
 
 const progress = { total() {}, advance() {} };
@@ -77,6 +77,33 @@ describe('runScenario', () => {
     });
     const rows = await rowsOf(refusing, { lengths: [64], budgets: [0.5] });
     expect(rows[1]).toMatchObject({ status: 'refused', message: 'it does not fit' });
+  });
+
+  it('fails a row of any scenario that is over 110% of a peak twice', async () => {
+    const shares = [0.9, 1.2, 1.3];
+    const second = [0.9, 1, 1.2];
+    const claiming: Scenario = {
+      ...scenario('language/one', 'language'),
+      async *run(context) {
+        for (const [index, share] of shares.entries()) {
+          yield await context.measure(context.variants(64)[0] as Variant, {}, async () => ({
+            quality: {},
+            speed: {},
+            peak: { share, measureAgain: async () => second[index] as number },
+            memory: {},
+            density: null,
+            samples: 1,
+          }));
+        }
+      },
+    };
+    const rows = await rowsOf(claiming, { lengths: [64], budgets: [0.5] });
+    expect(rows.map(({ status, speed }) => [status, speed.shareOfPeak])).toEqual([
+      ['ok', 0.9],
+      ['ok', 1],
+      ['failed', undefined],
+    ]);
+    expect(rows[2]?.message).toMatch(/120% of its peak in two runs/);
   });
 
   it('reports a scenario that breaks itself', async () => {

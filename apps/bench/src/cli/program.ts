@@ -65,8 +65,9 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .command('roofline')
     .description('measure the peaks of the adapter: arithmetic, memory, exchange, latencies, each over a sweep')
     .addOption(adapterOption())
+    .option('--peak <text>', 'only peaks whose name contains this, such as fma, read or unpack', '')
     .option('--json <file>', 'write the result file', callerPath)
-    .action(async (flags: { adapter?: string; json?: string }) => {
+    .action(async (flags: { adapter?: string; peak: string; json?: string }) => {
       const { rooflineCommand } = await import('./commands/roofline.ts');
       done(await rooflineCommand(context, flags));
     });
@@ -94,6 +95,16 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .action(async (file: string, flags: { html?: string; markdown?: string }) => {
       const { reportCommand } = await import('./commands/report.ts');
       done(reportCommand(context.registry, file, flags));
+    });
+
+  program
+    .command('join')
+    .description('put result files of one adapter together, such as those of a roofline or of peers measured in parts')
+    .argument('<file...>', 'result files', (file: string, before: string[] = []) => [...before, callerPath(file)])
+    .requiredOption('--json <file>', 'the joined result file', callerPath)
+    .action(async (files: string[], flags: { json: string }) => {
+      const { joinCommand } = await import('./commands/join.ts');
+      done(joinCommand(files, flags.json));
     });
 
   return program;

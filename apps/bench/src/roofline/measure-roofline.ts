@@ -16,6 +16,9 @@ export interface RooflineOptions {
 const sampleMs = 12;
 const mostLaunches = 256;
 
+/** Share of the best rate under which a candidate that takes long is not worth more samples. */
+const hopeless = 0.5;
+
 /** The adapter's own peaks in WGSL: of each kind (and working set) the best candidate, with the whole sweep beside it. */
 export async function measureRoofline(
   gpu: Gpu,
@@ -30,10 +33,11 @@ export async function measureRoofline(
     const { name, description, parameters, workingSetBytes } = benchmark;
     try {
       options.onStep?.(description);
-      const value = await measureCandidate(gpu, benchmark, options.repeats ?? 7);
       const key = `${name}/${workingSetBytes ?? ''}`;
       const known = peaks.get(key);
-      const wins = known === undefined || better(name, value.median, (known.value as TimingSummary).median);
+      const best = known && (known.value as TimingSummary).median;
+      const value = await measureCandidate(gpu, benchmark, options.repeats ?? 7, best);
+      const wins = best === undefined || better(name, value.median, best);
       peaks.set(key, {
         name,
         description,
@@ -54,10 +58,17 @@ function better(name: PeakName, value: number, known: number): boolean {
   return peakUnit(name) === 's' ? value < known : value > known;
 }
 
-/** Rates per second of the samples, or seconds of a latency. */
-async function measureCandidate(gpu: Gpu, benchmark: Microbenchmark, repeats: number): Promise<TimingSummary> {
+/** Rates per second of the samples, or seconds of a latency. What is far from the best so far is sampled once. */
+async function measureCandidate(
+  gpu: Gpu,
+  benchmark: Microbenchmark,
+  repeats: number,
+  best: number | undefined,
+): Promise<TimingSummary> {
   await sample(gpu, benchmark, 1);
   const once = await sample(gpu, benchmark, 1);
+  const rate = benchmark.work / once;
+  if (once >= sampleMs / 1000 && best !== undefined && rate < hopeless * best) return summarizeTimings([rate]);
   const launches = Math.max(1, Math.min(mostLaunches, Math.ceil(sampleMs / 1000 / once)));
   const values: number[] = [];
   for (let round = 0; round < repeats; round++) {

@@ -31,11 +31,18 @@ export function peakRate(roofline: Roofline, name: PeakName, bytes = 0): number 
   return nearest ? spreadOf(nearest.value).centre : Number.POSITIVE_INFINITY;
 }
 
+/** A share of a peak that a kernel seems to reach, by its median time. */
+export interface ClaimedShare {
+  readonly share: number;
+  /** Times the kernel once more; the share of that run. */
+  readonly measureAgain: () => Promise<number>;
+}
+
 /**
  * A share of a peak that is not over 110%: where it is, the kernel is measured once more.
  * @throws RooflineError when it is again.
  */
-export async function plausibleShare(share: number, measureAgain: () => Promise<number>): Promise<number> {
+export async function plausibleShare({ share, measureAgain }: ClaimedShare): Promise<number> {
   if (share <= mostShare) return share;
   const again = await measureAgain();
   if (again > mostShare) throw new RooflineError(again);

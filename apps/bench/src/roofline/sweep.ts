@@ -3,7 +3,7 @@ import { fmaBenchmark } from './arithmetic.ts';
 import { shuffleBenchmark, workgroupMemoryBenchmark } from './exchange.ts';
 import { latencyBenchmark } from './latency.ts';
 import { memoryBenchmark } from './memory.ts';
-import type { Microbenchmark } from './microbenchmark.ts';
+import type { Microbenchmark, PeakName } from './microbenchmark.ts';
 import { unpackBenchmark } from './unpack.ts';
 
 /** A microbenchmark that is made when its turn comes. */
@@ -28,48 +28,65 @@ function memoryWorkgroupSizes(gpu: Gpu): number[] {
   return gpu.capabilities.software ? [8, ...sizes] : sizes;
 }
 
-/** Every peak over its whole sweep. */
-export function fullSweep(gpu: Gpu): Candidate[] {
+/** Every peak whose name contains `text`, over its whole sweep. */
+export function fullSweep(gpu: Gpu, text = ''): Candidate[] {
   const { f16, subgroups } = gpu.capabilities;
   const sizes = workgroupSizes(gpu);
   const memorySizes = memoryWorkgroupSizes(gpu);
   const exchangeSizes = sizes.filter((size) => size !== 128);
   const dtypes = f16 ? (['f32', 'f16'] as const) : (['f32'] as const);
   const exchanges = [1, 4, 8, 16].flatMap((chains) => exchangeSizes.map((invocations) => ({ chains, invocations })));
+  const of = (peak: PeakName, candidates: () => Candidate[]) => (peak.includes(text) ? candidates() : []);
   return [
     ...dtypes.flatMap((dtype) =>
-      chainCounts.flatMap((chains) =>
-        widths.flatMap((width) =>
-          unrolls.flatMap((unroll) =>
-            sizes.map((invocations) => () => fmaBenchmark(gpu, { dtype, chains, width, invocations, unroll })),
+      of(`${dtype}-fma`, () =>
+        chainCounts.flatMap((chains) =>
+          widths.flatMap((width) =>
+            unrolls.flatMap((unroll) =>
+              sizes.map((invocations) => () => fmaBenchmark(gpu, { dtype, chains, width, invocations, unroll })),
+            ),
           ),
         ),
       ),
     ),
     ...(['read', 'copy'] as const).flatMap((name) =>
-      workingSets.flatMap((bytes) =>
-        widths.flatMap((width) =>
-          [1, 4].flatMap((unroll) =>
-            memorySizes.map((invocations) => () => memoryBenchmark(gpu, { name, bytes, width, unroll, invocations })),
+      of(name, () =>
+        workingSets.flatMap((bytes) =>
+          widths.flatMap((width) =>
+            [1, 4].flatMap((unroll) =>
+              memorySizes.map((invocations) => () => memoryBenchmark(gpu, { name, bytes, width, unroll, invocations })),
+            ),
           ),
         ),
       ),
     ),
     ...quantizedDtypes.flatMap((dtype) =>
-      [1, 2, 4].map((columns) => () => unpackBenchmark(gpu, { dtype, columns, invocations: sizes[0] as number })),
+      of(`unpack-${dtype}`, () =>
+        [1, 2, 4].map((columns) => () => unpackBenchmark(gpu, { dtype, columns, invocations: sizes[0] as number })),
+      ),
     ),
-    ...exchanges.map((candidate) => () => workgroupMemoryBenchmark(gpu, candidate)),
-    ...(subgroups ? exchanges.map((candidate) => () => shuffleBenchmark(gpu, candidate)) : []),
-    () => latencyBenchmark(gpu, 'dispatch-latency'),
-    () => latencyBenchmark(gpu, 'submit-latency'),
+    ...of('workgroup-memory', () => exchanges.map((candidate) => () => workgroupMemoryBenchmark(gpu, candidate))),
+    ...(subgroups
+      ? of('subgroup-shuffle', () => exchanges.map((candidate) => () => shuffleBenchmark(gpu, candidate)))
+      : []),
+    ...(['dispatch-latency', 'submit-latency'] as const).flatMap((name) =>
+      of(name, () => [() => latencyBenchmark(gpu, name)]),
+    ),
   ];
 }
 
-/** The peaks that a scenario compares its kernels with, by the candidates that have won full sweeps so far. */
-export function shortSweep(gpu: Gpu, bytes: number): Candidate[] {
+/** The multiply-add peak, by the candidates that have won full sweeps so far. */
+export function fmaSweep(gpu: Gpu): Candidate[] {
   const invocations = Math.min(64, gpu.capabilities.maxInvocations);
+  return [8, 12, 16].map(
+    (chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations, unroll: 8 }),
+  );
+}
+
+/** The peaks that a scenario compares its kernels with: multiply-adds, and bandwidth over `bytes`. */
+export function shortSweep(gpu: Gpu, bytes: number): Candidate[] {
   return [
-    ...[8, 12, 16].map((chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations, unroll: 8 })),
+    ...fmaSweep(gpu),
     ...(['read', 'copy'] as const).flatMap((name) =>
       [1, 4].flatMap((unroll) =>
         memoryWorkgroupSizes(gpu).map(

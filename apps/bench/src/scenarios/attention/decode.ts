@@ -1,8 +1,8 @@
 import type { TokenList } from '@saccade/core';
-import { interleave, speedup } from '../../measure/interleave.ts';
+import { type InterleavedTimes, interleave, speedup } from '../../measure/interleave.ts';
 import type { ResultRow, Roofline } from '../../result-file/types.ts';
 import { measureRoofline } from '../../roofline/measure-roofline.ts';
-import { peakRate, plausibleShare } from '../../roofline/peaks.ts';
+import { peakRate } from '../../roofline/peaks.ts';
 import { shortSweep } from '../../roofline/sweep.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { DecodeWorkload, denseBytes, denseFlops } from './decode-workload.ts';
@@ -61,11 +61,10 @@ async function* measureLength(context: ScenarioContext, length: number, roofline
       );
     const times = await time(tasks);
     const dense = times.get('dense');
-    const share = (ms: number) =>
-      plausibleShare(shareOfPeak(length, ms, roofline), async () => {
-        const again = await time(tasks.filter(({ name }) => name === 'dense'));
-        return shareOfPeak(length, again.get('dense')?.summary.median ?? ms, roofline);
-      });
+    const measureAgain = async () => {
+      const again = await time(tasks.filter(({ name }) => name === 'dense'));
+      return shareOfPeak(length, (again.get('dense') as InterleavedTimes).summary.median, roofline);
+    };
     for (const task of tasks) {
       const own = times.get(task.name);
       if (!own || !dense) continue;
@@ -74,10 +73,8 @@ async function* measureLength(context: ScenarioContext, length: number, roofline
         samples: own.summary.n,
         density: task.lists ? task.topK / length : 1,
         quality: {},
-        speed: {
-          attentionMs: own.summary,
-          ...(task.lists ? { speedup: speedup(dense, own) } : { shareOfPeak: await share(own.summary.median) }),
-        },
+        speed: { attentionMs: own.summary, ...(task.lists ? { speedup: speedup(dense, own) } : {}) },
+        ...(task.lists ? {} : { peak: { share: shareOfPeak(length, own.summary.median, roofline), measureAgain } }),
         memory: { cacheBytes: denseBytes(length) },
       }));
     }

@@ -12,6 +12,11 @@ import { countKeyRows } from '@saccade/core/testing';
 const heads = 8;
 const headSize = 64;
 
+/** Floating-point operations of the two products of a dense call. */
+export function denseFlops(length: number): number {
+  return 4 * heads * length * length * headSize;
+}
+
 /** Queries and keys of a block. */
 export const blockSize = 64;
 

@@ -2,7 +2,7 @@ import { type InterleavedTimes, interleave, speedup } from '../../measure/interl
 import { type TrainingShape, trainingFlops } from '../../measure/training-shape.ts';
 import type { ResultRow } from '../../result-file/types.ts';
 import { measureRoofline } from '../../roofline/measure-roofline.ts';
-import { peakRate, plausibleShare } from '../../roofline/peaks.ts';
+import { peakRate } from '../../roofline/peaks.ts';
 import { shortSweep } from '../../roofline/sweep.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { halfPrecisionEntry, recomputeEntry } from './entries.ts';
@@ -74,9 +74,10 @@ async function* measureLength(context: ScenarioContext, length: number, peak: nu
           stepMs: own.summary,
           tokensPerSecond: tokens / (own.summary.median / 1000),
           ...(dense && dense !== own ? { speedup: speedup(dense, own) } : {}),
-          shareOfPeak: await plausibleShare(share(own), async () =>
-            share((await time()).get(variant.entry.name) as InterleavedTimes),
-          ),
+        },
+        peak: {
+          share: share(own),
+          measureAgain: async () => share((await time()).get(variant.entry.name) as InterleavedTimes),
         },
         memory: { peakBytes },
       }));
