@@ -64,7 +64,7 @@ it('compares losses of a training step with ours', async () => {
     [peer('off'), other(1.01)],
     [peer('broken'), other(Number.NaN)],
   ]);
-  const options = { rounds: 1, signal: new AbortController().signal, onRefusal: () => undefined };
+  const options = { rounds: 1, seconds: 20, signal: new AbortController().signal, onRefusal: () => undefined };
   const rows = await compareWork(training, new Ours(gpu), others, options);
   expect(rows.map(({ oursError }) => oursError)).toEqual([null, null, null]);
   expect(rows[0]?.peerError).toBe(0);
@@ -90,6 +90,7 @@ it('compares with engines that take part and tells of those that refuse', async 
   const refusals: string[] = [];
   const options = {
     rounds: 2,
+    seconds: 20,
     signal: new AbortController().signal,
     onRefusal: (...what: readonly string[]) => refusals.push(what.join(': ')),
   };
@@ -105,6 +106,12 @@ it('compares with engines that take part and tells of those that refuse', async 
   const [right, wrong] = rows;
   expect(right?.peerError).toBeLessThan(1e-12);
   expect(wrong?.peerError).toBeGreaterThan(0.01);
+  expect(right?.peerMs.n).toBe(2);
+  const hurried = await compareWork(matmul, new Ours(gpu), others, { ...options, seconds: 1e-6 });
+  expect(hurried.map(({ peerMs, oursMs }) => [peerMs.n, oursMs.n])).toEqual([
+    [1, 1],
+    [1, 1],
+  ]);
   expect(right?.ratio).toBe((right?.peerMs.median ?? 0) / (right?.oursMs.median ?? 1));
   expect(await compareWork({ ...attention, causal: true }, new Ours(gpu), others, options)).toEqual([]);
   expect(refusals).toEqual([

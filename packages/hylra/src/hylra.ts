@@ -30,6 +30,7 @@ export function hylra(settings: HylraSettings = {}): Method<HylraState> {
     phases,
     requires: { direction: 'causal', globalLayers: 1, wholeCache: true },
     listsKeys: true,
+    steadySteps: true,
 
     createState({ facts }) {
       if (stored) checkFingerprint(stored, facts);
@@ -66,7 +67,6 @@ export function hylra(settings: HylraSettings = {}): Method<HylraState> {
       const { tokens: _, blocks: __, keyStarts: ___, ...where } = call.options;
       const selected = topKeys(call.q, call.keys, {
         ...where,
-        keyLength,
         k: topK,
         per: selectionPer,
         forceNewest,

@@ -1,4 +1,4 @@
-import { type Method, parseOptions, topKeys } from '@saccade/core';
+import { type AttentionOptions, type Method, parseOptions, topKeys } from '@saccade/core';
 import { correctCache } from './cache-correction.ts';
 import { layerRoles } from './layer-roles.ts';
 import { type TidalDecodeOptions, tidalDecodeOptions } from './options.ts';
@@ -19,6 +19,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
     phases: ['decode'],
     requires: { direction: 'causal', globalLayers: 1, wholeCache: true },
     listsKeys: true,
+    steadySteps: true,
 
     createState(model) {
       const globalLayers = model.facts.layerKinds.filter((kind) => kind === 'global').length;
@@ -31,7 +32,7 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
       if (role === 'select') {
         const selected = topKeys(call.q, call.keys, {
           k: Math.min(topK, context.keyLength),
-          keyLength: context.keyLength,
+          ...lengthsOf(call.options),
           per: selectionPer,
           forceNewest: forceCurrent ? 1 : 0,
         });
@@ -48,4 +49,9 @@ export function tidalDecode(options: TidalDecodeOptions = {}): Method<TidalDecod
       context.state.corrected = context.decoded;
     },
   };
+}
+
+/** The valid keys, as the engine is told of them. */
+function lengthsOf({ keyLength, keyBound }: AttentionOptions): Pick<AttentionOptions, 'keyLength' | 'keyBound'> {
+  return { ...(keyLength === undefined ? {} : { keyLength }), ...(keyBound === undefined ? {} : { keyBound }) };
 }

@@ -26,6 +26,8 @@ export function recording<S extends MethodState>(
   const calls: RecordedCall[] = [];
   const wrapped: Method<S> = {
     ...method,
+    // Every step is to pass through here.
+    steadySteps: false,
     attend(context: AttentionContext<S>, call, next) {
       let tokens: TokenList | undefined;
       const pass: typeof next = (restriction) => {

@@ -79,6 +79,12 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .option('--peer <name>', 'only this engine; repeatable', collect, [])
     .option('--work <text>', 'only works whose name contains this', '')
     .option('--repeats <n>', 'measured rounds', integerArgument(1), 7)
+    .option(
+      '--seconds <n>',
+      'of works that take long, only the rounds that fit into this time; at least one',
+      integerArgument(1),
+      20,
+    )
     .option('--quick', 'small works only')
     .option('--json <file>', 'write the result file', callerPath)
     .action(async (flags: PeersFlags) => {

@@ -7,6 +7,8 @@ import { type Work, workName } from './work.ts';
 
 export interface CompareOptions {
   readonly rounds: number;
+  /** Of works that take long there are fewer rounds: as many as fit into this time, and at least one. */
+  readonly seconds: number;
   readonly signal: AbortSignal;
   /** Told of a peer that refuses a work or fails at it; the comparison goes on without. */
   readonly onRefusal: (peer: string, work: string, reason: string) => void;
@@ -18,6 +20,8 @@ interface Entrant {
   readonly name: string;
   readonly prepared: PreparedWork;
   readonly peer: Peer | undefined;
+  /** Milliseconds of its first run, which compiles. */
+  firstMs: number;
 }
 
 /** One work in our implementation and in each peer's, timed alternately: a row per peer. */
@@ -31,9 +35,10 @@ export async function compareWork(
   const entrants: Entrant[] = [];
   const enter = async (peer: Peer | undefined, implementation: Implementation) => {
     const prepared = await implementation.prepare(work);
-    entrants.push({ name: peer?.name ?? 'ours', prepared, peer });
+    const entrant = { name: peer?.name ?? 'ours', prepared, peer, firstMs: 0 };
+    entrants.push(entrant);
     // The first run compiles; it counts nowhere.
-    await prepared.run();
+    entrant.firstMs = await prepared.run();
   };
   try {
     await enter(undefined, ours);
@@ -54,9 +59,10 @@ export async function compareWork(
 }
 
 async function measure(work: Work, entrants: readonly Entrant[], options: CompareOptions): Promise<PeerRow[]> {
-  const { rounds, signal, onRun } = options;
+  const { signal, onRun } = options;
   const variants = entrants.map(({ name, prepared }) => ({ name, run: () => prepared.run() }));
-  const times = await interleave(variants, { rounds, warmUp: 1, signal, ...(onRun ? { onRun } : {}) });
+  const plan = await planRounds(entrants, options);
+  const times = await interleave(variants, { ...plan, signal, ...(onRun ? { onRun } : {}) });
   const outputs = new Map<string, ArrayLike<number>>();
   for (const { name, prepared } of entrants) outputs.set(name, await prepared.output());
   const reference = work.kind === 'model' || work.kind === 'training' ? undefined : sampledReference(work);
@@ -80,6 +86,21 @@ async function measure(work: Work, entrants: readonly Entrant[], options: Compar
       },
     ];
   });
+}
+
+/** Rounds that fit into the time, by what a round took after the first; where that was long already, no time is spent on warming up. */
+async function planRounds(
+  entrants: readonly Entrant[],
+  { rounds, seconds, signal }: CompareOptions,
+): Promise<{ readonly rounds: number; readonly warmUp: number }> {
+  const first = entrants.reduce((sum, { firstMs }) => sum + firstMs, 0);
+  if (first > 2000 * seconds) return { rounds: 1, warmUp: 0 };
+  let round = 0;
+  for (const { prepared } of entrants) {
+    signal.throwIfAborted();
+    round += await prepared.run();
+  }
+  return { rounds: Math.max(1, Math.min(rounds, Math.floor((1000 * seconds) / round))), warmUp: 0 };
 }
 
 /** Errors against the f64 reference; for whole models the share of greedy tokens that are the same. */

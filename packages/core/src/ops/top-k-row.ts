@@ -10,7 +10,7 @@ export interface TopKRowVariant extends Variant {
   readonly ragged: boolean;
   /** 0: selected elements in ascending position. Otherwise sorted in workgroup memory, room for so many. */
   readonly sorted: number;
-  /** Rows are sifted first, and what is selected is sorted by position; only with `sorted`. */
+  /** Rows are sifted first; only in the order of positions. */
   readonly sifts: boolean;
 }
 
@@ -30,9 +30,8 @@ export const topKRow = defineKernel<TopKRowVariant>({
     const select = workgroupSelect(capabilities);
     const { lanes } = select;
     const { sifts } = variant;
-    const keep = sifts
-      ? 'sort_keys[place] = ~at; sort_items[place] = at;'
-      : variant.sorted > 0
+    const keep =
+      variant.sorted > 0
         ? 'sort_keys[place] = key; sort_items[place] = at;'
         : 'values[group * params.k + place] = bits; indices[group * params.k + place] = at;';
     const wholeRow = `
@@ -68,8 +67,7 @@ ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${selec
   ${
     sifts
       ? `${siftedSelection(select)}
-  if (sifted) {${collectSifted(lanes)}
-  } else {${wholeRow}
+  if (!sifted) {${wholeRow}
   }`
       : wholeRow
   }
@@ -91,20 +89,3 @@ ${variant.sorted > 0 ? workgroupSortFunction(variant.sorted, lanes) : ''}${selec
     };
   },
 });
-
-/** Puts what was sifted and reaches the bound into the arrays to sort. */
-function collectSifted(lanes: number): string {
-  return `
-    var own = 0u;
-    for (var i = 0u; i < kept; i++) { own += u32(sifted_key(i * ${lanes}u + lane) >= bound); }
-    var place = scan_pairs(lane, vec2u(own, 0u)).x;
-    for (var i = 0u; i < kept; i++) {
-      let key = sifted_key(i * ${lanes}u + lane);
-      if (key >= bound) {
-        let at = sift_places[i * ${lanes}u + lane];
-        sort_keys[place] = ~at;
-        sort_items[place] = at;
-        place++;
-      }
-    }`;
-}

@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { contiguous } from './copy.ts';
 import { sortBlock, sortRows } from './sort.ts';
 import { topKRow } from './top-k-row.ts';
-import { mostSifted, siftsRows } from './top-k-sift.ts';
+import { siftsRows } from './top-k-sift.ts';
 import { selectTiled } from './top-k-tiles.ts';
 
 export interface TopKOptions {
@@ -77,7 +77,7 @@ export function topK(x: Tensor, k: number, options: TopKOptions = {}): TopK {
       const indices = gpu.empty(shape, 'u32');
       const ragged = typeof lengths !== 'number';
       const sifts = order === 'index' && siftsRows(n, k, gpu.capabilities);
-      const sorted = !sortInside && !sifts ? 0 : k <= mostSifted ? mostSifted : sortBlock;
+      const sorted = !sortInside ? 0 : k <= 256 ? 256 : sortBlock;
       gpu.launch(
         topKRow,
         { ragged, sorted, sifts },

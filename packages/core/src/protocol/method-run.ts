@@ -88,9 +88,9 @@ export class MethodRun {
     return owner.state as State;
   }
 
-  /** Whether no method acts and nobody watches, so that passes of the same sizes record the same commands. */
-  get plain(): boolean {
-    return this.methods.length === 0 && this.#state.activations === undefined;
+  /** Whether decode steps of the same sizes record the same commands: nobody watches, and of every method it is known. */
+  get steady(): boolean {
+    return this.#state.activations === undefined && this.methods.every(isSteady);
   }
 
   get seed(): number {
@@ -152,6 +152,7 @@ export class MethodRun {
     }
     for (const { indices } of owners) indices.clear();
     const pass = new Pass(gpu, sequences);
+    const planned = sequences.some(({ cache }) => cache?.openStep);
     this.#state.pass = pass;
     try {
       const result = work();
@@ -159,6 +160,8 @@ export class MethodRun {
       return result;
     } finally {
       this.#state.pass = undefined;
+      // The memory of a plan is for the pass alone.
+      if (planned) for (const { indices } of owners) indices.clear();
       pass.dispose();
     }
   }
@@ -320,4 +323,9 @@ export class MethodRun {
     for (const owner of this.#state.owners) disposeOwner(owner);
     for (const cache of this.#companionCaches) cache.dispose();
   }
+}
+
+/** Steps with companions are never: no step is opened on their caches. */
+function isSteady({ steadySteps, companions }: Method): boolean {
+  return steadySteps === true && companions === undefined;
 }

@@ -114,6 +114,12 @@ export interface Method<State extends MethodState = any> {
   readonly evicts?: boolean;
   /** Whether its `attend` restricts layers to lists of keys. A layer follows one list: two such methods of one phase are refused. */
   readonly listsKeys?: boolean;
+  /**
+   * Whether its seams record the same work in every decode step, so that a step can be recorded once and run again (`gpu.plan()`): what they do may depend on
+   * lengths as far as those stand on the device, in `call.options`. `context.keyLength` is a bound then, and `start` and `seen` are those of
+   * the step that was recorded. Nothing may be read, uploaded or kept beyond the step. Default: no, and each step is recorded.
+   */
+  readonly steadySteps?: boolean;
   /** The prompt runs in one pass, however long, so that each layer is seen once with all of it. Takes more memory. */
   readonly wholePrompt?: boolean;
   /** State of one run. Here a method may calibrate by running the model; such a nested run has its own state. */

@@ -20,7 +20,7 @@ export function stepBound(cache: KvCache, { contextLength }: ModelFacts): number
 }
 
 /**
- * The passes of a decoding loop, one token of every sequence each, for those who write a loop of their own; `generate` uses them. A plain run (no method, nobody who watches) records a
+ * The passes of a decoding loop, one token of every sequence each, for those who write a loop of their own; `generate` uses them. A steady run (nobody watches, and of all methods it is known that steps record the same: `Method.steadySteps`) records a
  * pass once and runs its commands again for the tokens that follow: what changes, positions and lengths, stands in the
  * cache's tables on the device. Where steps differ in more than that, each is recorded.
  */
@@ -75,7 +75,7 @@ export class DecodeSteps {
 
   /** Debug levels look at launches one by one, as they are recorded. */
   get #plannable(): boolean {
-    return this.#run.plain && this.#model.gpu.debug === 'off';
+    return this.#run.steady && this.#model.gpu.debug === 'off';
   }
 
   /** The tokens in the buffer from which the plan reads them. */

@@ -73,7 +73,7 @@ export class DryGeneration {
     const token = sampleToken(logits);
     const companions = withCompanions(this.#run.companions ?? [], token);
     // As `DecodeSteps` records them.
-    if (this.#run.plain) cache.beginStep(stepBound(cache, this.#model.facts));
+    if (this.#run.steady) cache.beginStep(stepBound(cache, this.#model.facts));
     const { hidden, logits: next } = this.#model.forward(token, { cache, run: this.#run, companions });
     hidden.dispose();
     next?.dispose();

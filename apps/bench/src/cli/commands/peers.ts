@@ -22,6 +22,7 @@ export interface PeersFlags {
   readonly peer: readonly string[];
   readonly work: string;
   readonly repeats: number;
+  readonly seconds: number;
   readonly quick?: boolean;
   readonly json?: string;
 }
@@ -76,6 +77,7 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
       const name = workName(work);
       const options = {
         rounds: flags.repeats,
+        seconds: flags.seconds,
         signal: context.signal,
         onRefusal: (peer: string, refused: string, reason: string) => log(`${peer} refuses ${refused}: ${reason}`),
       };

@@ -1,4 +1,4 @@
-import { type KvCache, MethodRun, randomUniform, summarizeTimings } from '@saccade/core';
+import { type KvCache, type Method, MethodRun, randomUniform, summarizeTimings } from '@saccade/core';
 import { DecodeSteps, type LanguageModel } from '@saccade/models';
 import { cacheMemory } from '../../measure/cache-memory.ts';
 import { DensityMeter } from '../../measure/density.ts';
@@ -7,7 +7,7 @@ import type { ResultRow } from '../../result-file/types.ts';
 import type { Scenario, ScenarioContext, Variant } from '../../scenario.ts';
 import { languageModel } from './language-model.ts';
 
-/** Methods record each step, in code that the engine compiles once it has run often; the dense run records only its first. */
+/** Some methods record each step, in code that the engine compiles once it has run often; others, and the dense run, record only their first. */
 const warmUpRounds = 12;
 
 /** `language/decode`: milliseconds per token of the whole model against the length of the context. */
@@ -54,9 +54,10 @@ async function* measureLength(
       const meter = new DensityMeter();
       const row = await context.measure(variant, { contextLength: length }, async () => {
         const method = variant.create();
-        // A meter is a method: the dense run is timed without it, as its steps are in a generation.
-        if (!method) await countKeys(model, cache, meter);
-        const run = await MethodRun.start(model, method && meter.behind(method));
+        // A meter is a method that looks at every step: where all read as much, they are timed without it, as in a generation.
+        const alike = method === undefined || method.steadySteps === true;
+        if (alike) await countKeys(model, cache, meter, method);
+        const run = await MethodRun.start(model, alike ? method : meter.behind(method));
         const name = `${variant.entry.name}@${variant.budget ?? 'given'}:${runs.length}`;
         runs.push({ variant, run, steps: new DecodeSteps(model, run), meter, name, hostMs: [] });
         return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };
@@ -124,9 +125,14 @@ function randomCache(model: LanguageModel, length: number, seed: number): KvCach
   return cache;
 }
 
-/** One dense step that the meter sees; the cache is as before. */
-async function countKeys(model: LanguageModel, cache: KvCache, meter: DensityMeter): Promise<void> {
-  const run = await MethodRun.start(model, meter.behind(undefined));
+/** One step that the meter sees; the cache is as before. */
+async function countKeys(
+  model: LanguageModel,
+  cache: KvCache,
+  meter: DensityMeter,
+  method: Method | undefined,
+): Promise<void> {
+  const run = await MethodRun.start(model, meter.behind(method));
   const { length } = cache;
   run.phase = 'decode';
   const { hidden, logits } = model.forward([1], { cache, run });
