@@ -1,5 +1,14 @@
 export type { Architecture, NetworkInput } from './architectures/architecture.ts';
 export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
+export { DiffusionModel, type PredictOptions } from './diffusion/model/diffusion-model.ts';
+export type { Condition, DenoisingNetwork, SampleSize } from './diffusion/networks/denoising-network.ts';
+export { DiffusionPipeline } from './diffusion/pipeline/diffusion-pipeline.ts';
+export type { DiffusionGenerateOptions, RgbaImage, StepEvent } from './diffusion/pipeline/generate-options.ts';
+export { GeneratedImages } from './diffusion/pipeline/generated-images.ts';
+export { type LoadDiffusionModelOptions, loadDiffusionModel } from './diffusion/pipeline/load-diffusion-model.ts';
+export { planSteps, type StepRequest } from './diffusion/schedulers/plan-steps.ts';
+export { type SchedulerConfig, type SolverName, schedulerConfig } from './diffusion/schedulers/scheduler-config.ts';
+export type { SolverStep, StepWeights } from './diffusion/schedulers/solver-step.ts';
 export { ImageError, type ImageErrorCode } from './images/image-error.ts';
 export { type LoadImageOptions, loadImage } from './images/load-image.ts';
 export { type ResampleFilter, resize } from './images/resample.ts';

@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import { sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel } from '../src/index.ts';
-import { perplexity } from '../src/index.ts';
+import { loadDiffusionModel, perplexity } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
+import { goldenPipeline } from './diffusion-files.ts';
 import { goldenPath } from './golden-folder.ts';
 import { continueAll } from './guides/batch.ts';
 import { interview } from './guides/chat.ts';
+import { paint } from './guides/diffusion.ts';
 import { headAblation } from './guides/head-ablation.ts';
 import { logitLens } from './guides/logit-lens.ts';
 import { doubts } from './guides/logprobs.ts';
@@ -24,7 +26,7 @@ afterAll(() => model.dispose());
 describe('the README', () => {
   it('shows the code that runs here', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    for (const example of ['batch', 'chat', 'logprobs', 'memory', 'see'])
+    for (const example of ['batch', 'chat', 'diffusion', 'logprobs', 'memory', 'see'])
       expect(readme).toContain(readFileSync(new URL(`./guides/${example}.ts`, import.meta.url), 'utf8'));
   });
 
@@ -49,6 +51,11 @@ describe('the README', () => {
   it('a model that sees answers from a local folder', async () => {
     const picture = goldenPath('images/rgb.png');
     expect(typeof (await ask(await sharedGpu(), goldenPath('idefics3'), picture, 'What is this?'))).toBe('string');
+  });
+
+  it('an image of a class', async () => {
+    using pipeline = await loadDiffusionModel(model.gpu, goldenPipeline());
+    expect((await paint(pipeline, 2)).length).toBe(4 * 16 * 16);
   });
 
   it('the largest batch fits, and the next does not', async () => {

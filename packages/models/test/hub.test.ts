@@ -15,8 +15,14 @@ import { join } from 'node:path';
 import { ArgumentError } from '@saccade/core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HubError } from '../src/resolve/hub/hub-error.ts';
+import { pipelinePart } from '../src/resolve/pipeline-layout.ts';
 import { resolveModel } from '../src/resolve/resolve-model.ts';
-import { type DownloadProgress, ModelNotFoundError, type ResolveOptions } from '../src/resolve/types.ts';
+import {
+  type DownloadProgress,
+  type ModelFiles,
+  ModelNotFoundError,
+  type ResolveOptions,
+} from '../src/resolve/types.ts';
 import { openWeights } from '../src/weights/open-weights.ts';
 import { goldenPath } from './golden-folder.ts';
 import { gitId, HubServer, type HubTrouble, mainCommit, sha256 } from './hub-server.ts';
@@ -78,6 +84,62 @@ const disturbStorage = (...troubles: (HubTrouble | undefined)[]) =>
   hub.disturb((request) =>
     isStorage(request) && request.path.endsWith(sha256(weights)) ? troubles.shift() : undefined,
   );
+
+describe('a pipeline of diffusers', () => {
+  const transformer = 'transformer/diffusion_pytorch_model.safetensors';
+  const parts = {
+    'model_index.json': new TextEncoder().encode('{"_class_name":"DiTPipeline","vae":["diffusers","AutoencoderKL"]}'),
+    'transformer/config.json': config,
+    [transformer]: weights,
+    'vae/config.json': config,
+    'vae/diffusion_pytorch_model.safetensors': weights,
+    'scheduler/scheduler_config.json': config,
+    'README.md': card,
+    'text_encoder/model.safetensors': weights,
+  };
+  const pipeline = { layout: 'pipeline' } as const;
+
+  it('is taken with its parts, and found in the cache only when all are there', async () => {
+    hub.serveFiles(repository, parts);
+    const files = await resolve(pipeline);
+    expect([files.source, files.names]).toEqual([
+      'hub',
+      Object.keys(parts)
+        .filter((name) => !name.startsWith('text_encoder/'))
+        .sort(),
+    ]);
+    const file = await openWeights(pipelinePart(files, 'transformer') as ModelFiles);
+    await file.read('model.norm.weight');
+    await file.close();
+    expect((await resolve(pipeline)).source).toBe('cache');
+    rmSync(join(files.location, 'vae'), { recursive: true });
+    expect((await resolve(pipeline)).source).toBe('hub');
+    expect((await resolve(pipeline)).source).toBe('cache');
+  });
+
+  it('may have its weights in shards', async () => {
+    const index = { weight_map: { 'model.norm.weight': 'part-1.safetensors' } };
+    const { [transformer]: whole, ...others } = parts;
+    hub.serveFiles(repository, {
+      ...others,
+      'transformer/diffusion_pytorch_model.safetensors.index.json': new TextEncoder().encode(JSON.stringify(index)),
+      'transformer/part-1.safetensors': whole as Uint8Array,
+    });
+    const files = await resolve(pipeline);
+    const file = await openWeights(pipelinePart(files, 'transformer') as ModelFiles);
+    await file.read('model.norm.weight');
+    await file.close();
+    expect((await resolve(pipeline)).source).toBe('cache');
+  });
+
+  it('without weights is refused, saying which', async () => {
+    const { [transformer]: _, ...others } = parts;
+    hub.serveFiles(repository, others);
+    await expect(resolve(pipeline)).rejects.toThrow(`has no ${transformer}`);
+    hub.serveFiles(repository, { 'README.md': card });
+    await expect(resolve(pipeline)).rejects.toThrow(/neither transformer\/config.json nor config.json/);
+  });
+});
 
 describe('a download', () => {
   it("lies in the cache as Hugging Face's Python library would leave it", async () => {

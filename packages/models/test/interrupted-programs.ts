@@ -1,10 +1,11 @@
 import { type Gpu, type Method, scorer, square, sum } from '@saccade/core';
-import { loadLanguageModel } from '../src/index.ts';
+import { loadDiffusionModel, loadLanguageModel } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
+import { goldenPipeline } from './diffusion-files.ts';
 import { goldenPath } from './golden-folder.ts';
 import { handingOn } from './handing-on.ts';
 
-/** Something that uses a model from loading to disposing; returns all ids that it generated. */
+/** Something that uses a model from loading to disposing; returns all ids that it generated, or the bytes of its image. */
 export type Program = (gpu: Gpu, signal?: AbortSignal) => Promise<number[]>;
 
 /**
@@ -57,5 +58,29 @@ export const batchChatEviction: Program = async (gpu, signal) => {
     return ids;
   } finally {
     model.dispose();
+  }
+};
+
+/** Loads a diffusion model with its autoencoder and denoises an image under guidance, with previews and a method. */
+export const denoisedImage: Program = async (gpu, signal) => {
+  const pipeline = await loadDiffusionModel(gpu, goldenPipeline(), { signal });
+  try {
+    const narrow: Method = {
+      name: 'narrow',
+      options: {},
+      phases: ['denoise'],
+      attend: ({ step }, _call, next) => next(step?.index === 1 ? { slidingWindow: 3 } : undefined),
+    };
+    using result = await pipeline.generate({
+      classLabel: 2,
+      steps: 3,
+      seed: 3,
+      signal,
+      method: narrow,
+      onStep: async ({ preview }) => void (await preview()),
+    });
+    return [...(await result.rgba()).data];
+  } finally {
+    pipeline.dispose();
   }
 };

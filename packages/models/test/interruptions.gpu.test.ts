@@ -1,7 +1,7 @@
 import { DeviceLostError, OutOfMemoryError, openGpu } from '@saccade/core';
 import { type InterruptionCount, seededRandom, withInterruption } from '@saccade/core/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { batchChatEviction, type Program, promptAndTokens } from './interrupted-programs.ts';
+import { batchChatEviction, denoisedImage, type Program, promptAndTokens } from './interrupted-programs.ts';
 
 /** What became of a run: its ids or its error; 20 seconds without either count as a hang. */
 async function outcome(run: Promise<number[]>): Promise<{ ids: number[] } | { error: unknown }> {
@@ -48,6 +48,14 @@ const cases: readonly {
     losses: 10,
     budgets: 16,
     aborts: 20,
+  },
+  {
+    name: 'a denoised image',
+    program: denoisedImage,
+    limited: [denoisedImage],
+    losses: 10,
+    budgets: 12,
+    aborts: 16,
   },
 ];
 

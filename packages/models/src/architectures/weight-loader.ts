@@ -83,6 +83,22 @@ export class WeightLoader {
     return this.#own(uploadBytes(this.#gpu, infos[0] as WeightInfo, concatenateBytes(parts), shape));
   }
 
+  /**
+   * A tensor of any number of axes, read whole.
+   * @param as Another shape of as many elements. Default: its own.
+   */
+  async tensor(name: string, shape: readonly number[], as = shape): Promise<Tensor> {
+    const info = this.#check(name, shape);
+    return this.#own(uploadBytes(this.#gpu, info, await this.#file.read(name), as));
+  }
+
+  /** Rows of a matrix as the file has it. @throws WeightFileError `wrong-shape` where it is none */
+  rows(name: string): number {
+    const { shape } = this.#file.info(name);
+    if (shape.length === 2) return shape[0] as number;
+    throw new WeightFileError('wrong-shape', `${name} has the shape [${shape}]; it must be a matrix.`);
+  }
+
   /** Frees everything that was loaded. */
   dispose(): void {
     for (const tensor of this.tensors) tensor.dispose();

@@ -51,6 +51,11 @@ export interface ResolveOptions {
   readonly revision?: string | undefined;
   /** The weight file of a hub repository that holds several, such as a GGUF file; default `model.safetensors` or its shards. */
   readonly weights?: string | undefined;
+  /**
+   * How the model's files lie: beside each other (`model`, default), or as those of diffusers' pipelines in subfolders for
+   * transformer, autoencoder and scheduler (`pipeline`).
+   */
+  readonly layout?: 'model' | 'pipeline' | undefined;
   /** Access token of the hub; default `$HF_TOKEN`, or what `hf auth login` has stored. An empty text sends none. */
   readonly token?: string | undefined;
   /** Whether the hub is not to be asked; default `$HF_HUB_OFFLINE`. */

@@ -57,6 +57,19 @@ export class ConfigValues {
     return this.#number(name, fallback, 'a number over 0', (value) => Number.isFinite(value) && value > 0);
   }
 
+  /** A finite number. */
+  number(name: string, fallback?: number): number {
+    return this.#number(name, fallback, 'a number', Number.isFinite);
+  }
+
+  /** Integers of 1 or more, at least one of them. */
+  counts(name: string, fallback: readonly number[]): readonly number[] {
+    const value = this.#get(name) ?? fallback;
+    const sound = (each: unknown) => typeof each === 'number' && Number.isInteger(each) && each >= 1 && each <= 2 ** 31;
+    if (Array.isArray(value) && value.length > 0 && value.every(sound)) return value;
+    throw this.invalid(name, value, 'a list of integers from 1 to 2^31');
+  }
+
   flag(name: string, fallback: boolean): boolean {
     const value = this.#get(name) ?? fallback;
     if (typeof value !== 'boolean') throw this.invalid(name, value, 'true or false');

@@ -6,14 +6,21 @@ import { openShardedSafetensors, safetensorsIndexName } from './safetensors/shar
 import type { ByteSource, WeightFile } from './types.ts';
 import { WeightFileError } from './weight-file-error.ts';
 
+/** Weights as diffusers names them: one file, or shards with their index. */
+export const diffusersNames = [
+  'diffusion_pytorch_model.safetensors',
+  'diffusion_pytorch_model.safetensors.index.json',
+] as const;
+
 /**
- * Opens the weights of a model: the file that was named, else `model.safetensors` or its shards, else the only GGUF or
+ * Opens the weights of a model: the file that was named, else `model.safetensors` or its shards, or what
+ * diffusers calls them, else the only GGUF or
  * safetensors file of the folder.
  * @throws WeightFileError
  */
 export async function openWeights(files: ModelFiles): Promise<WeightFile> {
   const chosen = chooseWeights(files);
-  if (chosen === safetensorsIndexName) {
+  if (chosen.endsWith('.index.json')) {
     return openShardedSafetensors(await readJson(files, chosen), (name) => files.open(name));
   }
   return openWeightSource(await files.open(chosen));
@@ -32,7 +39,9 @@ export async function openWeightSource(source: ByteSource): Promise<WeightFile> 
 
 function chooseWeights({ names, weights, location }: ModelFiles): string {
   if (weights) return weights;
-  for (const name of ['model.safetensors', safetensorsIndexName]) if (names.includes(name)) return name;
+  for (const name of ['model.safetensors', safetensorsIndexName, ...diffusersNames]) {
+    if (names.includes(name)) return name;
+  }
   for (const ending of ['.gguf', '.safetensors']) {
     const [first, ...others] = names.filter((name) => name.endsWith(ending));
     if (first && others.length === 0) return first;

@@ -17,20 +17,22 @@ const optionalNames = [
   'README.md',
 ];
 
+/** Brings one file; its result gives the content of small ones. */
+export type TakeFile = (file: HubFile) => Promise<{ text(): Promise<string> }>;
+
 /**
  * Takes the files of a repository that make a model: configuration, tokenizer, model card, and `model.safetensors` or its shards,
  * or the one weight file that is asked for.
  *
  * @param weights Name of a GGUF or safetensors file of the repository.
  * @param progress Learns which files will be taken.
- * @param take Brings one file; its result gives the content of small ones.
  * @throws SourceMiss where the repository has no such weights
  */
 export async function takeModelFiles(
   repository: HubRepository,
   weights: string | undefined,
   progress: HubProgress,
-  take: (file: HubFile) => Promise<{ text(): Promise<string> }>,
+  take: TakeFile,
 ): Promise<void> {
   const whole = weights ?? 'model.safetensors';
   const found = new Map(
@@ -60,7 +62,8 @@ export async function takeModelFiles(
   for (const shard of shards.values()) await take(shard);
 }
 
-function parseIndex(text: string): unknown {
+/** @throws WeightFileError `corrupt` */
+export function parseIndex(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

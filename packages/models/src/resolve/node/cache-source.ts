@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { readJson } from '../../weights/json-file.ts';
 import { safetensorsIndexName, shardNames } from '../../weights/safetensors/sharded-safetensors.ts';
 import { type ModelSource, requireRepository, SourceMiss, type SourceRequest } from '../model-source.ts';
+import { lackingPipelineFile } from '../pipeline-layout.ts';
 import type { ModelFiles } from '../types.ts';
 import { cachedModelFolder } from './cache-folder.ts';
 import { folderFiles, holdsWeights } from './folder-files.ts';
@@ -18,7 +19,7 @@ export const cacheSource: ModelSource = async (request) => {
   if (!(await stat(folder).catch(() => undefined))) throw new SourceMiss(`${snapshot}; ${folder} does not exist`);
   // Packages have no revisions.
   if (revision !== 'main') throw new SourceMiss(`${snapshot}; ${folder} has no revisions`);
-  const files = await folderFiles(request.name, 'cache', folder);
+  const files = await folderFiles(request.name, 'cache', folder, options.layout);
   if (!holdsWeights(files)) throw new SourceMiss(`${snapshot}; ${folder} holds no weights`);
   return files;
 };
@@ -31,8 +32,9 @@ async function fromHubCache(request: SourceRequest, repository: string): Promise
   if (commit === undefined) return `${entry.folder} has no revision ${revision}`;
   const folder = entry.snapshot(commit);
   if (!(await stat(folder).catch(() => undefined))) return `${folder} does not exist`;
-  const files = await folderFiles(request.name, 'cache', folder);
-  const lacking = await lackingFile(files, options.weights);
+  const files = await folderFiles(request.name, 'cache', folder, options.layout);
+  const lacking =
+    options.layout === 'pipeline' ? await lackingPipelineFile(files) : await lackingFile(files, options.weights);
   if (lacking) return `${folder} has no ${lacking}`;
   return options.weights === undefined ? files : { ...files, weights: options.weights };
 }

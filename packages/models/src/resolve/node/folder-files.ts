@@ -1,13 +1,24 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WeightFileError } from '../../weights/weight-file-error.ts';
-import type { ModelFiles, ModelSourceName } from '../types.ts';
+import { pipelineParts } from '../pipeline-layout.ts';
+import type { ModelFiles, ModelSourceName, ResolveOptions } from '../types.ts';
 import { openFile } from './open-file.ts';
 
-/** The files of a folder as a model. */
-export async function folderFiles(name: string, source: ModelSourceName, folder: string): Promise<ModelFiles> {
+/** The files of a folder as a model; of a pipeline also those of its subfolders. */
+export async function folderFiles(
+  name: string,
+  source: ModelSourceName,
+  folder: string,
+  layout: ResolveOptions['layout'] = 'model',
+): Promise<ModelFiles> {
   const entries = await readdir(folder, { withFileTypes: true });
   const names = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+  for (const part of layout === 'pipeline' ? pipelineParts : []) {
+    if (!entries.some((entry) => entry.name === part)) continue;
+    const inner = await readdir(join(folder, part), { withFileTypes: true });
+    names.push(...inner.filter((entry) => !entry.isDirectory()).map((entry) => `${part}/${entry.name}`));
+  }
   return {
     name,
     source,

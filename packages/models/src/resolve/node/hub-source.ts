@@ -2,7 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { HubError } from '../hub/hub-error.ts';
 import { HubProgress } from '../hub/hub-progress.ts';
 import { HubRepository } from '../hub/hub-repository.ts';
-import { takeModelFiles } from '../hub/model-files.ts';
+import { type TakeFile, takeModelFiles } from '../hub/model-files.ts';
+import { takePipelineFiles } from '../hub/pipeline-files.ts';
 import { type ModelSource, requireRepository } from '../model-source.ts';
 import { downloadBlob } from './download-blob.ts';
 import { folderFiles } from './folder-files.ts';
@@ -35,7 +36,7 @@ export const hubSource: ModelSource = async (request) => {
   });
   const cache = new HubCacheEntry(hubCacheFolder(options), name);
   const progress = new HubProgress(onProgress);
-  await takeModelFiles(repository, weights, progress, async (file) => {
+  const take: TakeFile = async (file) => {
     const path = cache.blob(file.etag);
     if (await stat(path).catch(() => undefined)) progress.skip(file);
     else {
@@ -44,10 +45,14 @@ export const hubSource: ModelSource = async (request) => {
     }
     await cache.addToSnapshot(repository.commit, file.path, file.etag);
     return { text: () => readFile(path, 'utf8') };
-  });
-  const folder = await folderFiles(request.name, 'hub', cache.snapshot(repository.commit));
+  };
+  const pipeline = options.layout === 'pipeline';
+  await (pipeline
+    ? takePipelineFiles(repository, progress, take)
+    : takeModelFiles(repository, weights, progress, take));
+  const folder = await folderFiles(request.name, 'hub', cache.snapshot(repository.commit), options.layout);
   const files = weights === undefined ? folder : { ...folder, weights };
-  await assertUsable(files);
+  if (!pipeline) await assertUsable(files);
   // Only now, so that the revision never stands for half a model.
   await cache.setRevision(revision, repository.commit);
   return files;

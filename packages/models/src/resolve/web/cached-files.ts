@@ -6,7 +6,8 @@ import type { BrowserCache, CachedModel } from './browser-cache.ts';
 
 /** The address under which the list of a model's files is stored. */
 export function listUrl({ hubUrl, repository, revision, options }: SourceRequest): string {
-  const weights = options.weights === undefined ? '' : `?weights=${encodeURIComponent(options.weights)}`;
+  const layout = options.layout === 'pipeline' ? '?layout=pipeline' : '';
+  const weights = options.weights === undefined ? layout : `?weights=${encodeURIComponent(options.weights)}`;
   return `${hubUrl}/${repository}/saccade/${encodeURIComponent(revision)}.json${weights}`;
 }
 

@@ -3,7 +3,8 @@ import { WeightFileError } from '../../weights/weight-file-error.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { HubProgress } from '../hub/hub-progress.ts';
 import { type HubFile, HubRepository } from '../hub/hub-repository.ts';
-import { takeModelFiles } from '../hub/model-files.ts';
+import { type TakeFile, takeModelFiles } from '../hub/model-files.ts';
+import { takePipelineFiles } from '../hub/pipeline-files.ts';
 import { type ModelSource, requireRepository, type SourceRequest } from '../model-source.ts';
 import type { ModelFiles } from '../types.ts';
 import { BrowserCache, type CachedModel } from './browser-cache.ts';
@@ -29,10 +30,10 @@ export const hubSource: ModelSource = async (request) => {
 };
 
 async function download(request: SourceRequest, repository: HubRepository, cache: BrowserCache): Promise<ModelFiles> {
-  const { weights, onProgress } = request.options;
+  const { onProgress } = request.options;
   const files: CachedModel['files'][number][] = [];
   const progress = new HubProgress(onProgress);
-  await takeModelFiles(repository, weights, progress, async (file) => {
+  await takeFiles(request, repository, progress, async (file) => {
     const url = repository.url(file);
     const stored = await cache.blob(url, file.size);
     if (stored) progress.skip(file);
@@ -49,7 +50,7 @@ async function download(request: SourceRequest, repository: HubRepository, cache
 async function readRanges(request: SourceRequest, repository: HubRepository): Promise<ModelFiles> {
   const files = new Map<string, HubFile>();
   const { weights } = request.options;
-  await takeModelFiles(repository, weights, new HubProgress(), async (file) => {
+  await takeFiles(request, repository, new HubProgress(), async (file) => {
     files.set(file.path, file);
     return { text: async () => (await repository.open(file)).text() };
   });
@@ -65,6 +66,17 @@ async function readRanges(request: SourceRequest, repository: HubRepository): Pr
       return rangeSource(repository, file);
     },
   };
+}
+
+function takeFiles(
+  { options: { layout, weights } }: SourceRequest,
+  repository: HubRepository,
+  progress: HubProgress,
+  take: TakeFile,
+): Promise<void> {
+  return layout === 'pipeline'
+    ? takePipelineFiles(repository, progress, take)
+    : takeModelFiles(repository, weights, progress, take);
 }
 
 function rangeSource(repository: HubRepository, file: HubFile): ByteSource {
