@@ -27,7 +27,7 @@ import { describe, expect, it } from 'vitest';
 import { goldenTensors } from './golden-tensors.ts';
 import { randomGguf } from './quantized-blocks.ts';
 
-const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile'];
+const schedules: readonly MatmulSchedule[] = ['lanes', 'vector', 'tile', 'broadcast 1 x 64'];
 const close = (k: number) => ({ absolute: 2e-6 * Math.max(k, 4), relative: 1e-5 });
 
 /** A weight in any dtype, and its numbers on the host. */
@@ -107,6 +107,24 @@ describe('linear', () => {
       [5, 256, 66],
     ]);
   });
+
+  it.each(['broadcast 4 x 64', 'broadcast 4 x 128', 'broadcast 2 x 192'] as const)(
+    '%s: rows, columns and inner positions that stand out of the tiles',
+    async (schedule) => {
+      const gpu = await sharedGpu();
+      await compare(
+        gpu,
+        'f32',
+        [
+          [8, 4, 8],
+          [33, 388, 67],
+          [65, 198, 32],
+        ],
+        [schedule],
+      );
+      await compare(gpu, 'q4_1', [[35, 448, 41]], [schedule]);
+    },
+  );
 
   it('runs on WebGPU defaults', async () => {
     const gpu = await modestGpu();

@@ -24,7 +24,8 @@ describe('tuning', () => {
     } finally {
       gpu.dispose();
     }
-  });
+    // A software adapter compiles a dozen variants for it.
+  }, 180_000);
 
   it('leaves a tuning of another adapter out of account', async () => {
     const gpu = await openGpu({ tuning: { adapter: 'another', choices: {}, milliseconds: {} } });

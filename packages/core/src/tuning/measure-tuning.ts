@@ -1,6 +1,8 @@
 import { prefillFamily } from '../attention/prefill-variants.ts';
 import { prefillWorkload } from '../attention/prefill-workload.ts';
 import type { Gpu } from '../device/gpu.ts';
+import { floatWorkload, quantizedWorkload } from '../ops/matmul/product-workloads.ts';
+import { floatProducts, quantizedProducts } from '../ops/matmul/schedules.ts';
 import { median } from '../statistics/quantile.ts';
 import type { TunedFamily, Tuning } from './tuning.ts';
 
@@ -19,7 +21,11 @@ interface MeasuredFamily {
 }
 
 /** Every family that is tuned. */
-const families: readonly MeasuredFamily[] = [{ family: prefillFamily, workload: prefillWorkload }];
+const families: readonly MeasuredFamily[] = [
+  { family: prefillFamily, workload: prefillWorkload },
+  { family: floatProducts, workload: floatWorkload },
+  { family: quantizedProducts, workload: quantizedWorkload },
+];
 
 /** Samples of a variant, taken in turns, so that a disturbance does not hit one alone. */
 const rounds = 5;

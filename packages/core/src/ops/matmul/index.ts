@@ -1,7 +1,7 @@
 export { concatenateRows } from './concatenate-rows.ts';
 export { dequantize } from './dequantize.ts';
-export type { MatmulSchedule } from './launch-product.ts';
 export { type LinearOptions, linear } from './linear.ts';
 export { type MatmulOptions, matmul } from './matmul.ts';
 export { quantizedTensor } from './quantized-tensor.ts';
 export { type QuantizedOperand, quantizedOperand, type RightOperand } from './right-operand.ts';
+export type { MatmulSchedule } from './schedules.ts';

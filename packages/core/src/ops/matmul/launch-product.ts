@@ -1,34 +1,65 @@
+import { broadcastsToEight, subgroupRowsWorkgroup } from '../../attention/prefill-variants.ts';
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu } from '../../device/gpu.ts';
+import { blocksKernel } from './blocks.ts';
+import { broadcastKernel, heldPositions, tileColumns } from './broadcast.ts';
 import { lanesKernel } from './lanes.ts';
-import { bindingRanges, type Product, parameterValues, productCost, productVariant, tileCount } from './product.ts';
-import { loadsSingles, type RightFormat } from './right-operand.ts';
+import {
+  batchCount,
+  bindingRanges,
+  leftInFours,
+  type Product,
+  parameterValues,
+  productCost,
+  productVariant,
+  tileCount,
+} from './product.ts';
+import { loadsSingles, type RightFormat, wideOperand } from './right-operand.ts';
+import { broadcastRows, type MatmulSchedule, vectorRows } from './schedules.ts';
 import { tileKernel, tileSize } from './tile.ts';
 import { vectorColumns, vectorKernel } from './vector.ts';
-
-/** The schedules of a matrix product. `lanes` is for software adapters; the others are for GPUs. */
-export type MatmulSchedule = 'lanes' | 'vector' | 'tile';
-
-/** Most rows that the matrix-vector schedule takes. */
-const vectorRows = 4;
-
-/** The default schedule for a number of rows on an adapter. */
-export function defaultSchedule(rows: number, capabilities: Capabilities): MatmulSchedule {
-  if (capabilities.software) return 'lanes';
-  return rows <= vectorRows ? 'vector' : 'tile';
-}
 
 /** Records one product. */
 export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedule): void {
   const variant = productVariant(product);
   const launch = { bindings: bindingRanges(product), parameters: parameterValues(product), cost: productCost(product) };
-  if (schedule === 'tile') {
+  const { capabilities } = gpu;
+  const shared = broadcastRows(schedule);
+  if (shared && broadcastsToEight(capabilities)) {
+    const lanes = subgroupRowsWorkgroup(capabilities);
+    const rowsPerLane = Math.max(1, Math.min(shared.rowsPerLane, Math.ceil(product.rows / lanes)));
+    const rowTiles = batchCount(product) * Math.ceil(product.rows / (rowsPerLane * lanes));
+    const width = tileColumns(product.columns, rowTiles);
+    gpu.launch(
+      broadcastKernel,
+      {
+        ...variant,
+        rowsPerLane,
+        held: heldPositions(product.inner, shared.held),
+        lanes,
+        leftFours: leftInFours(product),
+      },
+      {
+        ...launch,
+        parameters: [...launch.parameters, width],
+        workgroups: rowTiles * Math.ceil(product.columns / width),
+      },
+    );
+  } else if (schedule === 'tile') {
     gpu.launch(tileKernel, variant, { ...launch, workgroups: tileCount(product, tileSize, tileSize) });
   } else if (schedule === 'vector') {
     const rows = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
     gpu.launch(vectorKernel, { ...variant, rows }, { ...launch, workgroups: tileCount(product, rows, vectorColumns) });
+  } else if (takesBlocks(product, capabilities)) {
+    const rowsPerLane = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
+    const columnsPerLane = product.right.format === 'q8_0' || rowsPerLane > 1 ? 2 : 4;
+    gpu.launch(
+      blocksKernel,
+      { ...variant, rowsPerLane, columnsPerLane, lanes: 8 },
+      { ...launch, workgroups: tileCount(product, rowsPerLane, columnsPerLane * 8) },
+    );
   } else {
-    const broadcast = gpu.capabilities.subgroups && gpu.capabilities.subgroupMinSize >= 8;
+    const broadcast = broadcastsToEight(capabilities);
     const fastest = lanesTile(product.rows, product.right.format);
     // Without broadcasts every row of the register tile costs loads of its own, so more rows only make longer code.
     const tile = broadcast ? fastest : { ...fastest, rowsPerLane: Math.min(fastest.rowsPerLane, 2) };
@@ -38,6 +69,16 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
       { ...launch, workgroups: tileCount(product, tile.rowsPerLane, tile.columnsPerLane * tile.lanes) },
     );
   }
+}
+
+/** Whether few rows are multiplied a block of the weight at a time. */
+function takesBlocks(product: Product, capabilities: Capabilities): boolean {
+  return (
+    product.rows <= vectorRows &&
+    broadcastsToEight(capabilities) &&
+    wideOperand(product.right.format) !== undefined &&
+    leftInFours(product)
+  );
 }
 
 /**

@@ -6,7 +6,7 @@ import type { StoragePiece } from '../../tensor/storage.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
 import { mergeAxes } from '../strided.ts';
-import { defaultSchedule, launchProduct, type MatmulSchedule } from './launch-product.ts';
+import { launchProduct } from './launch-product.ts';
 import {
   batchAxes,
   boundTensor,
@@ -18,6 +18,7 @@ import {
 } from './operands.ts';
 import type { Product, RightOperandSource } from './product.ts';
 import { plainFormat } from './right-operand.ts';
+import { defaultSchedule, type MatmulSchedule } from './schedules.ts';
 
 /** Options of {@link linear}. */
 export interface LinearOptions {
@@ -80,14 +81,11 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
       out: gpu.range(out, 'linear: output'),
       outStrides: { batch: rows * columns, row: columns, column: 1 },
     } satisfies Partial<Product>;
-    const schedule = options.schedule ?? defaultSchedule(rows, gpu.capabilities);
     for (const piece of weight.storage.pieces) {
       const [start, count] = weight.storage.pieces.length > 1 ? [piece.rowStart, piece.rows] : [0, columns];
-      launchProduct(
-        gpu,
-        { ...shared, columns: count, right: weightPiece(weight, piece), columnStart: start },
-        schedule,
-      );
+      const right = weightPiece(weight, piece);
+      const schedule = options.schedule ?? defaultSchedule(gpu, rows, right.format);
+      launchProduct(gpu, { ...shared, columns: count, right, columnStart: start }, schedule);
     }
     return out;
   });

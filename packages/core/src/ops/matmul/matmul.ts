@@ -3,11 +3,12 @@ import { broadcastShapes, elementCount } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
 import { mergeAxes } from '../strided.ts';
-import { defaultSchedule, launchProduct, type MatmulSchedule } from './launch-product.ts';
+import { launchProduct } from './launch-product.ts';
 import { batchAxes, floatDtype, maxBatchAxes, wholeBuffer } from './operands.ts';
 import { pack } from './pack.ts';
-import type { Product } from './product.ts';
+import type { FloatDtype, Product } from './product.ts';
 import { loadsSingles, plainFormat } from './right-operand.ts';
+import { broadcastRows, defaultSchedule, type MatmulSchedule } from './schedules.ts';
 
 /** Options of {@link matmul}. */
 export interface MatmulOptions {
@@ -19,7 +20,7 @@ export interface MatmulOptions {
 const fewColumns = 8;
 
 /**
- * From this many rows on, `lanes` packs a right operand that it would load in single elements: a gather of four costs little
+ * From this many rows on, software adapters pack a right operand that they would load in single elements: a gather of four costs little
  * more than a gather of one, and the copy is soon earned.
  */
 const packingRows = 64;
@@ -56,19 +57,23 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return gpu.tidy(() => {
     const out = gpu.empty([...batchShape, rows, columns]);
     if (out.size === 0) return out;
-    const schedule = options.schedule ?? defaultSchedule(rows, gpu.capabilities);
-    const packs = schedule === 'lanes' && rows >= packingRows && gainsByPacking(b);
+    const scheduleOf = (productRows: number) =>
+      options.schedule ?? defaultSchedule(gpu, productRows, b.dtype as FloatDtype);
+    const schedule = scheduleOf(rows);
+    const forSoftware = schedule === 'lanes' || (gpu.capabilities.software && broadcastRows(schedule) !== undefined);
+    const packs = forSoftware && rows >= packingRows && gainsByPacking(b);
     const product = planProduct(a, packs ? pack(b) : b, batchShape, out);
-    launchProduct(gpu, product, options.schedule ?? defaultSchedule(product.rows, gpu.capabilities));
+    launchProduct(gpu, product, scheduleOf(product.rows));
     return out;
   });
 }
 
 /** Whether b would be loaded in single elements as it is, and in fours once it is packed. */
 function gainsByPacking(b: Tensor): boolean {
+  if (b.rank !== 2) return false;
   const [inner, columns] = b.shape as [number, number];
   const [innerStride, columnStride] = b.strides as [number, number];
-  if (b.rank !== 2 || b.dtype !== 'f32' || columns < fewColumns || inner % 4 !== 0) return false;
+  if (b.dtype !== 'f32' || columns < fewColumns || inner % 4 !== 0) return false;
   return loadsSingles(plainFormat('f32', innerStride, [columnStride, b.offset], inner));
 }
 

@@ -128,7 +128,7 @@ export function productVariant(product: Product): ProductVariant {
   };
 }
 
-function batchCount(product: Product): number {
+export function batchCount(product: Product): number {
   return product.batch[0] * product.batch[1] * product.batch[2];
 }
 
@@ -142,6 +142,18 @@ export function productBindings(variant: ProductVariant, capabilities: Capabilit
     if (dtype !== 'none') bindings.push({ name, type: elementAccess(name, dtype, capabilities).type, access: 'read' });
   }
   return [...bindings, { name: 'out', type: 'array<f32>', access: 'read_write' }];
+}
+
+/** The binding of a left operand of which one load gives four neighbours of the inner axis, see {@link leftInFours}. */
+export const fourLeft: BindingDeclaration = { name: 'left', type: 'array<vec4f>', access: 'read' };
+
+/** Whether one load gives four neighbours of the inner axis of the left operand. */
+export function leftInFours({ left, inner, rows, batch }: Product): boolean {
+  const walked = left.batchStrides.filter((_, axis) => (batch[axis] ?? 1) > 1);
+  const strides = [left.offset, ...(rows > 1 ? [left.rowStride] : []), ...walked];
+  return (
+    left.dtype === 'f32' && left.innerStride === 1 && inner % 4 === 0 && strides.every((stride) => stride % 4 === 0)
+  );
 }
 
 export function bindingRanges(product: Product): BufferRange[] {
@@ -165,12 +177,14 @@ export function productCost(product: Product): { flops: number; bytes: number } 
 /**
  * WGSL that finds the tile of this workgroup: declares `tile_row` and `tile_column` (indices of the tile), `left_start`,
  * `right_start` and `out_start`. Row tiles run fastest, so that neighbouring workgroups share the right operand.
+ * `tileColumns` may be an expression.
  */
-export function locateTile(variant: ProductVariant, tileRows: number, tileColumns: number): string {
+export function locateTile(variant: ProductVariant, tileRows: number, tileColumns: number | string): string {
   const lines = [`let row_tiles = (params.rows + ${tileRows - 1}u) / ${tileRows}u;`];
   if (variant.batched) {
+    const width = typeof tileColumns === 'number' ? `${tileColumns}u` : tileColumns;
     lines.push(
-      `let column_tiles = (params.columns + ${tileColumns - 1}u) / ${tileColumns}u;`,
+      `let column_tiles = (params.columns + ${width} - 1u) / ${width};`,
       'let batch = group / (row_tiles * column_tiles);',
       'let tile = group - batch * row_tiles * column_tiles;',
       'let batch01 = batch / params.batch2;',
@@ -191,6 +205,11 @@ export function locateTile(variant: ProductVariant, tileRows: number, tileColumn
   return lines.join('\n');
 }
 
+/** Expression of where an output stands. */
+export function outputPlace(row: string, column: string): string {
+  return `out_start + (${row}) * params.out_row + (params.column_start + ${column}) * params.out_column`;
+}
+
 /** WGSL statement that stores a result that is inside the output, with the epilogue. */
 export function storeResult(
   variant: ProductVariant,
@@ -199,7 +218,7 @@ export function storeResult(
   column: string,
   value: string,
 ): string {
-  const at = `out_start + (${row}) * params.out_row + (params.column_start + ${column}) * params.out_column`;
+  const at = outputPlace(row, column);
   const terms = [value];
   if (variant.bias !== 'none') {
     terms.push(elementAccess('bias', variant.bias, capabilities).load(`params.column_start + ${column}`));

@@ -2,7 +2,7 @@ import type { Capabilities } from '../../device/capabilities.ts';
 import type { BindingDeclaration } from '../../kernels/kernel.ts';
 import { elementAccess } from '../../kernels/wgsl.ts';
 import { blockFactors, quantValue } from '../../kernels/wgsl-quantized.ts';
-import type { PlainDtype, QuantizedDtype } from '../../tensor/dtype.ts';
+import { type PlainDtype, type QuantizedDtype, quantizedDtypes } from '../../tensor/dtype.ts';
 import { quantWords } from '../../tensor/quantized.ts';
 
 /**
@@ -80,6 +80,11 @@ export function loadsSingles(format: RightFormat): boolean {
   return format === 'f32' || format === 'f16' || format === 'bf16';
 }
 
+/** Whether the operand is quantized. */
+export function isQuantizedFormat(format: RightFormat): format is QuantizedDtype {
+  return (quantizedDtypes as readonly string[]).includes(format);
+}
+
 const plainOrder = {
   octetsPerBlock: 1,
   octetStep: 8,
@@ -145,6 +150,53 @@ function pairedOperand(format: 'f16Pairs' | 'bf16Pairs'): RightOperand {
   };
 }
 
+/** What the words of an octet hold of element 0..7 of it: all of an eight-bit quant, the low four bits of others. */
+function lowQuant(dtype: QuantizedDtype, word: (index: number) => string, element: number): string {
+  const column = element & 3;
+  if (dtype === 'q8_0') return `extractBits(${word(element >> 2)}, ${8 * column}u, 8u)`;
+  return `((${word(0)} >> ${8 * column + (element >= 4 ? 4 : 0)}u) & 15)`;
+}
+
+/** Reads a column of the right operand a block of 32 elements at a time. Positions are relative to the block. */
+export interface WideOperand extends Pick<RightOperand, 'bindings' | 'openColumn' | 'openBlock'> {
+  /** Element 0..7 of an octet of the open block, as an f32 expression. */
+  readonly value: (name: string, octet: number, element: number) => string;
+  readonly position: (element: number) => number;
+  readonly octetStep: number;
+}
+
+/** The reader of quantized blocks that are whole fours of words, else undefined. */
+export function wideOperand(format: RightFormat): WideOperand | undefined {
+  if (!isQuantizedFormat(format) || quantWords[format] % 4 !== 0) return undefined;
+  const narrow = quantizedOperand(format);
+  const loads = quantWords[format] / 4;
+  const { octetStep, position, openColumn } = narrow;
+  return {
+    octetStep,
+    position,
+    openColumn,
+    bindings: narrow.bindings.map((binding) =>
+      binding.name === 'quants' ? { ...binding, type: 'array<vec4<u32>>' } : binding,
+    ),
+    openBlock: (name, block) =>
+      [
+        narrow.openBlock(name, block),
+        ...Array.from(
+          { length: loads },
+          (_, load) =>
+            `let ${name}_words${load} = bitcast<vec4<i32>>(quants[(${name}_base + ${block}) * ${loads}u + ${load}u]);`,
+        ),
+      ].join('\n'),
+    value: (name, octet, element) => {
+      const word = (index: number) => {
+        const at = octet * loads + index;
+        return `${name}_words${at >> 2}[${at & 3}]`;
+      };
+      return quantValue(format, lowQuant(format, word, element), narrow.blockRegister(name), element >= 4);
+    },
+  };
+}
+
 /**
  * Blocks of 32 elements (layout in `tensor/quantized.ts`). An octet of an eight-bit type is eight neighbours, of the others four neighbours of
  * the first half of the block and the four that stand 16 behind them.
@@ -160,11 +212,10 @@ export function quantizedOperand(dtype: QuantizedDtype): QuantizedOperand {
       return `let ${name}_high${word} = bitcast<i32>(quants[${at}] >> (${octet} * ${4 * highWords}u));`;
     });
   const quant = (name: string, element: number) => {
-    if (eightBit) return `extractBits(${name}_${element >> 2}, ${8 * (element & 3)}u, 8u)`;
+    const low = lowQuant(dtype, (word) => `${name}_${word}`, element);
+    if (highWords === 0) return low;
     const upper = element >= 4;
     const column = element & 3;
-    const low = `((${name}_0 >> ${8 * column + (upper ? 4 : 0)}u) & 15)`;
-    if (highWords === 0) return low;
     if (highWords === 1) return `(${low} | (((${name}_high0 >> ${column + (upper ? 16 : 0)}u) & 1) << 4u))`;
     return `(${low} | (((${name}_high${upper ? 1 : 0} >> ${2 * column}u) & 3) << 4u))`;
   };

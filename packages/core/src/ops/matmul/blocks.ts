@@ -1,0 +1,82 @@
+import { defineKernel } from '../../kernels/kernel.ts';
+import {
+  fourLeft,
+  locateTile,
+  type ProductVariant,
+  productBindings,
+  productParameters,
+  repeat,
+  storeResult,
+} from './product.ts';
+import { type WideOperand, wideOperand } from './right-operand.ts';
+
+/** Specialisation of {@link blocksKernel}. */
+export type BlocksVariant = ProductVariant & {
+  readonly rowsPerLane: number;
+  readonly columnsPerLane: number;
+  readonly lanes: number;
+};
+
+/**
+ * Few rows times a quantized weight whose blocks of 32 are whole fours of words, for adapters with subgroups of eight or more and a left operand in fours: lane `l`
+ * owns columns `l`, `l + lanes`, ... A block is one or two loads, the 32 left elements that it meets are one load of eight lanes, handed
+ * round by shuffles.
+ */
+export const blocksKernel = defineKernel<BlocksVariant>({
+  name: 'matmul.blocks',
+  bindings: (variant, capabilities) => {
+    const others = productBindings(variant, capabilities).slice(3);
+    return [fourLeft, ...wide(variant).bindings, ...others];
+  },
+  parameters: productParameters,
+  workgroupSize: ({ lanes }) => lanes,
+  source: (variant, capabilities) => {
+    const { rowsPerLane, columnsPerLane, lanes } = variant;
+    const right = wide(variant);
+    const eachRow = (text: (row: number) => string) => repeat(rowsPerLane, text);
+    const eachColumn = (text: (column: number) => string) => repeat(columnsPerLane, text);
+    /** Four elements of an octet: they meet one quad of each row. */
+    const half = (octet: number, first: number) => `{
+      ${eachRow((row) => `let x${row} = subgroupShuffle(quad${row}, ${(octet * right.octetStep + right.position(first)) / 4}u);`)}
+      ${eachColumn((column) =>
+        repeat(4, (element) => {
+          const value = right.value(`c${column}`, octet, first + element);
+          return `{ let w = ${value}; ${eachRow((row) => `sum${row}_${column} = fma(x${row}[${element}], w, sum${row}_${column});`)} }`;
+        }),
+      )}
+    }`;
+    return {
+      subgroups: true,
+      main: `
+  ${locateTile(variant, rowsPerLane, columnsPerLane * lanes)}
+  let own_quad = 4u * (subgroup_lane & 7u);
+  ${eachRow((row) => `let left_row${row} = left_start + min(tile_row * ${rowsPerLane}u + ${row}u, params.rows - 1u) * params.left_row + own_quad;`)}
+  ${eachColumn((column) => `let column${column} = tile_column * ${columnsPerLane * lanes}u + ${column * lanes}u + lane;`)}
+  ${eachColumn((column) => right.openColumn(`c${column}`, `min(column${column}, params.columns - 1u)`))}
+  ${eachRow((row) => eachColumn((column) => `var sum${row}_${column} = 0.0;`))}
+  let blocks = params.inner >> 5u;
+  for (var block = 0u; block < blocks; block++) {
+    ${eachRow((row) => `let quad${row} = left[(left_row${row} >> 2u) + 8u * block];`)}
+    ${eachColumn((column) => right.openBlock(`c${column}`, 'block'))}
+    ${repeat(4, (octet) => `${half(octet, 0)}\n    ${half(octet, 4)}`)}
+  }
+  ${eachRow((row) =>
+    eachColumn((column) =>
+      storeResult(
+        variant,
+        capabilities,
+        `(tile_row * ${rowsPerLane}u + ${row}u)`,
+        `column${column}`,
+        `sum${row}_${column}`,
+      ),
+    ),
+  )}`,
+    };
+  },
+});
+
+function wide(variant: ProductVariant): WideOperand {
+  const operand = wideOperand(variant.right);
+  if (!operand) throw new Error(`matmul.blocks: ${variant.right} blocks are not whole fours of words.`);
+  return operand;
+}
