@@ -9,6 +9,10 @@ export type { DebugLevel, GpuOptions, GpuStats } from './device/gpu-options.ts';
 export type { Launch, LaunchBinding } from './device/launcher.ts';
 export { gpuFromDevice, type OpenGpuOptions, openGpu } from './device/open-gpu.ts';
 export * from './errors.ts';
+export { centreCrop, cropImage } from './images/crop-image.ts';
+export { ImageError, type ImageErrorCode } from './images/image-error.ts';
+export { type ResampleFilter, resizeImage } from './images/resize-image.ts';
+export { type RgbImage, rgbImage } from './images/rgb-image.ts';
 export {
   type BindingDeclaration,
   defineKernel,

@@ -1,5 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { attention, bareRun, type Gpu, type Method, RefusedError, type Tensor, topKeys } from '../src/index.ts';
+import {
+  attention,
+  attentionProbabilities,
+  bareRun,
+  divide,
+  type Gpu,
+  type Method,
+  multiply,
+  type PromptSpans,
+  RefusedError,
+  type SequenceSpans,
+  sum,
+  type Tensor,
+  topKeys,
+} from '../src/index.ts';
 import { assertClose, randomArray, sharedGpu } from '../src/testing/index.ts';
 
 let gpu: Gpu;
@@ -38,6 +52,45 @@ async function values(result: { readonly output: Tensor }): Promise<Float32Array
 }
 
 describe('attention without a model', () => {
+  it('gives a method the spans, and takes rows that it weighs itself: those of multipliers on an image, made by hand', async () => {
+    const spans: PromptSpans = {
+      length: 19,
+      images: [{ image: 0, start: 3, end: 9, rows: 2, columns: 3, positions: [3, 4, 5, 6, 7, 8] }],
+    };
+    const seen: (SequenceSpans | undefined)[] = [];
+    const weigh = (byHand: boolean): Method => ({
+      name: 'weigh',
+      options: {},
+      phases: ['decode'],
+      requires: { spans: ['image'] },
+      attend(context, call, next) {
+        seen.push(context.spans);
+        const image = context.spans?.images[0]?.positions ?? [];
+        const factors = Float32Array.from({ length: 20 }, (_, key) => (image.includes(key) ? 5 : 1));
+        const tensor = gpu.tensor(factors, [20]);
+        if (!byHand) return next({ keyMultipliers: { factors: tensor, renormalise: true } });
+        const weighed = multiply(
+          attentionProbabilities(call.q, call.keys, call.options),
+          tensor.reshape([1, 1, 1, 20]),
+        );
+        const probabilities = divide(weighed, sum(weighed, { axis: -1, keepDims: true })).reshape([4, 20]);
+        const rows = gpu.tensor(Uint32Array.from([0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0]), [4, 3], 'u32');
+        return next({ givenProbabilities: { rows, probabilities } });
+      },
+    });
+    const byHand = await values(attention(gpu, q, k, v, { method: weigh(true), spans }));
+    const byEngine = await values(attention(gpu, q, k, v, { method: weigh(false), spans }));
+    assertClose(byHand, byEngine, { absolute: 1e-6 });
+    expect(seen.map((each) => each?.response)).toEqual([
+      { start: 19, end: 20 },
+      { start: 19, end: 20 },
+    ]);
+    expect(() => attention(gpu, q, k, v, { method: weigh(false) })).toThrow(
+      /weigh cannot run on this prompt: it has no image/,
+    );
+    expect(() => attention(gpu, q, k, v, { method: [weigh(true), weigh(true)], spans })).toThrow(RefusedError);
+  });
+
   it('is the engine’s own without methods', async () => {
     expect(await values(attention(gpu, q, k, v, {}))).toEqual(await values(attention(q, k, v)));
   });

@@ -9,12 +9,10 @@ export { type LoadDiffusionModelOptions, loadDiffusionModel } from './diffusion/
 export { planSteps, type StepRequest } from './diffusion/schedulers/plan-steps.ts';
 export { type SchedulerConfig, type SolverName, schedulerConfig } from './diffusion/schedulers/scheduler-config.ts';
 export type { SolverStep, StepWeights } from './diffusion/schedulers/solver-step.ts';
-export { ImageError, type ImageErrorCode } from './images/image-error.ts';
 export { type LoadImageOptions, loadImage } from './images/load-image.ts';
-export { type ResampleFilter, resize } from './images/resample.ts';
-export type { RgbImage } from './images/rgb-image.ts';
 export {
   AutoModelForCausalLM,
+  AutoModelForImageTextToText,
   AutoModelForMaskedLM,
   AutoTokenizer,
   type PretrainedModelOptions,

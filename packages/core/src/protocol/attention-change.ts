@@ -4,7 +4,7 @@ import { RefusedError } from '../errors.ts';
 import type { AttentionChange } from './contexts.ts';
 
 /** What an attention call takes once; where a method sets it, no other may. */
-const single = ['keyMultipliers', 'normalizer', 'keyRowCounter'] as const;
+const single = ['keyMultipliers', 'normalizer', 'givenProbabilities', 'keyRowCounter'] as const;
 
 /**
  * The options of a call as a method changes them: narrowed, never widened; its score modifiers behind those in force.

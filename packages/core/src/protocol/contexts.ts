@@ -95,11 +95,11 @@ export interface AttentionCall {
 export type AttentionRestriction = Pick<AttentionOptions, 'tokens' | 'blocks' | 'slidingWindow' | 'mask'>;
 
 /**
- * What a method changes in one attention call: where it looks, what is done to scores, and how keys are weighed. A
- * `keyRowCounter` counts what the engine loads; slower, for proofs and accounts.
+ * What a method changes in one attention call: where it looks, what is done to scores, how keys are weighed, and the probabilities of
+ * chosen rows where it has made its own (see `attentionProbabilities`). A `keyRowCounter` counts what the engine loads; slower, for proofs and accounts.
  */
 export type AttentionChange = AttentionRestriction &
-  Pick<AttentionOptions, 'scoreModifiers' | 'keyMultipliers' | 'normalizer' | 'keyRowCounter'>;
+  Pick<AttentionOptions, 'scoreModifiers' | 'keyMultipliers' | 'normalizer' | 'givenProbabilities' | 'keyRowCounter'>;
 
 /**
  * Statistics of a layer's attention. The log-sum-exp and the row maximum fall off on the way; each of the others takes a

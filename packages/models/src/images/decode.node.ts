@@ -1,5 +1,4 @@
-import type { RawImage } from '@saccade/core';
-import { ImageError } from './image-error.ts';
+import { ImageError, type RawImage } from '@saccade/core';
 
 type Sharp = typeof import('sharp').default;
 

@@ -1,5 +1,4 @@
-import type { RawImage } from '@saccade/core';
-import { ImageError } from './image-error.ts';
+import { ImageError, type RawImage } from '@saccade/core';
 
 /** Decodes a picture file with what the browser has. @throws ImageError */
 export async function decodeImage(bytes: Uint8Array, name: string, maximumPixels: number): Promise<RawImage> {

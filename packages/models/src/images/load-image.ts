@@ -1,7 +1,5 @@
-import type { ImageInput, RawImage } from '@saccade/core';
+import { ImageError, type ImageInput, type RawImage, type RgbImage, rgbImage } from '@saccade/core';
 import { platform } from '#platform';
-import { ImageError } from './image-error.ts';
-import { type RgbImage, rgbImage } from './rgb-image.ts';
 
 export interface LoadImageOptions {
   /** Most pixels of an image. Default 89,478,485, where Pillow begins to warn. */

@@ -1,4 +1,4 @@
-import type { RgbImage } from './rgb-image.ts';
+import type { RgbImage } from '@saccade/core';
 
 /** What pixels are shifted and scaled by: (value / 255 - mean) / deviation, per colour. */
 export interface Normalisation {

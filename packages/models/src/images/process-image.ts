@@ -1,8 +1,5 @@
-import { ImageError } from './image-error.ts';
+import { centreCrop, cropImage, ImageError, type RgbImage, resizeImage } from '@saccade/core';
 import type { ImageProcessorConfig } from './processor-config.ts';
-import { centreCrop, rectangle } from './rectangle.ts';
-import { resize } from './resample.ts';
-import type { RgbImage } from './rgb-image.ts';
 
 /** A picture as a vision tower takes it. */
 export interface ProcessedImage {
@@ -38,7 +35,7 @@ function whole(picture: RgbImage): ProcessedImage {
 function cropped(image: RgbImage, config: ImageProcessorConfig & { kind: 'crop' }): RgbImage {
   const square = config.padToSquare ? padToSquare(image, config.mean) : image;
   const { resize: size, filter, crop } = config;
-  const scaled = size ? resize(square, ...sizeOf(square, size), filter) : square;
+  const scaled = size ? resizeImage(square, ...sizeOf(square, size), filter) : square;
   return crop ? centreCrop(scaled, crop.height, crop.width) : scaled;
 }
 
@@ -58,25 +55,25 @@ function padToSquare(image: RgbImage, mean: readonly number[]): RgbImage {
   const edge = Math.max(width, height);
   const fill = mean.map((value) => Math.trunc(value * 255)) as unknown as [number, number, number];
   const before = (own: number) => -Math.floor((edge - own) / 2);
-  return rectangle(image, { top: before(height), left: before(width), height: edge, width: edge }, fill);
+  return cropImage(image, { top: before(height), left: before(width), height: edge, width: edge }, fill);
 }
 
 function tiles(image: RgbImage, config: ImageProcessorConfig & { kind: 'tiles' }): ProcessedImage {
   const { longestEdge, tile, split, filter } = config;
-  const scaled = longestEdge === undefined ? image : resize(image, ...scaledToEdge(image, longestEdge), filter);
-  if (!split) return whole(resize(scaled, tile, tile, filter));
-  const fitted = resize(scaled, ...multiplesOf(scaled, tile), filter);
+  const scaled = longestEdge === undefined ? image : resizeImage(image, ...scaledToEdge(image, longestEdge), filter);
+  if (!split) return whole(resizeImage(scaled, tile, tile, filter));
+  const fitted = resizeImage(scaled, ...multiplesOf(scaled, tile), filter);
   const [rows, columns] = [fitted.height / tile, fitted.width / tile];
   if (rows === 1 && columns === 1) return whole(fitted);
   const parts = Array.from({ length: rows * columns }, (_, index) =>
-    rectangle(fitted, {
+    cropImage(fitted, {
       top: Math.floor(index / columns) * tile,
       left: (index % columns) * tile,
       height: tile,
       width: tile,
     }),
   );
-  return { pictures: [...parts, resize(fitted, tile, tile, filter)], tileRows: rows, tileColumns: columns };
+  return { pictures: [...parts, resizeImage(fitted, tile, tile, filter)], tileRows: rows, tileColumns: columns };
 }
 
 /** The longer edge gets this length, the other one an even one, and none more than the largest. */
@@ -126,7 +123,7 @@ function dynamic(image: RgbImage, config: ImageProcessorConfig & { kind: 'dynami
     const up = (length: number) => Math.ceil((length * lack) / multiple) * multiple;
     [rows, columns] = [up(height), up(width)];
   }
-  return resize(image, rows, columns, filter);
+  return resizeImage(image, rows, columns, filter);
 }
 
 /** As Python rounds. */

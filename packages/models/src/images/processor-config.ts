@@ -1,6 +1,6 @@
+import type { ResampleFilter } from '@saccade/core';
 import type { ConfigValues } from '../weights/config-values.ts';
 import type { Normalisation } from './patches.ts';
-import type { ResampleFilter } from './resample.ts';
 
 /** A size in pixels. */
 export interface PixelSize {

@@ -3,6 +3,8 @@ import { resolveModel } from '../resolve/resolve-model.ts';
 import type { ModelSourceName, ResolveOptions } from '../resolve/types.ts';
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/types.ts';
+import { loadVisionLanguageModel } from '../vision-language/load-vision-language-model.ts';
+import type { VisionLanguageModel } from '../vision-language/vision-language-model.ts';
 import type { LoadDtype } from '../weights/loadable-weights.ts';
 import { openWeights } from '../weights/open-weights.ts';
 import { readModelConfig } from '../weights/read-model-config.ts';
@@ -41,6 +43,16 @@ export const AutoModelForMaskedLM = {
     loadDirected(nameOrPath, options, false),
 } as const;
 
+/** Models that see: LLaVA, Idefics3 and SmolVLM, Qwen2-VL. Loads what {@link loadVisionLanguageModel} loads, under transformers' names. */
+export const AutoModelForImageTextToText = {
+  /** @throws as {@link loadVisionLanguageModel} */
+  fromPretrained: (
+    nameOrPath: string,
+    { gpu, dtype, onProgress, ...options }: PretrainedModelOptions,
+  ): Promise<VisionLanguageModel> =>
+    loadVisionLanguageModel(gpu, nameOrPath, { ...resolveOptions(options), onProgress, dtype: ownDtype(dtype) }),
+} as const;
+
 /** A model's tokenizer without its weights on a GPU. */
 export const AutoTokenizer = {
   /** @throws ModelNotFoundError, TokenizerError, ModelConfigError, WeightFileError */
@@ -60,14 +72,21 @@ async function loadDirected(
   { gpu, dtype, onProgress, ...options }: PretrainedModelOptions,
   causal: boolean,
 ): Promise<LanguageModel> {
-  const own = dtype === 'float32' ? 'f32' : dtype === 'float16' ? 'f16' : dtype;
-  const model = await loadLanguageModel(gpu, nameOrPath, { ...resolveOptions(options), onProgress, dtype: own });
+  const model = await loadLanguageModel(gpu, nameOrPath, {
+    ...resolveOptions(options),
+    onProgress,
+    dtype: ownDtype(dtype),
+  });
   if (model.facts.causal === causal) return model;
   model.dispose();
   const other = causal
     ? 'bidirectional: load it with AutoModelForMaskedLM'
     : 'causal: load it with AutoModelForCausalLM';
   throw new RefusedError(`${nameOrPath} is ${other}.`);
+}
+
+function ownDtype(dtype: PretrainedModelOptions['dtype']): LoadDtype | undefined {
+  return dtype === 'float32' ? 'f32' : dtype === 'float16' ? 'f16' : dtype;
 }
 
 function resolveOptions({ cacheDir, localFilesOnly, ...options }: PretrainedOptions): ResolveOptions {

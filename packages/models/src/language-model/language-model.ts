@@ -67,6 +67,11 @@ export class LanguageModel implements ModelHandle {
     return this.#network.weightBytes;
   }
 
+  /** Bytes of GPU memory for weights and tables, with what the pool rounds up. */
+  protected get residentBytes(): number {
+    return this.#network.residentBytes;
+  }
+
   /** Makes the tables of positions long enough for `positions` tokens, which passes otherwise do when they need it. */
   reserve(positions: number): void {
     this.#network.reserve(positions);
@@ -299,7 +304,7 @@ export class LanguageModel implements ModelHandle {
     this.#assertUsable();
     this.#assertCausal();
     this.#network.reserve(request.context);
-    return estimateMemory(this, this.#network.residentBytes, request);
+    return estimateMemory(this, this.residentBytes, request);
   }
 
   /**

@@ -1,9 +1,7 @@
-import { concatenate, type Gpu, type Tensor } from '@saccade/core';
+import { concatenate, type Gpu, ImageError, type RgbImage, type Tensor } from '@saccade/core';
 import type { WeightLoader } from '../architectures/weight-loader.ts';
-import { ImageError } from '../images/image-error.ts';
 import { patchRows } from '../images/patches.ts';
 import { type ProcessedImage, processImage } from '../images/process-image.ts';
-import type { RgbImage } from '../images/rgb-image.ts';
 import { loadProjector, loadVisionTower } from '../vision/load-vision.ts';
 import { type ProjectorWeights, projectFeatures } from '../vision/projector.ts';
 import { VisionTower } from '../vision/vision-tower.ts';

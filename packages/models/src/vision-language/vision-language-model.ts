@@ -10,6 +10,7 @@ import {
   type Tensor,
 } from '@saccade/core';
 import type { Architecture } from '../architectures/architecture.ts';
+import { pooledBytes } from '../architectures/pooled-bytes.ts';
 import { loadImage } from '../images/load-image.ts';
 import { LanguageModel } from '../language-model/language-model.ts';
 import type { ModelLicence } from '../resolve/licence.ts';
@@ -67,6 +68,10 @@ export class VisionLanguageModel extends LanguageModel {
 
   override get weightBytes(): number {
     return this.#parts.weights.reduce((sum, tensor) => sum + this.gpu.bytesOf(tensor), super.weightBytes);
+  }
+
+  protected override get residentBytes(): number {
+    return this.#parts.weights.reduce((sum, tensor) => sum + pooledBytes(tensor), super.residentBytes);
   }
 
   override dispose(): void {

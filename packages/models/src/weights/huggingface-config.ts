@@ -25,7 +25,9 @@ export function languageConfig(
 ): TransformerConfig {
   const family = families.find(({ modelType }) => modelType === kind);
   if (!family) {
-    throw values.unsupported('model_type', kind, families.map(({ modelType }) => modelType).join(', '));
+    const known = families.map(({ modelType }) => modelType).join(', ');
+    const seeing = values.has('vision_config') ? '; models that see are loaded with loadVisionLanguageModel' : '';
+    throw values.unsupported('model_type', kind, known + seeing);
   }
   const generated = ConfigValues.of('generation_config.json', generation ?? {}).ids('eos_token_id');
   const idsOf = (name: string) => {

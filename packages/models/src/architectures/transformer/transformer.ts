@@ -15,6 +15,7 @@ import type { TransformerConfig } from '../../weights/model-config.ts';
 import type { WeightFile } from '../../weights/types.ts';
 import type { Architecture, NetworkInput } from '../architecture.ts';
 import { familyOf } from '../families/index.ts';
+import { pooledBytes } from '../pooled-bytes.ts';
 import { WeightLoader } from '../weight-loader.ts';
 import { loadTransformerWeights } from './load-weights.ts';
 import { norm } from './norm.ts';
@@ -167,9 +168,4 @@ export class Transformer implements Architecture {
 /** Every token of type 0: u32, as long as `ids`. */
 function firstType(ids: Tensor): Tensor {
   return ids.gpu.tensor(new Uint32Array(ids.size), ids.shape, 'u32');
-}
-
-/** Bytes of the buffers that hold a tensor. */
-function pooledBytes({ storage }: Tensor): number {
-  return storage.pieces.reduce((sum, { buffer }) => sum + buffer.bytes, 0);
 }

@@ -1,7 +1,7 @@
 import type { RgbImage } from './rgb-image.ts';
 
-/** A rectangle of an image; where it goes over the edges, `fill` (red, green, blue) stands. */
-export function rectangle(
+/** A rectangle of an image, in pixels; where it goes over the edges, `fill` (red, green, blue) stands. */
+export function cropImage(
   image: RgbImage,
   {
     top,
@@ -29,7 +29,7 @@ export function centreCrop(image: RgbImage, height: number, width: number): RgbI
   // Padding is split with the larger half behind, cropping rounds down.
   const offset = (own: number, wanted: number) =>
     wanted > own ? -Math.floor((wanted - own) / 2) : Math.floor((own - wanted) / 2);
-  return rectangle(image, {
+  return cropImage(image, {
     top: offset(image.height, height),
     left: offset(image.width, width),
     height,

@@ -1,4 +1,4 @@
-import type { RawImage } from '@saccade/core';
+import type { RawImage } from '../protocol/image-prompt.ts';
 import { ImageError } from './image-error.ts';
 
 /** Pixels without alpha: [height, width, 3]. */

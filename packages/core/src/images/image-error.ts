@@ -1,4 +1,4 @@
-import { SaccadeError } from '@saccade/core';
+import { SaccadeError } from '../errors.ts';
 
 /**
  * What is wrong with an image:
