@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { type GenerateOptions, scale, type Tensor } from '@saccade/core';
 import { sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel } from '../src/index.ts';
-import { loadDiffusionModel, perplexity } from '../src/index.ts';
+import { loadDiffusionModel, loadVisionLanguageModel, perplexity } from '../src/index.ts';
 import { randomLlama } from '../src/testing/index.ts';
 import { goldenPipeline } from './diffusion-files.ts';
 import { goldenPath } from './golden-folder.ts';
@@ -14,6 +15,7 @@ import { logitLens } from './guides/logit-lens.ts';
 import { doubts } from './guides/logprobs.ts';
 import { largestBatch } from './guides/memory.ts';
 import { ask } from './guides/see.ts';
+import { twin } from './guides/twin.ts';
 
 let model: LanguageModel;
 
@@ -61,6 +63,27 @@ describe('the README', () => {
   it('the largest batch fits, and the next does not', async () => {
     const budget = (await model.estimateMemory({ context: 300, batch: 3 })).total;
     expect(await largestBatch(model, 300, budget)).toBe(3);
+  });
+});
+
+describe('methods that look at images', () => {
+  it('the guide shows the code that runs here', async () => {
+    const guide = readFileSync(new URL('../../../docs/guides/methods-that-look-at-images.md', import.meta.url), 'utf8');
+    expect(guide).toContain(readFileSync(new URL('./guides/twin.ts', import.meta.url), 'utf8'));
+    const seeing = await loadVisionLanguageModel(await sharedGpu(), goldenPath('idefics3'));
+    const encoded = await seeing.encode({ images: [goldenPath('images/rgb.png')], text: 'Hm?' });
+    const continued = async (options: GenerateOptions) => {
+      const ids: number[] = [];
+      for await (const piece of seeing.generate(encoded, { ...options, maxTokens: 3, ignoreEndOfText: true })) {
+        ids.push(...piece.ids);
+      }
+      return ids;
+    };
+    const doubled = (heads: Tensor) => scale(heads, 2);
+    const edited = await continued({ edit: { 'blocks.1.attention.z': doubled } });
+    expect(await continued({ method: twin(doubled, 1) })).toEqual(edited);
+    encoded.dispose();
+    seeing.dispose();
   });
 });
 
