@@ -2,6 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Finding, WorkspacePackage } from './workspace-package.ts';
 
+/** Releases of core below 1.0 keep what methods use. */
+const coreRange = 'workspace:>=0.0.0 <1.0.0';
+
 const requiredFiles = [
   'README.md',
   'tsconfig.json',
@@ -45,7 +48,10 @@ function manifestFindings({ path, manifest }: WorkspacePackage): Finding[] {
     [manifest.type === 'module', '"type" must be "module"'],
     [manifest.sideEffects === false, '"sideEffects" must be false'],
     [manifest.files?.includes('dist') === true, '"files" must contain "dist"'],
-    [manifest.peerDependencies?.['@saccade/core'] !== undefined, '@saccade/core must be a peer dependency'],
+    [
+      manifest.peerDependencies?.['@saccade/core'] === coreRange,
+      `@saccade/core must be a peer dependency, ${coreRange}: a minor of core is no new major of every method`,
+    ],
     [manifest.exports?.['./bench'] !== undefined, '"exports" must have "./bench" for the workspace'],
     [
       JSON.stringify(manifest.exports?.['.'] ?? '').includes('@saccade/source'),
