@@ -10,7 +10,7 @@ import {
   productParameters,
   repeat,
 } from './product.ts';
-import { rightOperand } from './right-operand.ts';
+import { type QuantizedOperand, rightOperand } from './right-operand.ts';
 
 /** Inner positions that eight lanes load together, an octet each. */
 const roundSize = 64;
@@ -46,6 +46,8 @@ export const broadcastKernel = defineKernel<BroadcastVariant>({
     const left = leftAccess(variant, capabilities);
     const rounds = held / roundSize;
     const quads = held / 4;
+    // What the blocks of a stretch share is one load of the eight lanes, handed round, rather than one per round.
+    const sharesFactors = right.octetsPerBlock === 4 && rounds > 1;
     /** Sums of a row that take turns, so that additions overlap, where there are few rows. */
     const chains = rowsPerLane > 4 ? 1 : 2;
     const eachRow = (text: (row: number) => string) => repeat(rowsPerLane, text);
@@ -94,13 +96,19 @@ export const broadcastKernel = defineKernel<BroadcastVariant>({
       ${repeat(quads, (quad) => `{ let own = turn == ${quad}u; ${eachRow((row) => `x${row}_${quad} = select(x${row}_${quad}, loaded${row}, own);`)} }`)}
     }
     for (var column = first_column; column < end_column; column++) {
+      ${sharesFactors ? `let own_block = min(start / 32u + loading, last_block);\n      ${right.openColumn('own', 'column')}\n      ${right.openBlock('own', 'own_block')}` : ''}
       ${repeat(rounds, (round) => {
         const name = `c${round}`;
+        const block = `block${round}`;
+        const factors = (owner: string) => (right as QuantizedOperand).blockRegister(owner);
+        const openBlock = sharesFactors
+          ? `let ${factors(name)} = subgroupShuffle(${factors('own')}, ${2 * round}u + loading / 4u);`
+          : right.openBlock(name, block);
         return `let octet_index${round} = start / 8u + ${8 * round}u + loading;
-      let block${round} = min(octet_index${round} / ${right.octetsPerBlock}u, last_block);
+      let ${block} = min(octet_index${round} / ${right.octetsPerBlock}u, last_block);
       ${right.openColumn(name, 'column')}
-      ${right.openBlock(name, `block${round}`)}
-      ${right.openOctet(name, `block${round}`, `(octet_index${round} % ${right.octetsPerBlock}u)`)}
+      ${openBlock}
+      ${right.openOctet(name, block, `(octet_index${round} % ${right.octetsPerBlock}u)`)}
       ${repeat(8, (element) => `let value${round}_${element} = ${right.value(name, element)};`)}`;
       })}
       ${eachRow((row) => repeat(chains, (chain) => `var sum${row}_${chain} = 0.0;`))}
@@ -134,7 +142,7 @@ export function heldPositions(inner: number, most: number): number {
 }
 
 /** Workgroups that keep the cores of a software adapter, or a GPU, busy to the end. */
-const leastWorkgroups = 32;
+const leastWorkgroups = 16;
 
 /** Least columns of a tile: what a lane holds is loaded once for all of them. */
 const leastColumns = 64;

@@ -8,11 +8,19 @@ import type { LayerContext } from './transformer-layer.ts';
 export function selfAttention(context: LayerContext, x: Tensor): Tensor {
   const { config, index, run, rotary } = context;
   const kind = config.layerKinds[index] ?? 'global';
-  const { gate, ...projected } = projectHeads(context, x);
+  const { gate, queriesAndKeys, ...projected } = projectHeads(context, x);
   const { q, k, v } = run.beforeRope(index, projected, x);
   const rotate = (heads: Tensor) => (rotary ? rotary.rotate(heads, kind, run.rotary) : heads);
-  const z = run.attention(index, { q: rotate(q), k: rotate(k), v }, x, attentionOptions(config, kind));
+  // Methods and those who watch get queries and keys that are dense.
+  const together = run.methods.length === 0 && run.steady ? queriesAndKeys : undefined;
+  const rotated = together && rotary ? splitHeads(rotate(together), config.heads) : { q: rotate(q), k: rotate(k) };
+  const z = run.attention(index, { ...rotated, v }, x, attentionOptions(config, kind));
   return gate ? gateOutput(context, z, gate) : z;
+}
+
+/** Queries [N, H, D] and keys [N, Hkv, D] of both side by side [N, H + Hkv, D]. */
+function splitHeads(heads: Tensor, queries: number): Pick<Qkv, 'q' | 'k'> {
+  return { q: heads.slice(1, 0, queries), k: heads.slice(1, queries, heads.shape[1] as number) };
 }
 
 /** z [N, H D] times the sigmoid of the logits [N, rows of the gate]. */
@@ -35,8 +43,16 @@ function attentionOptions(config: TransformerConfig, kind: 'global' | 'window'):
   };
 }
 
-/** Queries [N, H, D], keys and values [N, Hkv, D], normed, and logits of the gate [N, rows]: parts of what is projected together. */
-function projectHeads(context: LayerContext, x: Tensor): Qkv & { readonly gate?: Tensor } {
+/** What a layer's input is projected to. */
+interface ProjectedHeads extends Qkv {
+  /** Logits of the output gate [N, rows]. */
+  readonly gate?: Tensor;
+  /** q and k [N, H + Hkv, D], where they are neighbours in one product: they rotate in one launch. */
+  readonly queriesAndKeys?: Tensor;
+}
+
+/** Queries [N, H, D], keys and values [N, Hkv, D], normed, and the gate: parts of what is projected together. */
+function projectHeads(context: LayerContext, x: Tensor): ProjectedHeads {
   const { config, weights } = context;
   const { heads, kvHeads, headSize } = config;
   const count = x.shape[0] as number;
@@ -54,7 +70,11 @@ function projectHeads(context: LayerContext, x: Tensor): Qkv & { readonly gate?:
   const gate = config.outputGate && next(outputGateRows(config));
   const [keys, values] = [nextHeads(kvHeads), nextHeads(kvHeads)];
   const { queryNorm, keyNorm } = weights;
+  const [first] = projected as [Tensor];
+  const rotating = (heads + kvHeads) * headSize;
+  const neighbours = !gate && !queryNorm && !keyNorm && rotating <= (first.shape[1] as number);
   return {
+    ...(neighbours ? { queriesAndKeys: first.slice(1, 0, rotating).reshape([count, heads + kvHeads, headSize]) } : {}),
     q: queryNorm ? norm(queries, queryNorm, config.norm) : queries,
     k: keyNorm ? norm(keys, keyNorm, config.norm) : keys,
     v: values,
