@@ -29,6 +29,11 @@ CASES = {
     "ddim-clipped": (DDIMScheduler, {"set_alpha_to_one": False, "steps_offset": 1, "beta_schedule": "scaled_linear"}, 6),
     "ddim-eta": (DDIMScheduler, {"clip_sample": False, "timestep_spacing": "trailing"}, 9),
     "ddim-sample": (DDIMScheduler, {"prediction_type": "sample", "timestep_spacing": "linspace"}, 4),
+    "ddim-zero-snr": (
+        DDIMScheduler,
+        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "clip_sample": False},
+        8,
+    ),
     "dpm": (DPMSolverMultistepScheduler, PIXART, 20),
     "dpm-few": (DPMSolverMultistepScheduler, {**PIXART, "timestep_spacing": "leading", "steps_offset": 1}, 6),
     "dpm-heun": (DPMSolverMultistepScheduler, {"solver_type": "heun", "final_sigmas_type": "sigma_min", "timestep_spacing": "trailing"}, 16),

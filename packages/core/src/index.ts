@@ -70,7 +70,7 @@ export { type InterpolateOptions, interpolate } from './ops/interpolation/interp
 export * from './ops/linear-attention/index.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
-export { type AddedNorm, addRmsNorm, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export { type AddedNorm, addRmsNorm, type LayerNormOptions, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
 export { normInputGradient, normWeightGradient } from './ops/norm-gradient.ts';
 export { type AxisPadding, pad } from './ops/pad.ts';
 export {
@@ -97,6 +97,7 @@ export {
   ropeTable,
 } from './ops/rope-table.ts';
 export { type SampleTokenOptions, sampleToken } from './ops/sampling.ts';
+export { type ScaleRowsOptions, scaleRows } from './ops/scale-rows.ts';
 export { scatterAdd } from './ops/scatter-add.ts';
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts';
 export { logSoftmaxGradient, softmaxGradient } from './ops/softmax-gradient.ts';

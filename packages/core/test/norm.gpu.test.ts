@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, addRmsNorm, layerNorm, rmsNorm, ShapeError } from '../src/index.ts';
+import { ArgumentError, addRmsNorm, layerNorm, rmsNorm, ShapeError, scaleRows } from '../src/index.ts';
 import { hardwareKernelsGpu } from '../src/testing/hardware-kernels-gpu.ts';
 import {
   assertClose,
@@ -74,6 +74,64 @@ describe.each([
     const rows = rounded.filter((__, i) => i % 38 !== 0);
     assertClose(await out.read(), rmsNormReference(rows, roundedWeight, 1e-6), { relative: 1e-5, absolute: 2e-6 });
     for (const tensor of [x, weight, out]) tensor.dispose();
+  });
+
+  it('of layers may take another weight and bias for each row, and rows factors of their own', async () => {
+    const gpu = await open();
+    const [rows, columns, groups] = [9, 37, 3];
+    const x = randomArray(rows * columns, 31, { scale: 2 });
+    const [weight, bias] = [randomArray(groups * columns, 32), randomArray(groups * columns, 33)];
+    const groupOf = [2, 0, 1, 1, 0, 2, 2, 1, 0];
+    const of = (vectors: Float32Array, row: number) => {
+      const from = (groupOf[row] as number) * columns;
+      return vectors.subarray(from, from + columns);
+    };
+    const normed = groupOf.flatMap((_, row) => [
+      ...layerNormReference(x.subarray(row * columns, (row + 1) * columns), of(weight, row), of(bias, row), 1e-5),
+    ]);
+    const results = gpu.tidy(() => {
+      const xs = gpu.tensor(x, [rows, columns]);
+      const [ws, bs] = [gpu.tensor(weight, [groups, columns]), gpu.tensor(bias, [groups, columns])];
+      const rowGroups = gpu.tensor(groupOf, [rows], 'u32');
+      return {
+        normed: layerNorm(xs, ws, bs, { rowGroups }),
+        scaled: scaleRows(xs, ws, { rowGroups }),
+        added: scaleRows(xs, ws, { rowGroups, residual: xs }),
+        one: scaleRows(xs, ws.slice(0, 1, 2), { residual: xs }),
+      };
+    });
+    const factor = (at: number) => of(weight, Math.floor(at / columns))[at % columns] as number;
+    const exact = { relative: 1e-6, absolute: 1e-6 };
+    assertClose(await results.normed.read(), normed, { relative: 1e-5, absolute: 2e-6 });
+    assertClose(
+      await results.scaled.read(),
+      [...x].map((value, at) => value * factor(at)),
+      exact,
+    );
+    assertClose(
+      await results.added.read(),
+      [...x].map((value, at) => value * factor(at) + value),
+      exact,
+    );
+    const only = (at: number) => weight[columns + (at % columns)] as number;
+    assertClose(
+      await results.one.read(),
+      [...x].map((value, at) => value * only(at) + value),
+      exact,
+    );
+    for (const tensor of Object.values(results)) tensor.dispose();
+    gpu.tidy(() => {
+      const [xs, ws] = [gpu.tensor(x, [rows, columns]), gpu.tensor(weight, [groups, columns])];
+      const short = gpu.tensor([0, 1], [2], 'u32');
+      expect(() => layerNorm(xs, ws)).toThrow(ShapeError);
+      expect(() => layerNorm(xs, ws, undefined, { rowGroups: short })).toThrow(
+        /rowGroups are u32\[2\]; expected u32 \[9\]/,
+      );
+      expect(() => scaleRows(xs, ws)).toThrow(/without rowGroups/);
+      expect(() => scaleRows(xs, ws, { rowGroups: short })).toThrow(ShapeError);
+      expect(() => scaleRows(xs, short.reshape([1, 2]))).toThrow(/u32\[1,2\]/);
+      expect(() => scaleRows(xs, ws.slice(0, 0, 1), { residual: ws })).toThrow(/residual/);
+    });
   });
 
   it('keep their digits for rows of large and of nearly equal numbers', async () => {

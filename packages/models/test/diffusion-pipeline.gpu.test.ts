@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DenoisingStage, type Gpu, type Method, normalNumbers, RefusedError, type Tensor } from '@saccade/core';
-import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
+import { assertClose, parseGoldenTensors, randomArray, sharedGpu } from '@saccade/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type DiffusionPipeline,
@@ -191,6 +191,63 @@ describe('a run', () => {
     const failing = { onStep: () => Promise.reject(new Error('not this image')) };
     await refused({ classLabel: 0, ...failing }).toThrow('not this image');
     expect(gpu.stats().liveBytes).toBe(before);
+  });
+});
+
+describe('captions', () => {
+  const caption = (tokens: number, seed: number) => gpu.tensor(randomArray(tokens * 20, seed), [tokens, 20]);
+
+  it('of several lengths make a batch of images, each as alone; size and guidance count', async () => {
+    const pixart = await loadDiffusionModel(gpu, goldenPipeline('scheduler', 'pixart-alpha'));
+    const [short, long, none] = [caption(2, 1), caption(7, 2), caption(1, 3)];
+    const options = { steps: 3, seed: 4, height: 16, width: 24, negativeCaptionEmbeddings: none };
+    const both = await latents({ ...options, captionEmbeddings: [long, short] }, pixart);
+    expect(both.length).toBe(2 * 4 * 8 * 12);
+    const alone = await latents({ ...options, captionEmbeddings: long }, pixart);
+    const size = Math.max(...alone.map(Math.abs));
+    assertClose(alone, both.subarray(0, alone.length), { absolute: 1e-5 * size });
+    const plain = await latents({ ...options, captionEmbeddings: long, guidance: 1 }, pixart);
+    expect(Math.max(...plain.map((value, at) => Math.abs(value - (alone[at] as number))))).toBeGreaterThan(0.01 * size);
+    const refused = (given: object) => expect(latents({ steps: 1, ...given }, pixart)).rejects;
+    await refused({ captionEmbeddings: long }).toThrow(/negativeCaptionEmbeddings.*guidance: 1 without it/);
+    await refused({ guidance: 1 }).toThrow(/captionEmbeddings.*f32 \[tokens, 20\]/);
+    await refused({ guidance: 1, captionEmbeddings: gpu.tidy(() => gpu.zeros([2, 21])) }).toThrow(/f32\[2,21\]/);
+    await refused({ classLabel: 1, captionEmbeddings: long }).toThrow(/classLabel.*reads captions/);
+    for (const tensor of [short, long, none]) tensor.dispose();
+    pixart.dispose();
+  });
+
+  it('in one sequence with a video give its latents, frame by frame', async () => {
+    const video = await loadDiffusionModel(gpu, {
+      ...goldenPipeline('cogvideox-scheduler', 'cogvideox-rotary'),
+      names: [
+        'transformer/config.json',
+        'transformer/diffusion_pytorch_model.safetensors',
+        'scheduler/scheduler_config.json',
+      ],
+    });
+    const [text, none, long] = [caption(5, 1), caption(5, 2), caption(6, 3)];
+    const given = { captionEmbeddings: text, negativeCaptionEmbeddings: none, steps: 3, height: 64, width: 96 };
+    const seen: unknown[] = [];
+    const method: Method = {
+      name: 'watching',
+      options: {},
+      phases: ['denoise'],
+      attend({ layer, model: { tokenGrid } }, _call, next) {
+        if (layer === 0) seen.push(tokenGrid);
+        return next();
+      },
+    };
+    using result = await video.generate({ ...given, frames: 2, method });
+    expect(result.latents.shape).toEqual([1, 2, 4, 8, 12]);
+    expect(result.images).toBeUndefined();
+    expect(seen).toEqual(new Array(3).fill({ frames: 2, height: 4, width: 6, textTokens: 5, textFirst: true }));
+    expect((await values(result.latents)).every(Number.isFinite)).toBe(true);
+    await expect(video.generate({ ...given, negativeCaptionEmbeddings: long })).rejects.toThrow(/equally many/);
+    const preview = { onStep: async (event: { preview(): Promise<unknown> }) => void (await event.preview()) };
+    await expect(video.generate({ ...given, ...preview })).rejects.toThrow(RefusedError);
+    for (const tensor of [text, none, long]) tensor.dispose();
+    video.dispose();
   });
 });
 

@@ -19,6 +19,8 @@ interface NormVariant extends Variant {
   readonly residual: PlainDtype | 'none';
   /** Dtype of what is added to the result, or none. */
   readonly addend: PlainDtype | 'none';
+  /** Rows choose among several weights and biases. */
+  readonly grouped: boolean;
 }
 
 /**
@@ -37,6 +39,7 @@ const normKernel = defineKernel<NormVariant>({
     if (variant.bias !== 'none') bindings.push(input('bias', variant.bias));
     if (variant.residual !== 'none') bindings.push(input('residual', variant.residual));
     if (variant.addend !== 'none') bindings.push(input('addend', variant.addend));
+    if (variant.grouped) bindings.push({ name: 'row_groups', type: 'array<u32>', access: 'read' });
     bindings.push({ name: 'normed', type: 'array<f32>', access: 'read_write' });
     if (variant.residual !== 'none') bindings.push({ name: 'total', type: 'array<f32>', access: 'read_write' });
     return bindings;
@@ -46,7 +49,7 @@ const normKernel = defineKernel<NormVariant>({
     ['epsilon', 'f32'],
   ],
   workgroupSize: ({ lanes }) => lanes,
-  source: ({ kind, lanes, x, weight, bias, residual, addend }, capabilities) => {
+  source: ({ kind, lanes, x, weight, bias, residual, addend, grouped }, capabilities) => {
     const load = (name: string, dtype: PlainDtype, index: string) =>
       elementAccess(name, dtype, capabilities).load(index);
     const each = (body: string) =>
@@ -61,19 +64,20 @@ const normKernel = defineKernel<NormVariant>({
           );
     const mean = kind === 'rms' ? 'let mean = 0.0;' : `let mean = row_sum(sum, lane) / f32(params.columns);`;
     const centered = kind === 'rms' ? value : `(${value} - mean)`;
-    const shift = bias === 'none' ? '' : ` + ${load('bias', bias, 'column')}`;
+    const inVector = grouped ? 'vector + column' : 'column';
+    const shift = bias === 'none' ? '' : ` + ${load('bias', bias, inVector)}`;
     const outer = addend === 'none' ? '' : ` + ${load('addend', addend, 'base + column')}`;
     return {
       declarations: workgroupReduction('row_sum', lanes, 'a + b', capabilities),
       main: `
-  let base = group * params.columns;
+  let base = group * params.columns;${grouped ? '\n  let vector = row_groups[group] * params.columns;' : ''}
 ${added}
   ${kind === 'rms' ? '' : `var sum = 0.0;\n${each(`    sum += ${value};`)}`}
   ${mean}
   var squares = 0.0;
 ${each(`    let deviation = ${centered};\n    squares += deviation * deviation;`)}
   let factor = inverseSqrt(row_sum(squares, lane) / f32(params.columns) + params.epsilon);
-${each(`    normed[base + column] = (${value} - mean) * factor * ${load('weight', weight, 'column')}${shift}${outer};`)}`,
+${each(`    normed[base + column] = (${value} - mean) * factor * ${load('weight', weight, inVector)}${shift}${outer};`)}`,
     };
   },
 });
@@ -83,6 +87,13 @@ export interface NormOptions {
   readonly epsilon?: number;
   /** Floats in the shape of x that are added to the result, as after a norm of a branch's output. */
   readonly residual?: Tensor;
+}
+
+export interface LayerNormOptions extends NormOptions {
+  /**
+   * Adaptive norms: the row of weight and bias that each row of x takes, u32 [rows of x], below G; weight and bias are [G, E] then.
+   */
+  readonly rowGroups?: Tensor | undefined;
 }
 
 /** A sum and its norm. */
@@ -101,9 +112,16 @@ function floatDtype(operation: string, name: string, tensor: Tensor): PlainDtype
   return dtype;
 }
 
-function checkVector(operation: string, name: string, vector: Tensor, columns: number): void {
-  if (vector.rank !== 1 || vector.shape[0] !== columns) {
-    throw new ShapeError(operation, `${name} is [${vector.shape}]; x asks for [${columns}].`);
+function checkVector(operation: string, name: string, vector: Tensor, columns: number, grouped: boolean): void {
+  if (vector.rank !== (grouped ? 2 : 1) || vector.shape.at(-1) !== columns) {
+    const expected = grouped ? `[G, ${columns}]` : `[${columns}]`;
+    throw new ShapeError(operation, `${name} is [${vector.shape}]; x asks for ${expected}.`);
+  }
+}
+
+function checkRowGroups(operation: string, rowGroups: Tensor, rows: number): void {
+  if (rowGroups.dtype !== 'u32' || rowGroups.rank !== 1 || rowGroups.shape[0] !== rows) {
+    throw new ShapeError(operation, `rowGroups are ${rowGroups.dtype}[${rowGroups.shape}]; expected u32 [${rows}].`);
   }
 }
 
@@ -113,18 +131,21 @@ interface NormInputs {
   readonly bias?: Tensor | undefined;
   readonly residual?: Tensor | undefined;
   readonly addend?: Tensor | undefined;
+  readonly rowGroups?: Tensor | undefined;
 }
 
 function launchNorm(operation: string, kind: 'rms' | 'layer', inputs: NormInputs, epsilon: number): AddedNorm {
-  const { x, weight, bias, residual, addend } = inputs;
+  const { x, weight, bias, residual, addend, rowGroups } = inputs;
   const { gpu } = x;
   const columns = x.shape.at(-1);
   if (columns === undefined) throw new ShapeError(operation, 'x is a scalar; it needs at least one axis.');
   if (!(Number.isFinite(epsilon) && epsilon >= 0)) {
     throw new ArgumentError(`${operation}: epsilon`, epsilon, 'a finite number of 0 or more');
   }
-  checkVector(operation, 'weight', weight, columns);
-  if (bias) checkVector(operation, 'bias', bias, columns);
+  const grouped = rowGroups !== undefined;
+  checkVector(operation, 'weight', weight, columns, grouped);
+  if (bias) checkVector(operation, 'bias', bias, columns, grouped);
+  if (rowGroups) checkRowGroups(operation, rowGroups, columns === 0 ? 0 : x.size / columns);
   for (const other of [residual, addend]) {
     if (other && !sameShape(other.shape, x.shape)) {
       throw new ShapeError(operation, `residual is [${other.shape}], x is [${x.shape}].`);
@@ -138,11 +159,14 @@ function launchNorm(operation: string, kind: 'rms' | 'layer', inputs: NormInputs
     bias: bias ? floatDtype(operation, 'bias', bias) : 'none',
     residual: residual ? floatDtype(operation, 'residual', residual) : 'none',
     addend: addend ? floatDtype(operation, 'residual', addend) : 'none',
+    grouped,
   };
   return gpu.tidy(() => {
     const normed = gpu.empty(x.shape);
     const sum = residual ? gpu.empty(x.shape) : normed;
-    const read = [x, weight, bias, residual, addend].filter((tensor) => tensor !== undefined).map(contiguous);
+    const read = [x, weight, bias, residual, addend, rowGroups]
+      .filter((tensor) => tensor !== undefined)
+      .map(contiguous);
     gpu.launch(normKernel, variant, {
       bindings: residual ? [...read, normed, sum] : [...read, normed],
       parameters: [columns, epsilon],
@@ -177,14 +201,14 @@ export function rmsNorm(x: Tensor, weight: Tensor, options: NormOptions = {}): T
  * is that of the deviations, so a large common offset costs no digits.
  *
  * @param x floats [..., E]
- * @param weight floats [E]
- * @param bias floats [E], or undefined for none
+ * @param weight floats [E], or [G, E] with `rowGroups`
+ * @param bias as `weight`, or undefined for none
  * @returns f32 [..., E]
  * @throws ShapeError where shapes or dtypes do not fit, ArgumentError for a bad epsilon.
  */
-export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: NormOptions = {}): Tensor {
-  return launchNorm('layerNorm', 'layer', { x, weight, bias, addend: options.residual }, options.epsilon ?? 1e-5)
-    .normed;
+export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: LayerNormOptions = {}): Tensor {
+  const { residual: addend, rowGroups, epsilon = 1e-5 } = options;
+  return launchNorm('layerNorm', 'layer', { x, weight, bias, addend, rowGroups }, epsilon).normed;
 }
 
 /**

@@ -1,8 +1,8 @@
-import { add, gelu, type MethodRun, type Tensor } from '@saccade/core';
+import { gelu, type MethodRun, type Tensor } from '@saccade/core';
 import { norm } from '../../architectures/transformer/norm.ts';
 import { project } from '../../architectures/transformer/project.ts';
 import type { DiffusionTransformerConfig } from '../config/transformer-config.ts';
-import { type Gate, gated } from './modulation.ts';
+import { addGated, type RowGroups } from './modulation.ts';
 import type { FeedForwardWeights, SelfAttentionWeights } from './weights.ts';
 
 /** Where a block stands in a pass. */
@@ -11,6 +11,8 @@ export interface BlockPlace {
   readonly run: MethodRun;
   /** Number of the block, 0-based. */
   readonly index: number;
+  /** Which modulation each token gets. */
+  readonly rowGroups: RowGroups;
 }
 
 /** Epsilon of the norms of queries and keys. */
@@ -48,7 +50,7 @@ function feedForward({ config, run, index }: BlockPlace, x: Tensor, { up, down }
 
 /**
  * x [B N, E] plus self-attention of its norm.
- * @param gates Factors of the branch.
+ * @param gate Factors of the branch, [G, E].
  * @param rotate Embeds positions in queries and keys [B N, H, D].
  */
 export function attentionBranch(
@@ -56,24 +58,24 @@ export function attentionBranch(
   x: Tensor,
   normed: Tensor,
   weights: SelfAttentionWeights,
-  gates: readonly Gate[],
+  gate: Tensor,
   rotate: (heads: Tensor) => Tensor = (heads) => heads,
 ): Tensor {
-  const { run, index } = place;
+  const { run, index, rowGroups } = place;
   const attended = selfAttention(place, run.activation(index, 'attention.input', normed), weights, rotate);
-  const branch = run.activation(index, 'attention.output', gated(attended, gates));
-  return run.activation(index, 'residual.mid', add(x, branch));
+  const mid = addGated(x, attended, { run, index, name: 'attention.output', gate, rowGroups });
+  return run.activation(index, 'residual.mid', mid);
 }
 
-/** x [B N, E] plus the MLP of its norm, times its gates. */
+/** x [B N, E] plus the MLP of its norm, times its gate. */
 export function feedForwardBranch(
   place: BlockPlace,
   x: Tensor,
   normed: Tensor,
   weights: FeedForwardWeights,
-  gates: readonly Gate[],
+  gate: Tensor,
 ): Tensor {
-  const { run, index } = place;
+  const { run, index, rowGroups } = place;
   const fed = feedForward(place, run.activation(index, 'mlp.input', normed), weights);
-  return add(x, run.activation(index, 'mlp.output', gated(fed, gates)));
+  return addGated(x, fed, { run, index, name: 'mlp.output', gate, rowGroups });
 }

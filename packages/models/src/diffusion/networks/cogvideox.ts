@@ -19,7 +19,7 @@ import { checkCaptions } from './check-condition.ts';
 import type { Condition, Conditioning, DenoisingInput, SampleSize } from './denoising-network.ts';
 import { embed } from './embedder.ts';
 import { GridTable } from './grid-tables.ts';
-import { chunks, modulatedNorm } from './modulation.ts';
+import { modulatedNorm, modulations } from './modulation.ts';
 import { DiffusionTransformer, gridSize, loadParts, type NetworkSource } from './network-base.ts';
 import { patchGrid, patchify, unpatchify } from './patches.ts';
 import { timestepSinusoids } from './sincos.ts';
@@ -48,12 +48,11 @@ interface CogVideoXWeights {
   readonly output: ProjectionWeights;
 }
 
-/** How a pass's tokens lie and what positions they get. */
-interface Layout {
-  readonly text: number;
-  readonly video: number;
-  readonly rotate: (heads: Tensor) => Tensor;
-}
+/** Embeds positions in queries or keys [B N, H, D]. */
+type Rotate = (heads: Tensor) => Tensor;
+
+/** Video and text tokens of each sample have modulations of their own: in this order in the weights, text first in the sequence. */
+const stretches = 2;
 
 /**
  * CogVideoX (Yang et al., 2024) with the weights of diffusers' `CogVideoXTransformer3DModel`: text and video tokens attend to each
@@ -130,17 +129,18 @@ export class CogVideoX extends DiffusionTransformer<CogVideoXConfig> {
       [textRows.reshape([batch, textTokens, hiddenSize]), placed.reshape([batch, video, hiddenSize])],
       1,
     ).reshape([-1, hiddenSize]);
-    const layout = { text: textTokens, video, rotate: this.#rotation(grid) };
+    const rotate = this.#rotation(grid);
+    const rowGroups = this.#rowGroups(batch, grid);
     const x = run.layers(config.layers, gpu.keep(run.activation(-1, 'embedding', entering).alias()), (index, input) =>
-      this.#block({ config, run, index }, blocks[index] as CogVideoXBlock, time, input, layout),
+      this.#block({ config, run, index, rowGroups }, blocks[index] as CogVideoXBlock, time, input, rotate),
     );
     const normKind = { kind: 'layer', epsilon: config.normEpsilon, placement: 'before' } as const;
     const ended = run.activation(-1, 'finalNorm', norm(x, finalNorm, normKind));
     x.dispose();
     const own = ended.reshape([batch, textTokens + video, hiddenSize]).slice(1, textTokens, textTokens + video);
     const rows = contiguous(own).reshape([batch * video, hiddenSize]);
-    const [shift, scale] = chunks(project(time, outputModulation), 2);
-    const normed = modulatedNorm(rows, outputNorm, config.normEpsilon, [{ shift, scale, tokens: video }]);
+    const [shift, scale] = modulations(project(time, outputModulation), 2);
+    const normed = modulatedNorm(rows, outputNorm, config.normEpsilon, { shift, scale }, undefined);
     const images = unpatchify(project(normed, output), grid, config.patchSize, true);
     return images.reshape([batch, frames, config.outChannels, height, width]);
   }
@@ -151,7 +151,7 @@ export class CogVideoX extends DiffusionTransformer<CogVideoXConfig> {
   }
 
   /** Rotates the video tokens of [B N, H, D]; text tokens stay as they are. */
-  #rotation(grid: TokenGrid): Layout['rotate'] {
+  #rotation(grid: TokenGrid): Rotate {
     if (!this.#rotary) return (heads) => heads;
     const table = this.#rotary.of(grid);
     const total = gridTokens(grid);
@@ -163,27 +163,22 @@ export class CogVideoX extends DiffusionTransformer<CogVideoXConfig> {
     };
   }
 
-  #block(place: BlockPlace, weights: CogVideoXBlock, time: Tensor, x: Tensor, { text, video, rotate }: Layout): Tensor {
+  /** All samples have one timestep: group 0 is video, group 1 text. */
+  #rowGroups(batch: number, grid: TokenGrid): Tensor {
+    const total = gridTokens(grid);
+    const groups = Uint32Array.from({ length: batch * total }, (_, row) => (row % total < grid.textTokens ? 1 : 0));
+    return this.gpu.tensor(groups, [batch * total], 'u32');
+  }
+
+  #block(place: BlockPlace, weights: CogVideoXBlock, time: Tensor, x: Tensor, rotate: Rotate): Tensor {
     const { normEpsilon } = this.config;
-    const modulate = (projection: ProjectionWeights) => {
-      const [shift, scale, gate, textShift, textScale, textGate] = chunks(project(time, projection), 6);
-      return {
-        modulations: [
-          { shift: textShift, scale: textScale, tokens: text },
-          { shift, scale, tokens: video },
-        ],
-        gates: [
-          { gate: textGate, tokens: text },
-          { gate, tokens: video },
-        ],
-      };
-    };
-    const first = modulate(weights.firstModulation);
-    const firstInput = modulatedNorm(x, weights.firstNorm, normEpsilon, first.modulations);
-    const mid = attentionBranch(place, x, firstInput, weights.attention, first.gates, rotate);
-    const second = modulate(weights.secondModulation);
-    const secondInput = modulatedNorm(mid, weights.secondNorm, normEpsilon, second.modulations);
-    return feedForwardBranch(place, mid, secondInput, weights.feedForward, second.gates);
+    const { rowGroups } = place;
+    const [shift1, scale1, gate1] = modulations(project(time, weights.firstModulation), 3, stretches);
+    const first = modulatedNorm(x, weights.firstNorm, normEpsilon, { shift: shift1, scale: scale1 }, rowGroups);
+    const mid = attentionBranch(place, x, first, weights.attention, gate1, rotate);
+    const [shift2, scale2, gate2] = modulations(project(time, weights.secondModulation), 3, stretches);
+    const second = modulatedNorm(mid, weights.secondNorm, normEpsilon, { shift: shift2, scale: scale2 }, rowGroups);
+    return feedForwardBranch(place, mid, second, weights.feedForward, gate2);
   }
 }
 

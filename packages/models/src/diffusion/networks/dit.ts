@@ -6,8 +6,8 @@ import { attentionBranch, type BlockPlace, feedForwardBranch } from './block-par
 import { checkLabels } from './check-condition.ts';
 import type { Condition, Conditioning, DenoisingInput, SampleSize } from './denoising-network.ts';
 import { embed } from './embedder.ts';
-import { chunks, modulatedNorm } from './modulation.ts';
-import { DiffusionTransformer, loadParts, type NetworkSource } from './network-base.ts';
+import { modulatedNorm, modulations, sampleGroups } from './modulation.ts';
+import { DiffusionTransformer, gridSize, loadParts, type NetworkSource } from './network-base.ts';
 import { patchGrid, patchify, unpatchify } from './patches.ts';
 import { imageSinusoids, timestepSinusoids } from './sincos.ts';
 import type { EmbedderWeights, FeedForwardWeights, PartLoader, SelfAttentionWeights } from './weights.ts';
@@ -81,7 +81,8 @@ export class Dit extends DiffusionTransformer<DitConfig> {
     const { patches, blocks, outputModulation, output } = this.#weights;
     const [, , height, width] = sample.shape as [number, number, number, number];
     const grid = this.grid({ height, width });
-    const tokens = grid.height * grid.width;
+    const batch = sample.shape[0] as number;
+    const rowGroups = sampleGroups(gpu, batch, gridSize(grid));
     const embedded = {
       timestep: timestepSinusoids(gpu, timestep, timestepSize, 1),
       labels: condition.labels as Tensor,
@@ -94,24 +95,24 @@ export class Dit extends DiffusionTransformer<DitConfig> {
       ),
     );
     const x = run.layers(config.layers, gpu.keep(entering.alias()), (index, input) =>
-      this.#block({ config, run, index }, blocks[index] as DitBlock, embedded, input, tokens),
+      this.#block({ config, run, index, rowGroups }, blocks[index] as DitBlock, embedded, input),
     );
     const last = project(silu(conditionOf(blocks[0] as DitBlock, embedded)), outputModulation);
-    const [shift, scale] = chunks(last, 2);
-    const normed = modulatedNorm(x, this.plainNorm, adaptiveEpsilon, [{ shift, scale, tokens }]);
+    const [shift, scale] = modulations(last, 2);
+    const normed = modulatedNorm(x, undefined, adaptiveEpsilon, { shift, scale }, rowGroups);
     x.dispose();
     return unpatchify(project(run.activation(-1, 'finalNorm', normed), output), grid, config.patchSize);
   }
 
-  #block(place: BlockPlace, weights: DitBlock, embedded: Embedded, x: Tensor, tokens: number): Tensor {
+  #block(place: BlockPlace, weights: DitBlock, embedded: Embedded, x: Tensor): Tensor {
+    const { rowGroups } = place;
     const modulation = project(silu(conditionOf(weights, embedded)), weights.modulation);
-    const [shift1, scale1, gate1, shift2, scale2, gate2] = chunks(modulation, 6);
-    const first = modulatedNorm(x, this.plainNorm, adaptiveEpsilon, [{ shift: shift1, scale: scale1, tokens }]);
-    const mid = attentionBranch(place, x, first, weights.attention, [{ gate: gate1, tokens }]);
-    const second = modulatedNorm(mid, this.plainNorm, this.config.normEpsilon, [
-      { shift: shift2, scale: scale2, tokens },
-    ]);
-    return feedForwardBranch(place, mid, second, weights.feedForward, [{ gate: gate2, tokens }]);
+    const [shift1, scale1, gate1, shift2, scale2, gate2] = modulations(modulation, 6);
+    const first = modulatedNorm(x, undefined, adaptiveEpsilon, { shift: shift1, scale: scale1 }, rowGroups);
+    const mid = attentionBranch(place, x, first, weights.attention, gate1);
+    const { normEpsilon } = this.config;
+    const second = modulatedNorm(mid, undefined, normEpsilon, { shift: shift2, scale: scale2 }, rowGroups);
+    return feedForwardBranch(place, mid, second, weights.feedForward, gate2);
   }
 }
 

@@ -1,64 +1,87 @@
-import { add, concatenate, layerNorm, multiply, scale, type Tensor } from '@saccade/core';
+import {
+  add,
+  contiguous,
+  type Gpu,
+  layerNorm,
+  type MethodRun,
+  multiply,
+  scale,
+  scaleRows,
+  type Tensor,
+} from '@saccade/core';
 import type { NormWeights } from '../../architectures/transformer/weights.ts';
 
-/** What a condition does to the norm of one stretch of each sample's tokens. [B, E] each, or [1, E] for all samples. */
+/** What a condition makes of a norm: [G, E] each, a row for each group of tokens. */
 export interface Modulation {
   readonly shift: Tensor;
   /** Added to 1. */
   readonly scale: Tensor;
-  /** Tokens of each sample that it is for; stretches follow one another. */
-  readonly tokens: number;
 }
 
-/** A factor [B, E] or [1, E] on one stretch of each sample's tokens. */
-export type Gate = Pick<Modulation, 'tokens'> & { readonly gate: Tensor };
+/** The group of each token of a pass: u32 [B N]; undefined where all are in one. */
+export type RowGroups = Tensor | undefined;
 
-/** Layer norm of x [B N, E], times 1 + scale, plus shift: adaptive layer norm (Perez et al., 2018; Peebles and Xie, 2023). */
+/** Groups by sample: all tokens of a sample are in its own. */
+export function sampleGroups(gpu: Gpu, batch: number, tokens: number): RowGroups {
+  if (batch === 1) return undefined;
+  const groups = Uint32Array.from({ length: batch * tokens }, (_, row) => Math.floor(row / tokens));
+  return gpu.tensor(groups, [batch * tokens], 'u32');
+}
+
+/**
+ * Layer norm of x [B N, E], times 1 + scale, plus shift: adaptive layer norm (Perez et al., 2018; Peebles and Xie, 2023).
+ * @param own Weights of the norm itself, where it has some.
+ */
 export function modulatedNorm(
   x: Tensor,
-  { weight, bias }: NormWeights,
+  own: NormWeights | undefined,
   epsilon: number,
-  modulations: readonly Modulation[],
+  modulation: Modulation,
+  rowGroups: RowGroups,
 ): Tensor {
-  return byStretch(layerNorm(x, weight, bias, { epsilon }), modulations, (rows, modulation) =>
-    add(multiply(rows, perSample(scale(modulation.scale, 1, 1))), perSample(modulation.shift)),
-  );
+  const factor = scale(modulation.scale, 1, 1);
+  const weight = own ? multiply(factor, own.weight) : factor;
+  const bias = own?.bias ? add(multiply(factor, own.bias), modulation.shift) : modulation.shift;
+  const size = x.shape[1] as number;
+  return rowGroups
+    ? layerNorm(x, weight, bias, { epsilon, rowGroups })
+    : layerNorm(x, weight.reshape([size]), bias.reshape([size]), { epsilon });
 }
 
-/** A branch's output [B N, E] times its gates. */
-export function gated(branch: Tensor, gates: readonly Gate[]): Tensor {
-  return byStretch(branch, gates, (rows, { gate }) => multiply(rows, perSample(gate)));
+/** Where a branch goes back into the residual stream. */
+export interface BranchEnd {
+  readonly run: MethodRun;
+  /** Number of the block. */
+  readonly index: number;
+  readonly name: 'attention.output' | 'mlp.output';
+  /** [G, E] */
+  readonly gate: Tensor;
+  readonly rowGroups: RowGroups;
 }
 
-/** Parts of equal width side by side in [B, parts E]: [B, E] each. */
-export function chunks<Count extends 2 | 6>(x: Tensor, count: Count): ChunkTuple<Count> {
-  const size = (x.shape[1] as number) / count;
-  const parts = Array.from({ length: count }, (_, part) => x.slice(1, part * size, (part + 1) * size));
-  return parts as unknown as ChunkTuple<Count>;
+/** x plus a branch times its gates, [B N, E]. */
+export function addGated(x: Tensor, branch: Tensor, { run, index, name, gate, rowGroups }: BranchEnd): Tensor {
+  if (!run.watches(index, name)) return scaleRows(branch, gate, { rowGroups, residual: x });
+  return add(x, run.activation(index, name, scaleRows(branch, gate, { rowGroups })));
+}
+
+/**
+ * What a projection of the condition holds side by side: for each sample and each stretch of its tokens `kinds` vectors.
+ * @param x [B, stretches kinds E]
+ * @returns `kinds` tensors [B stretches, E]
+ */
+export function modulations<Kinds extends 2 | 3 | 6>(x: Tensor, kinds: Kinds, stretches = 1): KindTuple<Kinds> {
+  const [batch, width] = x.shape as [number, number];
+  const size = width / (kinds * stretches);
+  const groups = batch * stretches;
+  const byKind = contiguous(x.reshape([groups, kinds, size]).transpose(1, 0, 2));
+  const rows = Array.from({ length: kinds }, (_, kind) => byKind.slice(0, kind, kind + 1).reshape([groups, size]));
+  return rows as unknown as KindTuple<Kinds>;
 }
 
 type Six = readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-type ChunkTuple<Count extends 2 | 6> = Count extends 2 ? readonly [Tensor, Tensor] : Six;
-
-/** Runs `work` on each stretch of tokens, [B, tokens, E], and puts the results together. */
-function byStretch<Stretch extends { readonly tokens: number }>(
-  x: Tensor,
-  stretches: readonly Stretch[],
-  work: (rows: Tensor, stretch: Stretch) => Tensor,
-): Tensor {
-  const perSampleTokens = stretches.reduce((sum, { tokens }) => sum + tokens, 0);
-  const size = x.shape[1] as number;
-  const samples = x.reshape([-1, perSampleTokens, size]);
-  let end = 0;
-  const parts = stretches.map((stretch) => {
-    end += stretch.tokens;
-    return work(samples.slice(1, end - stretch.tokens, end), stretch);
-  });
-  return (parts.length === 1 ? (parts[0] as Tensor) : concatenate(parts, 1)).reshape(x.shape);
-}
-
-/** [B, E] as [B, 1, E]. */
-function perSample(x: Tensor): Tensor {
-  const [batch, size] = x.shape as [number, number];
-  return x.reshape([batch, 1, size]);
-}
+type KindTuple<Kinds extends 2 | 3 | 6> = Kinds extends 2
+  ? readonly [Tensor, Tensor]
+  : Kinds extends 3
+    ? readonly [Tensor, Tensor, Tensor]
+    : Six;

@@ -1,5 +1,4 @@
 import { add, type Gpu, type MethodRun, type ModelFacts, type Tensor, type TokenGrid } from '@saccade/core';
-import type { NormWeights } from '../../architectures/transformer/weights.ts';
 import { WeightLoader } from '../../architectures/weight-loader.ts';
 import type { WeightFile } from '../../weights/types.ts';
 import type { DiffusionTransformerConfig } from '../config/transformer-config.ts';
@@ -23,16 +22,13 @@ export abstract class DiffusionTransformer<Config extends DiffusionTransformerCo
   readonly config: Config;
   readonly facts: ModelFacts;
   readonly weightBytes: number;
-  /** Weights of norms that have none of their own. */
-  protected readonly plainNorm: NormWeights;
   readonly #tensors: readonly Tensor[];
   #positions: GridTable<Tensor> | undefined;
 
   constructor(gpu: Gpu, name: string, config: Config, tensors: readonly Tensor[]) {
     this.gpu = gpu;
     this.config = config;
-    this.plainNorm = { weight: gpu.keep(gpu.tensor(new Float32Array(this.hiddenSize).fill(1))) };
-    this.#tensors = [...tensors, this.plainNorm.weight];
+    this.#tensors = tensors;
     this.weightBytes = tensors.reduce((sum, tensor) => sum + gpu.bytesOf(tensor), 0);
     this.facts = transformerFacts(name, config, this.grid(this.sampleSize));
   }

@@ -16,7 +16,7 @@ import { attentionBranch, type BlockPlace, feedForwardBranch } from './block-par
 import { checkCaptions } from './check-condition.ts';
 import type { Condition, Conditioning, DenoisingInput, SampleSize } from './denoising-network.ts';
 import { embed } from './embedder.ts';
-import { chunks, modulatedNorm } from './modulation.ts';
+import { modulatedNorm, modulations } from './modulation.ts';
 import { DiffusionTransformer, loadParts, type NetworkSource } from './network-base.ts';
 import { patchGrid, patchify, unpatchify } from './patches.ts';
 import { imageSinusoids, timestepFeatures, timestepSinusoids } from './sincos.ts';
@@ -133,10 +133,10 @@ export class PixArt extends DiffusionTransformer<PixArtConfig> {
       ),
     );
     const x = run.layers(config.layers, gpu.keep(entering.alias()), (index, input) =>
-      this.#block({ config, run, index }, blocks[index] as PixArtBlock, embedded, input, tokens),
+      this.#block({ config, run, index, rowGroups: undefined }, blocks[index] as PixArtBlock, embedded, input, tokens),
     );
-    const [shift, scale] = chunks(add(outputTable, concatenate([time, time], 1)), 2);
-    const normed = modulatedNorm(x, this.plainNorm, outputEpsilon, [{ shift, scale, tokens }]);
+    const [shift, scale] = modulations(add(outputTable, concatenate([time, time], 1)), 2);
+    const normed = modulatedNorm(x, undefined, outputEpsilon, { shift, scale }, undefined);
     x.dispose();
     return unpatchify(project(run.activation(-1, 'finalNorm', normed), output), grid, config.patchSize);
   }
@@ -163,12 +163,12 @@ export class PixArt extends DiffusionTransformer<PixArtConfig> {
 
   #block(place: BlockPlace, weights: PixArtBlock, embedded: Embedded, x: Tensor, tokens: number): Tensor {
     const { normEpsilon } = this.config;
-    const [shift1, scale1, gate1, shift2, scale2, gate2] = chunks(add(weights.table, embedded.modulation), 6);
-    const first = modulatedNorm(x, this.plainNorm, normEpsilon, [{ shift: shift1, scale: scale1, tokens }]);
-    const attended = attentionBranch(place, x, first, weights.attention, [{ gate: gate1, tokens }]);
+    const [shift1, scale1, gate1, shift2, scale2, gate2] = modulations(add(weights.table, embedded.modulation), 6);
+    const first = modulatedNorm(x, undefined, normEpsilon, { shift: shift1, scale: scale1 }, undefined);
+    const attended = attentionBranch(place, x, first, weights.attention, gate1);
     const crossed = this.#crossAttention(attended, embedded, weights.crossAttention, tokens);
-    const second = modulatedNorm(crossed, this.plainNorm, normEpsilon, [{ shift: shift2, scale: scale2, tokens }]);
-    return feedForwardBranch(place, crossed, second, weights.feedForward, [{ gate: gate2, tokens }]);
+    const second = modulatedNorm(crossed, undefined, normEpsilon, { shift: shift2, scale: scale2 }, undefined);
+    return feedForwardBranch(place, crossed, second, weights.feedForward, gate2);
   }
 
   /** x [B N, E] plus its attention to the captions. */

@@ -206,7 +206,7 @@ export class DiffusionPipeline {
     if (!(Number.isInteger(index) && index >= 0 && index < count)) {
       throw new ArgumentError('preview: index', index, `0 to ${count - 1}`);
     }
-    const image = this.gpu.keep(makeImages(this, clean.slice(0, index, index + 1)));
+    const image = this.gpu.keep(this.gpu.tidy(() => makeImages(this, clean.slice(0, index, index + 1))));
     try {
       return await readRgba(this.gpu, image, 0);
     } finally {

@@ -101,7 +101,9 @@ export function schedulerConfig(json: unknown): SchedulerConfig {
   if (zeroTerminalSnr && prediction === 'epsilon') {
     throw values.unsupported('rescale_betas_zero_snr', true, 'false where the network predicts noise');
   }
-  if (zeroTerminalSnr && !known.cogVideoX) throw values.unsupported('rescale_betas_zero_snr', true, 'false');
+  if (zeroTerminalSnr && known.solver === 'dpmSolver++') {
+    throw values.unsupported('rescale_betas_zero_snr', true, 'false');
+  }
   return {
     ...common,
     variance: {
