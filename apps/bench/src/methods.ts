@@ -1,6 +1,8 @@
 import { hylraEntry } from '@saccade/hylra/bench';
+import { reTtentionEntry } from '@saccade/re-ttention/bench';
+import { sparsedEntry } from '@saccade/sparsed/bench';
 import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry];
+export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry];

@@ -1,5 +1,12 @@
 export { assertClose, type Tolerance } from './assert-close.ts';
 export { checkGradient, type GradientCase } from './check-gradient.ts';
+export {
+  type DenoisingInput,
+  type DenoisingShape,
+  type DenoisingStepsOptions,
+  headRows,
+  runDenoisingSteps,
+} from './denoising-steps.ts';
 export { type GoldenTensor, parseGoldenTensors } from './golden-tensors.ts';
 export { hardwareKernelsGpu } from './hardware-kernels-gpu.ts';
 export { type InterruptionCount, withInterruption } from './interruptions.ts';

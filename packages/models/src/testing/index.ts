@@ -1,3 +1,3 @@
 export { ByteTokenizer } from './byte-tokenizer.ts';
 export { memoryWeightFile } from './memory-weight-file.ts';
-export { type RandomLlamaOptions, randomLlama, smallLlamaConfig } from './random-llama.ts';
+export { type RandomLlamaOptions, randomLlama, randomMaskedDiffusion, smallLlamaConfig } from './random-llama.ts';

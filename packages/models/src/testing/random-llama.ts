@@ -2,6 +2,7 @@ import type { Gpu } from '@saccade/core';
 import { seededRandom } from '@saccade/core/testing';
 import { Transformer } from '../architectures/transformer/transformer.ts';
 import { LanguageModel } from '../language-model/language-model.ts';
+import { MaskedDiffusionModel } from '../masked-diffusion/masked-diffusion-model.ts';
 import { commonConfig, type TransformerConfig } from '../weights/model-config.ts';
 import { ByteTokenizer } from './byte-tokenizer.ts';
 import { memoryWeightFile } from './memory-weight-file.ts';
@@ -40,8 +41,29 @@ export async function randomLlama(
   config: Partial<TransformerConfig> = {},
   options: RandomLlamaOptions = {},
 ): Promise<LanguageModel> {
+  const full = completeConfig(config);
+  return new LanguageModel(await randomNetwork(gpu, full, options), new ByteTokenizer(full.vocabularySize));
+}
+
+/** A masked-diffusion language model with seeded random weights, of the same sizes; the last token of its vocabulary is the mask. */
+export async function randomMaskedDiffusion(
+  gpu: Gpu,
+  config: Partial<TransformerConfig> = {},
+  options: RandomLlamaOptions = {},
+): Promise<MaskedDiffusionModel> {
+  const { vocabularySize } = { ...smallLlamaConfig, ...config };
+  const maskedDiffusion = { maskId: vocabularySize - 1, logits: 'own' } as const;
+  const full = completeConfig({ causal: false, maskedDiffusion, ...config });
+  const network = await randomNetwork(gpu, full, options);
+  return new MaskedDiffusionModel(network, new ByteTokenizer(vocabularySize), full.maskedDiffusion ?? maskedDiffusion);
+}
+
+function completeConfig(config: Partial<TransformerConfig>): TransformerConfig {
   const layers = config.layers ?? smallLlamaConfig.layers;
-  const full: TransformerConfig = { ...smallLlamaConfig, layerKinds: new Array(layers).fill('global'), ...config };
+  return { ...smallLlamaConfig, layerKinds: new Array(layers).fill('global'), ...config };
+}
+
+async function randomNetwork(gpu: Gpu, full: TransformerConfig, options: RandomLlamaOptions): Promise<Transformer> {
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
   for (const [name, shape] of llamaShapes(full)) {
     const edited = options.edit?.(name, shape);
@@ -50,8 +72,7 @@ export async function randomLlama(
       data: edited ? Float32Array.from(edited) : randomWeights(name, shape, options.seed ?? 0),
     });
   }
-  const network = await Transformer.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
-  return new LanguageModel(network, new ByteTokenizer(full.vocabularySize));
+  return Transformer.load(gpu, 'random-llama', full, memoryWeightFile(tensors));
 }
 
 function randomWeights(name: string, shape: readonly number[], seed: number): Float32Array {

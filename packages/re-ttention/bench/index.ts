@@ -1,0 +1,2 @@
+export { reTtentionEntry } from './entry.ts';
+export { type ReTtentionStepOptions, reTtentionStepEntry } from './step-entry.ts';

@@ -1,0 +1,59 @@
+import {
+  boolean,
+  choice,
+  defineOptions,
+  type GivenOptions,
+  integer,
+  number,
+  OptionError,
+  type OptionsOf,
+  parseOptions,
+} from '@saccade/core';
+
+/** Every option of Re-ttention: default, range, meaning. */
+export const reTtentionOptions = defineOptions({
+  density: number({
+    default: 1 / 32,
+    min: 0,
+    max: 1,
+    description: 'Width of the window as a share of the image’s tokens, or of a frame’s; over 0.',
+  }),
+  warmupSteps: integer({ default: 5, min: 0, description: 'First steps that are dense.' }),
+  cachePeriod: integer({
+    default: 5,
+    min: 1,
+    description:
+      'Steps whose index it divides are dense and gather what the sparse ones reuse; so does the first one behind the warm-up.',
+  }),
+  ramp: number({
+    default: 0.04,
+    min: 0,
+    description: 'What is added to the cached ratio at each further sparse step.',
+  }),
+  clampRatio: boolean({
+    default: false,
+    description: 'Keeps ratios at 1 or less, as the paper defines them; the authors’ code lets the ramp exceed it.',
+  }),
+  mask: choice(['auto', 'window', 'framewise'], {
+    default: 'auto',
+    description:
+      'A window over all tokens (images), or the same window in every frame beside all text tokens (videos). auto: as the model’s tokens lie.',
+  }),
+});
+
+/** What a caller may give; everything has a default. */
+export type ReTtentionOptions = GivenOptions<typeof reTtentionOptions>;
+
+/** All options, defaults filled in. */
+export type ResolvedReTtentionOptions = OptionsOf<typeof reTtentionOptions>;
+
+/**
+ * Full, validated options.
+ *
+ * @throws OptionError, also for a density of 0
+ */
+export function resolveOptions(options: ReTtentionOptions): ResolvedReTtentionOptions {
+  const resolved = parseOptions(reTtentionOptions, options);
+  if (resolved.density === 0) throw new OptionError('density', 0, 'a share over 0, up to 1');
+  return resolved;
+}

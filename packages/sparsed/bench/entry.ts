@@ -1,0 +1,15 @@
+import { type ResolvedSparseDOptions, sparseD, sparseDOptions } from '../src/index.ts';
+
+/** SparseD as the bench lists it. */
+export const sparsedEntry = {
+  name: 'sparsed',
+  title: 'SparseD',
+  description: 'After dense first steps, each head looks at the blocks of keys that mattered in one of them.',
+  paper: 'arXiv 2509.24014',
+  role: 'method' as const,
+  phases: ['denoise'] as const,
+  options: sparseDOptions,
+  // Of each row's blocks, in the steps that are sparse.
+  atBudget: (budget: number) => ({ select: budget }),
+  create: (options: ResolvedSparseDOptions) => sparseD(options),
+};
