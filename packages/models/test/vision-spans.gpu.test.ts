@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import {
   type EncodedPrompt,
+  KvCache,
   type LayerContext,
   type Method,
   openGpu,
@@ -235,6 +236,30 @@ describe('prompts', () => {
       prompt.dispose();
       whole.dispose();
       encoded.dispose();
+    }));
+
+  it('are known to what continues them: forks, saved caches, further text, chats', () =>
+    withModel('qwen2-vl', async (model) => {
+      const { gpu } = model;
+      const { images } = goldenVision('qwen2-vl');
+      const prompt = await model.prefill({ text: 'Hm?', images: images.slice(0, 1) });
+      const restored = KvCache.restore(gpu, await prompt.kv.save());
+      expect(restored.prompt).toEqual(prompt.facts);
+      const fork = prompt.kv.fork();
+      const logits = [fork, restored].map((cache) => gpu.tidy(() => model.forward([7], { cache }).logits as Tensor));
+      const [first, second] = (await gpu.read(logits)) as [Float32Array, Float32Array];
+      expect(second).toEqual(first);
+      const longer = await model.extend(prompt, [7]);
+      assertClose(await longer.nextLogits.read(), first, { absolute: 1e-4, relative: 1e-5 });
+      expect(longer.facts?.spans?.images.length).toBe(1);
+      const method: Method = { name: 'needs-image', options: {}, phases: ['prefill'], requires: { spans: ['image'] } };
+      (await model.extend(prompt, [7], { method })).dispose();
+      const chat = model.chat();
+      const turn = async () => {
+        for await (const _ of chat.send('Hm?', { method, maxTokens: 1 }));
+      };
+      await expect(turn()).rejects.toThrow(/no image/);
+      for (const owner of [chat, prompt, longer, fork, restored, ...logits]) owner.dispose();
     }));
 
   it('without images still work, as text, messages and ids', () =>

@@ -164,7 +164,6 @@ export class LanguageModel implements ModelHandle {
     this.#assertUsable();
     const encoded = asEncoded(prompt);
     const { ids } = encoded;
-    run.checkSpans(encoded.spans);
     const cache = this.createCache(ids.length + (options.reserve ?? defaultReserve), run);
     cache.prompt = encoded.facts;
     try {
@@ -183,6 +182,7 @@ export class LanguageModel implements ModelHandle {
     options: PrefillOptions,
   ): Promise<Tensor> {
     const encoded = asEncoded(prompt);
+    run.checkSpans(cache.prompt?.spans);
     if (encoded.ids.length === 0) throw new ArgumentError('prompt', 'no tokens', 'at least one token');
     run.phase = 'prefill';
     const passes = prefillPasses(this, run, cache.length, encoded, options.reserve);
