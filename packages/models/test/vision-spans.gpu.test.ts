@@ -150,56 +150,61 @@ describe('methods', () => {
       expect(steps.map((spans) => spans?.response.end)).toEqual([length + 1]);
     }));
 
-  it('a companion of the prompt alone runs as the same text would, is scaled beside the sequence, and leaves', () =>
-    withModel('llava', async (model) => {
-      const { gpu } = model;
-      const { images } = goldenVision('llava');
-      const doubled: Tensor[] = [];
-      const counts: number[] = [];
-      let plain: EncodedPrompt | undefined;
-      const method: Method = {
-        name: 'reinforces',
-        options: {},
-        phases: ['prefill', 'decode'],
-        wholePrompt: true,
-        companions: ({ prompt }) => {
-          plain = prompt.withoutImages();
-          return [{ ids: plain.ids, prompt: plain, promptOnly: true }];
-        },
-        afterAttention(context: LayerContext, { output }, companions) {
-          counts.push(companions.length);
-          if (context.layer === 1) for (const each of companions) doubled.push(gpu.keep(each.output.alias()));
-          if (context.layer !== 0) return undefined;
-          return { output: scale(output, 2), companions: companions.map((each) => scale(each.output, 2)) };
-        },
-      };
-      const told: number[] = [];
-      const options = { maxTokens: 3, ignoreEndOfText: true };
-      for await (const { ids } of model.generate({ text: 'Hm?', images }, { ...options, method })) told.push(...ids);
-      expect(counts).toEqual([1, 1, 1, 0, 0, 0, 0, 0, 0]);
-      // The second layer of the companion ran on the doubled first one.
-      const edit = { 'blocks.0.attention.z': (z: Tensor) => scale(z, 2) };
-      let expected: Tensor | undefined;
-      const observe = {
-        'blocks.1.attention.z': (z: Tensor) => {
-          expected = gpu.keep(z.alias());
-        },
-      };
-      (await model.logits((plain as EncodedPrompt).ids, { edit, observe })).dispose();
-      const [companion] = doubled as [Tensor];
-      const rows = gpu.tidy(() =>
-        companion
-          .transpose(0, 2, 1, 3)
-          .reshape((expected as Tensor).shape)
-          .alias(),
-      );
-      assertClose(await rows.read(), (await (expected as Tensor).read()) as Float32Array, { absolute: 1e-5 });
-      // And the sequence itself as if edited alone.
-      const alone: number[] = [];
-      for await (const { ids } of model.generate({ text: 'Hm?', images }, { ...options, edit })) alone.push(...ids);
-      expect(told).toEqual(alone);
-      for (const tensor of [rows, expected as Tensor, ...doubled]) tensor.dispose();
-    }));
+  it.each([false, true])(
+    'a companion of the prompt alone runs as the same text would, is scaled beside the sequence, and leaves; steps planned: %s',
+    (steadySteps) =>
+      withModel('llava', async (model) => {
+        const { gpu } = model;
+        const { images } = goldenVision('llava');
+        const doubled: Tensor[] = [];
+        const counts: number[] = [];
+        let plain: EncodedPrompt | undefined;
+        const method: Method = {
+          name: 'reinforces',
+          options: {},
+          phases: ['prefill', 'decode'],
+          wholePrompt: true,
+          steadySteps,
+          companions: ({ prompt }) => {
+            plain = prompt.withoutImages();
+            return [{ ids: plain.ids, prompt: plain, promptOnly: true }];
+          },
+          afterAttention(context: LayerContext, { output }, companions) {
+            counts.push(companions.length);
+            if (context.layer === 1) for (const each of companions) doubled.push(gpu.keep(each.output.alias()));
+            if (context.layer !== 0) return undefined;
+            return { output: scale(output, 2), companions: companions.map((each) => scale(each.output, 2)) };
+          },
+        };
+        const told: number[] = [];
+        const options = { maxTokens: 3, ignoreEndOfText: true };
+        for await (const { ids } of model.generate({ text: 'Hm?', images }, { ...options, method })) told.push(...ids);
+        // Three layers in the prompt, then in each step that is recorded.
+        expect(counts).toEqual([1, 1, 1, ...new Array(steadySteps ? 3 : 6).fill(0)]);
+        // The second layer of the companion ran on the doubled first one.
+        const edit = { 'blocks.0.attention.z': (z: Tensor) => scale(z, 2) };
+        let expected: Tensor | undefined;
+        const observe = {
+          'blocks.1.attention.z': (z: Tensor) => {
+            expected = gpu.keep(z.alias());
+          },
+        };
+        (await model.logits((plain as EncodedPrompt).ids, { edit, observe })).dispose();
+        const [companion] = doubled as [Tensor];
+        const rows = gpu.tidy(() =>
+          companion
+            .transpose(0, 2, 1, 3)
+            .reshape((expected as Tensor).shape)
+            .alias(),
+        );
+        assertClose(await rows.read(), (await (expected as Tensor).read()) as Float32Array, { absolute: 1e-5 });
+        // And the sequence itself as if edited alone.
+        const alone: number[] = [];
+        for await (const { ids } of model.generate({ text: 'Hm?', images }, { ...options, edit })) alone.push(...ids);
+        expect(told).toEqual(alone);
+        for (const tensor of [rows, expected as Tensor, ...doubled]) tensor.dispose();
+      }),
+  );
 
   it('are refused on prompts without what they need', () =>
     withModel('llava', async (model) => {

@@ -90,7 +90,9 @@ export class MethodRun {
 
   /** Whether decode steps of the same sizes record the same commands: nobody watches, and of every method it is known. */
   get steady(): boolean {
-    return this.#state.activations === undefined && this.methods.every(isSteady);
+    // Companions that run beside a step make it another one: no step is opened on their caches.
+    const alone = this.companions?.length === 0;
+    return alone && this.#state.activations === undefined && this.methods.every(({ steadySteps }) => steadySteps);
   }
 
   get seed(): number {
@@ -323,9 +325,4 @@ export class MethodRun {
     for (const owner of this.#state.owners) disposeOwner(owner);
     for (const cache of this.#companionCaches) cache.dispose();
   }
-}
-
-/** Steps with companions are never: no step is opened on their caches. */
-function isSteady({ steadySteps, companions }: Method): boolean {
-  return steadySteps === true && companions === undefined;
 }

@@ -116,8 +116,8 @@ export interface Method<State extends MethodState = any> {
   readonly listsKeys?: boolean;
   /**
    * Whether its seams record the same work in every decode step, so that a step can be recorded once and run again (`gpu.plan()`): what they do may depend on
-   * lengths as far as those stand on the device, in `call.options`. `context.keyLength` is a bound then, and `start` and `seen` are those of
-   * the step that was recorded. Nothing may be read, uploaded or kept beyond the step. Default: no, and each step is recorded.
+   * lengths as far as those stand on the device, in `call.options`. `context.keyLength` is a bound then, and `start`, `seen` and the response among
+   * `spans` are those of the step that was recorded. Nothing may be read, uploaded or kept beyond the step. Default: no, and each step is recorded.
    */
   readonly steadySteps?: boolean;
   /** The prompt runs in one pass, however long, so that each layer is seen once with all of it. Takes more memory. */
