@@ -68,7 +68,7 @@ const ropeKernel = defineKernel<RopeVariant>({
     rotated[to + 2u * pair + 1u] = ${x.load('source + 2u * pair + 1u')};
     return;
   }
-  let position = ${listed ? `u32(clamp(i32(positions[${listedAt(sectionEnds)}]) + params.position_offset, 0, params.last_position))` : 'params.start + token'};
+  let position = ${listed ? `u32(clamp(i32(min(positions[${listedAt(sectionEnds)}], 0x3fffffffu)) + params.position_offset, 0, params.last_position))` : 'params.start + token'};
   let cosine = cosines[position * params.rotary_pairs + pair];
   let sine = sines[position * params.rotary_pairs + pair];
   let a = ${x.load(`source + ${first}`)};
