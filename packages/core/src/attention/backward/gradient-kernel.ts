@@ -9,6 +9,7 @@ import type { GradientInputs } from './gradient-layout.ts';
 import { ownKeys } from './own-keys.ts';
 import { ownQueries } from './own-queries.ts';
 import { subgroupLanes, subgroupLayout } from './subgroup-layout.ts';
+import { subgroupRowsLayout } from './subgroup-rows-layout.ts';
 import { tileLanes, tilesLayout } from './tiles-layout.ts';
 import type { GradientVariant } from './variant.ts';
 
@@ -21,6 +22,8 @@ function inputsOf(variant: GradientVariant, capabilities: Capabilities): Gradien
     gradient: inputAccess('gradient', 'f32', gradientVector, capabilities),
   };
 }
+
+const layouts = { tiles: tilesLayout, subgroup: subgroupLayout, subgroupRows: subgroupRowsLayout } as const;
 
 const parameters: ParameterList = [
   ...callParameters,
@@ -61,8 +64,7 @@ export const gradientKernel = defineKernel<GradientVariant>({
   workgroupSize: ({ layout }) => (layout === 'tiles' ? tileLanes : subgroupLanes),
   source: (variant, capabilities): KernelSource => {
     const walk = variant.own === 'queries' ? ownQueries(variant) : ownKeys(variant);
-    const layoutOf = variant.layout === 'tiles' ? tilesLayout : subgroupLayout;
-    const layout = layoutOf(variant, walk, inputsOf(variant, capabilities));
+    const layout = layouts[variant.layout](variant, walk, inputsOf(variant, capabilities));
     const counter = variant.own === 'queries' ? 'counter[0]' : 'counter[1]';
     const main = `${layout.lanes}
   ${walk.place}
@@ -75,7 +77,7 @@ export const gradientKernel = defineKernel<GradientVariant>({
     const functions = `${variant.functions}${entryFunctions(variant)}`;
     return {
       declarations: `${layout.declarations}${sideFunctions(variant, functions + main)}${functions}`,
-      subgroups: variant.layout === 'subgroup',
+      subgroups: variant.layout !== 'tiles',
       main,
     };
   },

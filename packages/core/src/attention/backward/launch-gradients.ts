@@ -15,6 +15,7 @@ import { commonQueryBlock, whereToLook } from '../where-to-look.ts';
 import { gradientKernel } from './gradient-kernel.ts';
 import { ownKeysWhere } from './listed-keys.ts';
 import { subgroupLanes, subgroupRows } from './subgroup-layout.ts';
+import { subgroupRowsPerLane, widestOwnedHead } from './subgroup-rows-layout.ts';
 import { columnLanes, tileRowLanes, tileRowsPerLane } from './tiles-layout.ts';
 import type { AttentionBackwardOptions } from './types.ts';
 import type { GradientVariant } from './variant.ts';
@@ -61,7 +62,7 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
   const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counter ? 7 : 6));
   const whole = headSize % 4 === 0;
   const quadRows = whole && [query, key, value, gradient].every(inQuads);
-  const layout = layoutFor(gpu.capabilities, headSize, quadRows);
+  const layout = layoutFor(gpu.capabilities, headSize, quadRows, own === 'keys' && sources.tokens !== undefined);
   const variant: GradientVariant = {
     own,
     ...layout,
@@ -117,17 +118,25 @@ export function launchGradients(own: GradientVariant['own'], call: GradientCall,
   });
 }
 
-/** Software adapters with subgroups of eight take `subgroup` where rows are bound as quads, every other device `tiles`. */
+/**
+ * Where rows are bound as quads, software adapters with subgroups of eight take `subgroupRows`, and `subgroup` for wide heads and where few own rows leave more
+ * to pass over; every other device takes `tiles`.
+ */
 function layoutFor(
   { software, subgroups, subgroupMinSize, subgroupMaxSize }: Capabilities,
   headSize: number,
   quadRows: boolean,
+  scattered: boolean,
 ): Pick<GradientVariant, 'layout' | 'ownRows' | 'rowsPerLane' | 'cells'> {
   const quads = Math.ceil(headSize / 4);
   const eight = subgroups && subgroupMinSize === subgroupLanes && subgroupMaxSize === subgroupLanes;
   if (software && eight && quadRows) {
-    const ownRows = subgroupRows(headSize);
-    return { layout: 'subgroup', ownRows, rowsPerLane: 1, cells: Math.ceil(quads / subgroupLanes) };
+    if (headSize > widestOwnedHead || scattered) {
+      const ownRows = subgroupRows(headSize);
+      return { layout: 'subgroup', ownRows, rowsPerLane: 1, cells: Math.ceil(quads / subgroupLanes) };
+    }
+    const rowsPerLane = subgroupRowsPerLane(headSize);
+    return { layout: 'subgroupRows', ownRows: subgroupLanes * rowsPerLane, rowsPerLane, cells: quads };
   }
   const rowLanes = tileRowLanes(headSize);
   const cells = Math.ceil(quads / columnLanes(rowLanes));

@@ -6,14 +6,14 @@ export interface GradientVariant extends PositionVariant {
   /** Whose gradients a workgroup sums up: those of query rows (dQ) or of key rows (dK, dV). */
   readonly own: 'queries' | 'keys';
   /**
-   * How rows are laid over invocations. `tiles`: squares of own and streamed rows, for every device. `subgroup`: eight
-   * invocations along the head size, for subgroups of eight, the vector width of software adapters.
+   * How rows are laid over invocations. `tiles`: squares of own and streamed rows, for every device. The others are for subgroups of eight, the vector width
+   * of software adapters. `subgroup`: eight invocations along the head size. `subgroupRows`: each owns rows, whole.
    */
-  readonly layout: 'tiles' | 'subgroup';
+  readonly layout: 'tiles' | 'subgroup' | 'subgroupRows';
   /** Own rows of a workgroup, and of one invocation. */
   readonly ownRows: number;
   readonly rowsPerLane: number;
-  /** Quads of a gradient row that an invocation sums. */
+  /** Quads of a gradient row that an invocation sums: all of them where it owns rows whole. */
   readonly cells: number;
   /** Head size where it is no multiple of four, else 0. */
   readonly raggedHeadSize: number;
