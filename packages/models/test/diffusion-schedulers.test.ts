@@ -81,6 +81,14 @@ describe('schedulers', () => {
     expect(() => levels({ shift: 0 })).toThrow(/shift.*over 0/);
   });
 
+  it('are read for their noise where the solver itself is none of ours', () => {
+    const config = schedulerConfig({ ...configs.cogvideox, _class_name: 'CogVideoXDPMScheduler' });
+    expect(config.solver).toBeUndefined();
+    expect(planSteps('ddim', config, { steps: 10 })).toEqual(
+      planSteps('ddim', schedulerConfig(configs.cogvideox), { steps: 10 }),
+    );
+  });
+
   it('refuse what does not fit the network', () => {
     const ddim = schedulerConfig(configs.ddim);
     expect(() => planSteps('flowEuler', ddim, { steps: 4 })).toThrow(/ddpm, ddim or dpmSolver\+\+/);
