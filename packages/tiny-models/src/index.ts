@@ -1,2 +1,4 @@
 export { persuasionBytes } from './persuasion-bytes.ts';
-export { loadTinyModel, type TinyModel } from './tiny-model.ts';
+export { persuasionDiffusion } from './persuasion-diffusion.ts';
+export { shapesDit } from './shapes-dit.ts';
+export { loadTinyDiffusion, loadTinyMaskedDiffusion, loadTinyModel, type TinyModel } from './tiny-model.ts';

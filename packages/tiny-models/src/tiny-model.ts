@@ -1,8 +1,13 @@
 import type { Gpu } from '@saccade/core';
 import {
+  type DiffusionPipeline,
   type LanguageModel,
+  type LoadDiffusionModelOptions,
   type LoadLanguageModelOptions,
+  loadDiffusionModel,
   loadLanguageModel,
+  loadMaskedDiffusionModel,
+  type MaskedDiffusionModel,
   modelFilesFromUrls,
 } from '@saccade/models';
 
@@ -26,4 +31,28 @@ export function loadTinyModel(
   options: Pick<LoadLanguageModelOptions, 'signal' | 'onProgress' | 'dtype'> = {},
 ): Promise<LanguageModel> {
   return loadLanguageModel(gpu, modelFilesFromUrls(model.name, model.files), options);
+}
+
+/**
+ * Loads a masked-diffusion model of this package, as {@link loadTinyModel} loads the others.
+ * @throws ModelConfigError for a model of another kind; as {@link loadTinyModel}
+ */
+export function loadTinyMaskedDiffusion(
+  gpu: Gpu,
+  model: TinyModel,
+  options: Pick<LoadLanguageModelOptions, 'signal' | 'onProgress' | 'dtype'> = {},
+): Promise<MaskedDiffusionModel> {
+  return loadMaskedDiffusionModel(gpu, modelFilesFromUrls(model.name, model.files), options);
+}
+
+/**
+ * Loads a diffusion model of this package, whose samples are pixels, as {@link loadTinyModel} loads the others.
+ * @throws as {@link loadTinyModel}
+ */
+export function loadTinyDiffusion(
+  gpu: Gpu,
+  model: TinyModel,
+  options: Pick<LoadDiffusionModelOptions, 'signal' | 'onProgress' | 'dtype'> = {},
+): Promise<DiffusionPipeline> {
+  return loadDiffusionModel(gpu, modelFilesFromUrls(model.name, model.files), options);
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build, type Rolldown } from 'vite';
 import { expect, it } from 'vitest';
-import { persuasionBytes } from '../src/index.ts';
+import { persuasionBytes, persuasionDiffusion, shapesDit } from '../src/index.ts';
 
 it('bundles for browsers with the weights as an asset', async () => {
   const bundle = (await build({
@@ -19,9 +19,12 @@ it('bundles for browsers with the weights as an asset', async () => {
     },
   })) as Rolldown.RolldownOutput;
   const assets = bundle.output.filter((file) => file.type === 'asset');
-  const weights = assets.find(({ fileName }) => fileName.endsWith('.safetensors'));
-  const stored = readFileSync(persuasionBytes.files['model.safetensors'] as URL);
-  expect(stored.equals(weights?.source as Uint8Array)).toBe(true);
+  const weights = assets.filter(({ fileName }) => fileName.endsWith('.safetensors'));
+  for (const { files } of [persuasionBytes, persuasionDiffusion, shapesDit]) {
+    const [name] = Object.keys(files).filter((each) => each.endsWith('.safetensors')) as [string];
+    const stored = readFileSync(files[name] as URL);
+    expect(weights.some(({ source }) => stored.equals(source as Uint8Array))).toBe(true);
+  }
   const code = bundle.output.map((file) => (file.type === 'chunk' ? file.code : '')).join('\n');
   expect(code).not.toMatch(/from ["']node:|__vite-browser-external/);
 });
