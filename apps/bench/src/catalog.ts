@@ -1,8 +1,19 @@
-import { accumulatedMass, lastWindow, layerTopK, randomTokens, sinksRecent } from './baselines/index.ts';
+import {
+  accumulatedMass,
+  denoisingStripes,
+  denoisingWindow,
+  lastWindow,
+  layerTopK,
+  randomTokens,
+  sinksRecent,
+  windowReuse,
+} from './baselines/index.ts';
 import { methods } from './methods.ts';
 import { gemma3 } from './models/gemma3.ts';
 import { modelFromPath } from './models/model-from-path.ts';
 import { persuasionBytes } from './models/persuasion-bytes.ts';
+import { persuasionDiffusion } from './models/persuasion-diffusion.ts';
+import { shapesDit } from './models/shapes-dit.ts';
 import { smollm2 } from './models/smollm2.ts';
 import { Registry } from './registry.ts';
 import {
@@ -11,6 +22,8 @@ import {
   attentionPrefill,
   attentionTopK,
   basedLength,
+  diffusionImage,
+  diffusionText,
   flashAttention2Length,
   gatedAttentionTraining,
   hylraPolicy,
@@ -47,8 +60,20 @@ export const catalog = new Registry({
     trainingMqar,
     trainingMqarFigure2,
     hylraPolicy,
+    diffusionText,
+    diffusionImage,
   ],
-  methods: [...methods, randomTokens, sinksRecent, accumulatedMass, lastWindow, layerTopK],
-  models: [smollm2, gemma3, persuasionBytes],
+  methods: [
+    ...methods,
+    randomTokens,
+    sinksRecent,
+    accumulatedMass,
+    lastWindow,
+    layerTopK,
+    denoisingWindow,
+    denoisingStripes,
+    windowReuse,
+  ],
+  models: [smollm2, gemma3, persuasionBytes, persuasionDiffusion, shapesDit],
   modelFromPath,
 });

@@ -2,7 +2,7 @@ import type { Gpu, ModelHandle } from '@saccade/core';
 import type { ModelEntry } from './model-entry.ts';
 import type { PlannedScenario, RunPlan } from './plan.ts';
 import { type ProgressStream, startProgress } from './progress/progress.ts';
-import type { Heatmap, ResultRow } from './result-file/types.ts';
+import type { Picture, ResultRow } from './result-file/types.ts';
 import { runScenario } from './run-scenario.ts';
 
 /** What a run needs from its surroundings. */
@@ -12,7 +12,7 @@ export interface ExecuteOptions {
   /** Where progress bars and notes go. */
   readonly stream: ProgressStream;
   /** Takes the pictures that scenarios make. */
-  readonly onPicture?: (picture: Heatmap) => void;
+  readonly onPicture?: (picture: Picture) => void;
 }
 
 /**

@@ -9,6 +9,9 @@ export interface LoadOptions {
   readonly log: (line: string) => void;
 }
 
+/** Kinds of models: those that continue text, those that fill in masked text, those that denoise images. */
+export type ModelFamily = 'language' | 'masked-diffusion' | 'diffusion';
+
 /** A model that the bench can load by a short name. */
 export interface ModelEntry {
   /** What the command line takes and results call `model`. */
@@ -17,6 +20,6 @@ export interface ModelEntry {
   /** One sentence: what it is, how large, where it comes from. */
   readonly description: string;
   /** Which scenarios it suits. */
-  readonly family: 'language';
+  readonly family: ModelFamily;
   load(gpu: Gpu, options: LoadOptions): Promise<ModelHandle>;
 }

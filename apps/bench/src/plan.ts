@@ -80,9 +80,8 @@ function planScenario(
   };
   refuseBadOptions(item);
   if (scenario.needs === 'none') return [item];
-  const suitable = (models.length > 0 ? models : registry.models.slice(0, 1)).filter(
-    (model) => model.family === scenario.needs,
-  );
+  const family = (known: readonly ModelEntry[]) => known.filter((model) => model.family === scenario.needs);
+  const suitable = models.length > 0 ? family(models) : family(registry.models).slice(0, 1);
   if (suitable.length === 0) throw new UsageError(`${scenario.name} needs a model of the family ${scenario.needs}.`);
   return suitable.map((model) => ({ ...item, model }));
 }

@@ -1,6 +1,6 @@
 import { type Gpu, type ModelHandle, RefusedError, SaccadeError } from '@saccade/core';
 import { type MethodRequest, variantsOf } from './method-request.ts';
-import type { Heatmap, ResultRow } from './result-file/types.ts';
+import type { Picture, ResultRow } from './result-file/types.ts';
 import { plausibleShare } from './roofline/peaks.ts';
 import type { Measured, Scenario, ScenarioContext, ScenarioProgress, Variant } from './scenario.ts';
 
@@ -20,7 +20,7 @@ export interface ScenarioRun {
   readonly quick: boolean;
   readonly signal: AbortSignal;
   readonly progress: ScenarioProgress;
-  readonly onPicture?: (picture: Heatmap) => void;
+  readonly onPicture?: (picture: Picture) => void;
 }
 
 /**
@@ -66,7 +66,7 @@ function scenarioContext(run: ScenarioRun): ScenarioContext {
         return failedRow(run, variant, extra, error);
       }
     },
-    picture: (heatmap) => run.onPicture?.({ scenario: run.scenario.name, model: run.model?.name ?? null, ...heatmap }),
+    picture: (picture) => run.onPicture?.({ scenario: run.scenario.name, model: run.model?.name ?? null, ...picture }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Gpu, Method, ModelHandle, Phase } from '@saccade/core';
 import type { MethodEntry } from './method-entry.ts';
-import type { Heatmap, ResultRow, Speed } from './result-file/types.ts';
+import type { ModelFamily } from './model-entry.ts';
+import type { Picture, ResultRow, Speed } from './result-file/types.ts';
 import type { ClaimedShare } from './roofline/peaks.ts';
 
 /** A setting in a full run and in one with `--quick`. */
@@ -17,7 +18,7 @@ export interface Scenario {
   /** Two sentences for a reader of the report: what is done and what the numbers mean. */
   readonly description: string;
   /** Whether it runs a model, and of which family; `none` measures the engine alone. */
-  readonly needs: 'language' | 'none';
+  readonly needs: ModelFamily | 'none';
   /** A method fits if it changes one of these. */
   readonly phases: readonly Phase[];
   /** Methods that make sense in this scenario only; found by `--method` there. */
@@ -81,8 +82,11 @@ export interface ScenarioContext {
    */
   measure(variant: Variant, extra: Readonly<Record<string, unknown>>, run: () => Promise<Measured>): Promise<ResultRow>;
   /** Adds a picture to the report. */
-  picture(heatmap: Omit<Heatmap, 'scenario' | 'model'>): void;
+  picture(picture: PictureOf<Picture>): void;
 }
+
+/** A picture without what the harness fills in, of each kind. */
+type PictureOf<Kind> = Kind extends unknown ? Omit<Kind, 'scenario' | 'model'> : never;
 
 /** Progress of a scenario. */
 export interface ScenarioProgress {

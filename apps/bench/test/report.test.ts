@@ -2,7 +2,9 @@ import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
 import { htmlReport } from '../src/report/html.ts';
 import { markdownReport } from '../src/report/markdown.ts';
+import { pngFile } from '../src/report/png.ts';
 import type { ResultFile } from '../src/result-file/types.ts';
+import { validateResultFile } from '../src/result-file/validate.ts';
 import { scenario, testRegistry } from './fixtures.ts';
 import { sampleFile } from './sample-file.ts';
 
@@ -40,6 +42,23 @@ describe('htmlReport', () => {
     expect(needle).toMatch(/4,096.*10%.*13%.*ok.*\[.*%\]/);
     expect(rows.some((row) => row.includes('refused') && row.includes('needs <image> spans'))).toBe(true);
     expect(texts('section tbody tr.dense').every((row) => row.startsWith('dense'))).toBe(true);
+  });
+
+  it('shows grids of images with what stands in them, and the schema takes them', () => {
+    const grid = {
+      scenario: 'language/needle',
+      model: 'tiny',
+      title: 'Images',
+      caption: 'Two of them.',
+      columns: ['dense', 'picker'],
+      rows: ['class 0'],
+      png: Buffer.from(pngFile(2, 1, Uint8Array.of(0, 1, 2, 3, 4, 5))).toString('base64'),
+    } as const;
+    const file = { ...sampleFile(), pictures: [grid] };
+    expect(validateResultFile(file)).toEqual(file);
+    const image = pageOf(file).querySelector('section figure img');
+    expect(image?.getAttribute('src')).toBe(`data:image/png;base64,${grid.png}`);
+    expect(image?.getAttribute('alt')).toBe('Images; columns: dense, picker; rows: class 0');
   });
 
   it('shows each picture in its section, with a cell for every value and marked ones outlined', () => {

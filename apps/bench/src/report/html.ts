@@ -1,5 +1,5 @@
 import type { Registry } from '../registry.ts';
-import type { Heatmap, PeerRow, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
+import type { PeerRow, Picture, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
 import { type Chart, chartsFor, denseSeries } from './charts.ts';
 import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
@@ -61,7 +61,7 @@ most attention so far. A method is worth its trouble only if it beats them.</dd>
 “refused”: method and model do not fit.</dd>
 </dl></details>`;
 
-function groupSection(group: Group, pictures: readonly Heatmap[]): string {
+function groupSection(group: Group, pictures: readonly Picture[]): string {
   const charts = chartsFor(group);
   const dense = denseSeries(group);
   const styles = styleSeries([...new Set(charts.flatMap(({ series }) => series))], dense);
@@ -93,7 +93,15 @@ function figure(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>): string 
 </figure>`;
 }
 
-function pictureFigure(picture: Heatmap): string {
+function pictureFigure(picture: Picture): string {
+  if ('png' in picture) {
+    const grid = `columns: ${picture.columns.join(', ')}; rows: ${picture.rows.join(', ')}`;
+    return `<figure>
+<figcaption><strong>${escapeHtml(picture.title)}</strong>${escapeHtml(picture.caption)}</figcaption>
+<img class="grid" src="data:image/png;base64,${picture.png}" alt="${escapeHtml(`${picture.title}; ${grid}`)}">
+<p class="soft">${escapeHtml(`From left to right: ${picture.columns.join(', ')}. From top to bottom: ${picture.rows.join(', ')}.`)}</p>
+</figure>`;
+  }
   return `<figure>
 <figcaption><strong>${escapeHtml(picture.title)}</strong>${escapeHtml(picture.caption)}</figcaption>
 <div class="axis">${escapeHtml(picture.yLabel)}</div>

@@ -74,7 +74,8 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
     label: 'Feature distance',
     better: 'lower',
     form: 'number',
-    meaning: 'Distance between the features of generated and of real images.',
+    meaning:
+      'Mean cosine distance between the patch features of an image and of the dense one, by a small vision encoder.',
   },
   loss: {
     label: 'Loss (nats)',
@@ -103,7 +104,14 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
 };
 
 /** The times that a row may hold. */
-export type TimeName = 'prefillMs' | 'decodeMsPerToken' | 'attentionMs' | 'stepMs' | 'firstTokenMs' | 'hostMsPerToken';
+export type TimeName =
+  | 'prefillMs'
+  | 'decodeMsPerToken'
+  | 'attentionMs'
+  | 'stepMs'
+  | 'sampleMs'
+  | 'firstTokenMs'
+  | 'hostMsPerToken';
 
 /** Names of times for people. */
 export const timeTexts: Readonly<Record<TimeName, string>> = {
@@ -113,6 +121,7 @@ export const timeTexts: Readonly<Record<TimeName, string>> = {
   firstTokenMs: 'First token (ms)',
   hostMsPerToken: 'JavaScript (ms per token)',
   stepMs: 'Step (ms)',
+  sampleMs: 'Whole run (ms)',
 };
 
 export const timeNames = Object.keys(timeTexts) as readonly TimeName[];

@@ -38,8 +38,10 @@ export interface Speed {
   readonly firstTokenMs?: TimingSummary;
   /** JavaScript of one decode step, submission included, with an idle queue. */
   readonly hostMsPerToken?: TimingSummary;
-  /** A training step: forward, backward and optimizer. */
+  /** A training step (forward, backward and optimizer), or a denoising step. */
   readonly stepMs?: TimingSummary;
+  /** A whole denoising run, from noise or masks to the result on the host. */
+  readonly sampleMs?: TimingSummary;
   readonly tokensPerSecond?: Measure;
   /** Time of the `baseline` row divided by this row's: same run, same quantity. */
   readonly speedup?: Measure;
@@ -178,6 +180,20 @@ export interface Heatmap {
   readonly marks: readonly (readonly [number, number])[];
 }
 
+/** Generated images side by side: a row per prompt or class, a column per method. */
+export interface ImageGrid {
+  readonly scenario: string;
+  readonly model: string | null;
+  readonly title: string;
+  readonly caption: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly string[];
+  /** The whole grid as a PNG file, in base64. */
+  readonly png: string;
+}
+
+export type Picture = Heatmap | ImageGrid;
+
 /** A result file, `saccade-bench/1`. */
 export interface ResultFile {
   readonly schema: 'saccade-bench/1';
@@ -185,5 +201,5 @@ export interface ResultFile {
   readonly results: readonly ResultRow[];
   readonly roofline?: Roofline;
   readonly peers?: readonly PeerRow[];
-  readonly pictures?: readonly Heatmap[];
+  readonly pictures?: readonly Picture[];
 }

@@ -3,6 +3,8 @@ export { attentionListDensity } from './attention/list-density.ts';
 export { attentionPrefill } from './attention/prefill.ts';
 export { attentionTopK } from './attention/top-k.ts';
 export { basedLength } from './based/length.ts';
+export { diffusionImage } from './diffusion/image.ts';
+export { diffusionText } from './diffusion/text.ts';
 export { flashAttention2Length } from './flash-attention-2/length.ts';
 export { gatedAttentionTraining } from './gated-attention/training.ts';
 export { hylraPolicy } from './hylra/policy.ts';

@@ -5,7 +5,7 @@ import { progressStream } from '../../progress/progress.ts';
 import { markdownTables } from '../../report/markdown.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile } from '../../result-file/read-write.ts';
-import type { Heatmap, ResultRow } from '../../result-file/types.ts';
+import type { Picture, ResultRow } from '../../result-file/types.ts';
 import { onGpu } from '../gpu-stage.ts';
 import type { CliContext, ExitCode } from '../program.ts';
 
@@ -50,8 +50,8 @@ async function execute(context: CliContext, plan: RunPlan, json: string | undefi
   const gpu = await openGpu();
   for (const line of plan.leftOut) console.error(`--quick leaves out ${line}`);
   const rows: ResultRow[] = [];
-  const pictures: Heatmap[] = [];
-  const onPicture = (picture: Heatmap) => pictures.push(picture);
+  const pictures: Picture[] = [];
+  const onPicture = (picture: Picture) => pictures.push(picture);
   try {
     for await (const row of executePlan(plan, { gpu, signal: context.signal, stream: progressStream(), onPicture })) {
       rows.push(row);

@@ -1,0 +1,34 @@
+import type { HostImage } from '../../measure/image-quality.ts';
+import { pngFile } from '../../report/png.ts';
+
+/** Pixels between images, and how often a pixel is repeated on each axis. */
+const [gap, zoom] = [2, 3];
+
+/** Images in [-1, 1] as one PNG file in base64: a row of the grid per inner list. */
+export function imageGrid(rows: readonly (readonly HostImage[])[]): string {
+  const [first] = rows[0] as readonly [HostImage];
+  const [cellHeight, cellWidth] = [first.height * zoom + gap, first.width * zoom + gap];
+  const columns = Math.max(...rows.map((row) => row.length));
+  const [height, width] = [rows.length * cellHeight + gap, columns * cellWidth + gap];
+  const rgb = new Uint8Array(3 * height * width).fill(255);
+  for (const [row, images] of rows.entries()) {
+    for (const [column, image] of images.entries()) {
+      paint(rgb, width, image, row * cellHeight + gap, column * cellWidth + gap);
+    }
+  }
+  return Buffer.from(pngFile(width, height, rgb)).toString('base64');
+}
+
+function paint(rgb: Uint8Array, width: number, image: HostImage, top: number, left: number): void {
+  const { channels, values } = image;
+  const size = image.height * image.width;
+  for (let y = 0; y < image.height * zoom; y++) {
+    for (let x = 0; x < image.width * zoom; x++) {
+      const at = Math.floor(y / zoom) * image.width + Math.floor(x / zoom);
+      for (const channel of [0, 1, 2]) {
+        const value = values[Math.min(channel, channels - 1) * size + at] as number;
+        rgb[3 * ((top + y) * width + left + x) + channel] = Math.round(127.5 * (Math.min(1, Math.max(-1, value)) + 1));
+      }
+    }
+  }
+}
