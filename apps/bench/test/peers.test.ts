@@ -4,6 +4,8 @@ import { peers } from '../src/peers/peers.ts';
 import { sampledError, sampledReference } from '../src/peers/reference.ts';
 import { type MatmulWork, matmulInputs, workFlops, workName } from '../src/peers/work.ts';
 import { worksToCompare } from '../src/peers/works.ts';
+import { validateResultFile } from '../src/result-file/validate.ts';
+import { sampleFile } from './sample-file.ts';
 
 const work: MatmulWork = { kind: 'matmul', m: 30, k: 8, n: 5 };
 
@@ -25,12 +27,15 @@ it('counts the seen half of causal attention', () => {
   expect(workFlops({ ...shape, causal: true })).toBe(4 * 2 * 10 * 8);
 });
 
-it('names works by their kinds, and every engine can do one', () => {
+it('names works by their kinds, which a result file takes, and every engine can do one', () => {
   const works = worksToCompare(false, '/a/model.gguf');
   for (const each of works) {
     expect(workName(each)).toMatch(/^(attention (causal|other)|matmul (f32|quantized)|convolution|model|training) /);
     expect(peers.some(({ does }) => does(each))).toBe(true);
   }
+  const ms = { median: 2, p10: 1, p90: 3, n: 4 };
+  const row = { peer: 'another', peerMs: ms, oursMs: ms, ratio: 1, peerError: null, oursError: null, judged: true };
+  validateResultFile({ ...sampleFile(), peers: works.map((each) => ({ ...row, work: workName(each) })) });
   expect(new Set(works.map(workName)).size).toBe(works.length);
   for (const peer of peers) expect(works.some(peer.does)).toBe(true);
 });

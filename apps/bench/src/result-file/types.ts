@@ -144,7 +144,7 @@ export interface Roofline {
 
 /** The same work in another engine and in this project, on the same adapter in one run. */
 export interface PeerRow {
-  /** Begins with its kind: `attention causal`, `attention other`, `matmul f32`, `matmul quantized`, `model` or `training step`. */
+  /** Begins with its kind: `attention causal`, `attention other`, `matmul f32`, `matmul quantized`, `convolution`, `model` or `training step`. */
   readonly work: string;
   readonly peer: string;
   readonly peerMs: TimingSummary;

@@ -87,6 +87,8 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
   } finally {
     progress.finish();
     for (const started of processes.values()) started.stop();
+    // What was measured before a stop is worth keeping.
+    console.log(peerTable(rows));
     if (flags.json !== undefined && rows.length > 0) {
       const run = { commandLine: context.commandLine, quick: flags.quick === true, leftOut: [] };
       const environment = describeEnvironment(gpu, run);
@@ -94,7 +96,6 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
       log(`Wrote ${flags.json}`);
     }
   }
-  console.log(peerTable(rows));
   return rows.length > 0 ? 0 : 1;
 }
 
