@@ -6,6 +6,8 @@ import {
   decodeBlocks,
   dequantize,
   Gpu,
+  gatedActivation,
+  gatedLinear,
   isQuantized,
   linear,
   type MatmulSchedule,
@@ -261,6 +263,42 @@ describe('linear', () => {
       assertClose(await out.read(), golden('linear.out').data, { absolute: 1e-5, relative: 1e-5 });
       out.dispose();
     }
+  });
+});
+
+describe('gatedLinear', () => {
+  const fuses = ({ capabilities: { software, subgroups, subgroupMinSize } }: Gpu) =>
+    software && subgroups && subgroupMinSize >= 8;
+
+  it.each(['q4_1', 'q8_0', 'f32'] as const)('%s: is the gated activation of the product', async (dtype) => {
+    const [k, f] = [96, 37];
+    for (const gpu of [await sharedGpu(), await modestGpu()]) {
+      const [weight] = await randomWeight(gpu, dtype, 2 * f, k, 3);
+      for (const m of [1, 3, 6]) {
+        const x = gpu.tensor(randomArray(m * k, m), [m, k]);
+        for (const activation of ['silu', 'geluTanh'] as const) {
+          const before = gpu.stats().dispatches;
+          const out = gpu.tidy(() => gatedLinear(x, weight, { activation }));
+          const launches = gpu.stats().dispatches - before;
+          expect(launches).toBe(dtype !== 'f32' && m <= 4 && fuses(gpu) ? 1 : 2);
+          expect(out.shape).toEqual([m, f]);
+          const expected = gpu.tidy(() => gatedActivation(linear(x, weight), { activation }));
+          assertClose(await out.read(), await expected.read(), { absolute: 1e-4, relative: 1e-4 });
+          for (const tensor of [out, expected]) tensor.dispose();
+        }
+        x.dispose();
+      }
+      weight.dispose();
+    }
+  });
+
+  it('refuses an odd number of rows and unknown activations', async () => {
+    const gpu = await sharedGpu();
+    gpu.tidy(() => {
+      expect(() => gatedLinear(gpu.zeros([1, 4]), gpu.zeros([3, 4]), { activation: 'silu' })).toThrow(ShapeError);
+      const unknown = { activation: 'none' } as unknown as { activation: 'silu' };
+      expect(() => gatedLinear(gpu.zeros([1, 4]), gpu.zeros([2, 4]), unknown)).toThrow(/gatedLinear: activation/);
+    });
   });
 });
 

@@ -8,7 +8,8 @@ import { defineStridedKernel, launchStrided, stridedOperand } from './strided.ts
 /** `gelu` is the exact form, `geluTanh` its tanh approximation, `geluSigmoid` its quick one. */
 export type GateActivation = 'silu' | 'sigmoid' | 'gelu' | 'geluTanh' | 'geluSigmoid';
 
-const wgslNames: Readonly<Record<GateActivation, string>> = {
+/** Names of the activations in `mathFunctions`. */
+export const gateFunctions: Readonly<Record<GateActivation, string>> = {
   silu: 'silu',
   sigmoid: 'sigmoid',
   gelu: 'gelu',
@@ -32,7 +33,7 @@ const gateKernel = defineStridedKernel<GateVariant>({
   name: 'gatedActivation',
   inputs: 2,
   declarations: (_, type) => mathFunctions(type === 'f32' ? 'f32' : 'vec4<f32>'),
-  expression: ({ activation }, [gate, up]) => `${wgslNames[activation]}(${gate}) * ${up}`,
+  expression: ({ activation }, [gate, up]) => `${gateFunctions[activation]}(${gate}) * ${up}`,
 });
 
 export interface GatedActivationOptions {
@@ -71,11 +72,16 @@ export function gatedActivation(
   });
 }
 
-function launchGate(gate: Tensor, up: Tensor, options: GatedActivationOptions | undefined): Tensor {
-  const activation = options?.activation;
-  if (activation === undefined || !Object.hasOwn(wgslNames, activation)) {
-    throw new ArgumentError('gatedActivation: activation', activation, Object.keys(wgslNames).join(', '));
+/** Throws {@link ArgumentError} unless it is an activation of a gate. */
+export function checkGate(operation: string, activation: GateActivation | undefined): GateActivation {
+  if (activation === undefined || !Object.hasOwn(gateFunctions, activation)) {
+    throw new ArgumentError(`${operation}: activation`, activation, Object.keys(gateFunctions).join(', '));
   }
+  return activation;
+}
+
+function launchGate(gate: Tensor, up: Tensor, options: GatedActivationOptions | undefined): Tensor {
+  const activation = checkGate('gatedActivation', options?.activation);
   if (!sameShape(gate.shape, up.shape)) {
     throw new ShapeError('gatedActivation', `gate is [${gate.shape}], up is [${up.shape}].`);
   }

@@ -1,4 +1,6 @@
 import { defineKernel } from '../../kernels/kernel.ts';
+import { mathFunctions } from '../../kernels/wgsl-math.ts';
+import { type GateActivation, gateFunctions } from '../mlp.ts';
 import {
   fourLeft,
   locateTile,
@@ -15,6 +17,8 @@ export type BlocksVariant = ProductVariant & {
   readonly rowsPerLane: number;
   readonly columnsPerLane: number;
   readonly lanes: number;
+  /** Of a gated MLP: an output is the activation of its column of the weight times the column that stands `columns` behind it. */
+  readonly gate: GateActivation | 'none';
 };
 
 /**
@@ -31,14 +35,25 @@ export const blocksKernel = defineKernel<BlocksVariant>({
   parameters: productParameters,
   workgroupSize: ({ lanes }) => lanes,
   source: (variant, capabilities) => {
-    const { rowsPerLane, columnsPerLane, lanes } = variant;
+    const { rowsPerLane, columnsPerLane, lanes, gate } = variant;
     const right = wide(variant);
+    const gated = gate !== 'none';
     const eachRow = (text: (row: number) => string) => repeat(rowsPerLane, text);
     const eachColumn = (text: (column: number) => string) => repeat(columnsPerLane, text);
+    /** Columns of the weight: those of the outputs, then their partners. */
+    const eachSum = (text: (column: number) => string) => repeat(columnsPerLane * (gated ? 2 : 1), text);
+    const weightColumn = (sum: number) => {
+      const own = `min(column${sum % columnsPerLane}, params.columns - 1u)`;
+      return sum < columnsPerLane ? own : `(${own} + params.columns)`;
+    };
+    const result = (row: number, column: number) =>
+      gated
+        ? `${gateFunctions[gate]}(sum${row}_${column}) * sum${row}_${column + columnsPerLane}`
+        : `sum${row}_${column}`;
     /** Four elements of an octet: they meet one quad of each row. */
     const half = (octet: number, first: number) => `{
       ${eachRow((row) => `let x${row} = subgroupShuffle(quad${row}, ${(octet * right.octetStep + right.position(first)) / 4}u);`)}
-      ${eachColumn((column) =>
+      ${eachSum((column) =>
         repeat(4, (element) => {
           const value = right.value(`c${column}`, octet, first + element);
           return `{ let w = ${value}; ${eachRow((row) => `sum${row}_${column} = fma(x${row}[${element}], w, sum${row}_${column});`)} }`;
@@ -47,17 +62,18 @@ export const blocksKernel = defineKernel<BlocksVariant>({
     }`;
     return {
       subgroups: true,
+      ...(gated ? { declarations: mathFunctions('f32') } : {}),
       main: `
   ${locateTile(variant, rowsPerLane, columnsPerLane * lanes)}
   let own_quad = 4u * (subgroup_lane & 7u);
   ${eachRow((row) => `let left_row${row} = left_start + min(tile_row * ${rowsPerLane}u + ${row}u, params.rows - 1u) * params.left_row + own_quad;`)}
   ${eachColumn((column) => `let column${column} = tile_column * ${columnsPerLane * lanes}u + ${column * lanes}u + lane;`)}
-  ${eachColumn((column) => right.openColumn(`c${column}`, `min(column${column}, params.columns - 1u)`))}
-  ${eachRow((row) => eachColumn((column) => `var sum${row}_${column} = 0.0;`))}
+  ${eachSum((column) => right.openColumn(`c${column}`, weightColumn(column)))}
+  ${eachRow((row) => eachSum((column) => `var sum${row}_${column} = 0.0;`))}
   let blocks = params.inner >> 5u;
   for (var block = 0u; block < blocks; block++) {
     ${eachRow((row) => `let quad${row} = left[(left_row${row} >> 2u) + 8u * block];`)}
-    ${eachColumn((column) => right.openBlock(`c${column}`, 'block'))}
+    ${eachSum((column) => right.openBlock(`c${column}`, 'block'))}
     ${repeat(4, (octet) => `${half(octet, 0)}\n    ${half(octet, 4)}`)}
   }
   ${eachRow((row) =>
@@ -67,7 +83,7 @@ export const blocksKernel = defineKernel<BlocksVariant>({
         capabilities,
         `(tile_row * ${rowsPerLane}u + ${row}u)`,
         `column${column}`,
-        `sum${row}_${column}`,
+        result(row, column),
       ),
     ),
   )}`,

@@ -1,6 +1,7 @@
 import { broadcastsToEight, subgroupRowsWorkgroup } from '../../attention/prefill-variants.ts';
 import type { Capabilities } from '../../device/capabilities.ts';
 import type { Gpu } from '../../device/gpu.ts';
+import type { GateActivation } from '../mlp.ts';
 import { blocksKernel } from './blocks.ts';
 import { broadcastKernel, heldPositions, tileColumns } from './broadcast.ts';
 import { lanesKernel } from './lanes.ts';
@@ -51,13 +52,7 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
     const rows = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
     gpu.launch(vectorKernel, { ...variant, rows }, { ...launch, workgroups: tileCount(product, rows, vectorColumns) });
   } else if (takesBlocks(product, capabilities)) {
-    const rowsPerLane = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
-    const columnsPerLane = product.right.format === 'q8_0' || rowsPerLane > 1 ? 2 : 4;
-    gpu.launch(
-      blocksKernel,
-      { ...variant, rowsPerLane, columnsPerLane, lanes: 8 },
-      { ...launch, workgroups: tileCount(product, rowsPerLane, columnsPerLane * 8) },
-    );
+    launchBlocks(gpu, product, 'none');
   } else {
     const broadcast = broadcastsToEight(capabilities);
     const fastest = lanesTile(product.rows, product.right.format);
@@ -69,6 +64,32 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
       { ...launch, workgroups: tileCount(product, tile.rowsPerLane, tile.columnsPerLane * tile.lanes) },
     );
   }
+}
+
+function launchBlocks(gpu: Gpu, product: Product, gate: GateActivation | 'none'): void {
+  const rowsPerLane = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
+  const columnsPerLane = product.right.format === 'q8_0' || rowsPerLane > 1 || gate !== 'none' ? 2 : 4;
+  const { flops, bytes } = productCost(product);
+  gpu.launch(
+    blocksKernel,
+    { ...productVariant(product), rowsPerLane, columnsPerLane, lanes: 8, gate },
+    {
+      bindings: bindingRanges(product),
+      parameters: parameterValues(product),
+      cost: { flops: gate === 'none' ? flops : 2 * flops, bytes },
+      workgroups: tileCount(product, rowsPerLane, columnsPerLane * 8),
+    },
+  );
+}
+
+/**
+ * Records a product whose outputs are gated: the right operand has twice its columns, the gate's first.
+ * @returns whether it did: it is done for few rows and quantized weights on software adapters, where a launch is dear
+ */
+export function launchGated(gpu: Gpu, product: Product, gate: GateActivation): boolean {
+  if (!gpu.capabilities.software || !takesBlocks(product, gpu.capabilities)) return false;
+  launchBlocks(gpu, product, gate);
+  return true;
 }
 
 /** Whether few rows are multiplied a block of the weight at a time. */

@@ -5,8 +5,9 @@ import { contiguousStrides, sameShape } from '../../tensor/shape.ts';
 import type { StoragePiece } from '../../tensor/storage.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { contiguous } from '../copy.ts';
+import { checkGate, type GatedActivationOptions, gatedActivation } from '../mlp.ts';
 import { mergeAxes } from '../strided.ts';
-import { launchProduct } from './launch-product.ts';
+import { launchGated, launchProduct } from './launch-product.ts';
 import {
   batchAxes,
   boundTensor,
@@ -56,38 +57,78 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   if (residual && !sameShape(residual.shape, outShape)) {
     throw new ShapeError('linear', `residual has shape [${residual.shape}]; the output has [${outShape}].`);
   }
-  const leftDtype = floatDtype('linear: x', x.dtype);
+  floatDtype('linear: x', x.dtype);
   return gpu.tidy(() => {
     const out = gpu.empty(outShape);
     if (out.size === 0) return out;
-    const left = mergeableRows(x);
-    const lead = mergeAxes(x.shape.slice(0, -1), [left.strides.slice(0, -1), contiguousStrides(outShape).slice(0, -1)]);
-    const [rows = 1, ...batch] = lead.sizes;
-    const [rowStride = 0, ...batchStrides] = lead.strides[0] ?? [];
     const shared = {
-      batch: batchAxes(batch, 1),
-      rows,
-      inner,
-      left: {
-        range: wholeBuffer(left, 'linear: x'),
-        dtype: leftDtype,
-        offset: left.offset,
-        batchStrides: batchAxes(batchStrides, 0),
-        rowStride,
-        innerStride: left.strides.at(-1) as number,
-      },
+      ...rowsOf(x, out, inner),
       bias: bias && boundTensor('linear: bias', contiguous(bias), 'linear: bias'),
       residual: residual && boundTensor('linear: residual', contiguous(residual), 'linear: residual'),
-      out: gpu.range(out, 'linear: output'),
-      outStrides: { batch: rows * columns, row: columns, column: 1 },
-    } satisfies Partial<Product>;
+    };
     for (const piece of weight.storage.pieces) {
       const [start, count] = weight.storage.pieces.length > 1 ? [piece.rowStart, piece.rows] : [0, columns];
       const right = weightPiece(weight, piece);
-      const schedule = options.schedule ?? defaultSchedule(gpu, rows, right.format);
+      const schedule = options.schedule ?? defaultSchedule(gpu, shared.rows, right.format);
       launchProduct(gpu, { ...shared, columns: count, right, columnStart: start }, schedule);
     }
     return out;
+  });
+}
+
+/** Batches, rows and left operand of x [..., K], and the place of the output [..., N]. */
+function rowsOf(
+  x: Tensor,
+  out: Tensor,
+  inner: number,
+): Pick<Product, 'batch' | 'rows' | 'inner' | 'left' | 'out' | 'outStrides'> {
+  const left = mergeableRows(x);
+  const columns = out.shape.at(-1) as number;
+  const lead = mergeAxes(x.shape.slice(0, -1), [left.strides.slice(0, -1), contiguousStrides(out.shape).slice(0, -1)]);
+  const [rows = 1, ...batch] = lead.sizes;
+  const [rowStride = 0, ...batchStrides] = lead.strides[0] ?? [];
+  return {
+    batch: batchAxes(batch, 1),
+    rows,
+    inner,
+    left: {
+      range: wholeBuffer(left, 'linear: x'),
+      dtype: floatDtype('linear: x', x.dtype),
+      offset: left.offset,
+      batchStrides: batchAxes(batchStrides, 0),
+      rowStride,
+      innerStride: left.strides.at(-1) as number,
+    },
+    out: out.gpu.range(out, 'linear: output'),
+    outStrides: { batch: rows * columns, row: columns, column: 1 },
+  };
+}
+
+/**
+ * The first half of a gated MLP: `activation(x gate^T) * (x up^T)`, the same as {@link gatedActivation} of {@link linear}. On software adapters, few rows and
+ * a quantized weight take one launch.
+ *
+ * @param x f32, f16 or bf16 `[..., K]`
+ * @param weight `[2 F, K]` in any float or quantized dtype: the gate's rows, then those of up
+ * @returns f32 `[..., F]`, contiguous
+ * @throws ShapeError, ArgumentError as {@link linear}, and for an odd number of the weight's rows or an unknown activation
+ */
+export function gatedLinear(x: Tensor, weight: Tensor, options: GatedActivationOptions): Tensor {
+  const { gpu } = x;
+  const [columns, inner] = checkShapes(x, weight);
+  const activation = checkGate('gatedLinear', options.activation);
+  if (columns % 2 !== 0) throw new ShapeError('gatedLinear', `weight is [${weight.shape}]; its rows must be even.`);
+  return gpu.tidy(() => {
+    const [piece, second] = weight.storage.pieces;
+    // The parts of a split weight hold a gate without its partner.
+    if (piece && !second && isQuantized(weight.dtype)) {
+      const out = gpu.empty([...x.shape.slice(0, -1), columns / 2]);
+      if (out.size === 0) return out;
+      const right = weightPiece(weight, piece);
+      const product = { ...rowsOf(x, out, inner), bias: undefined, residual: undefined, right, columnStart: 0 };
+      if (launchGated(gpu, { ...product, columns: columns / 2 }, activation)) return out;
+    }
+    return gatedActivation(linear(x, weight), { activation });
   });
 }
 
