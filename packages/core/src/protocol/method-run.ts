@@ -27,6 +27,20 @@ export interface RunStart extends Partial<RunSettings>, ActivationHooks {
   readonly cache?: CacheOptions | undefined;
 }
 
+/** What a method fills that sees heads or acts on them. */
+const headSeams = [
+  'transformQKV',
+  'mask',
+  'needs',
+  'attend',
+  'afterAttention',
+  'selectHeads',
+  'selectTokens',
+  'createCache',
+  'companions',
+  'layer',
+] as const satisfies readonly (keyof Method)[];
+
 /**
  * One run of a model with its methods (or dense): their states, the index store, and the calls of their seams. It is all
  * that architectures know of methods: they call `layers`, `beforeRope`, `attention` and `activation`, and embed positions as
@@ -93,6 +107,11 @@ export class MethodRun {
     // Companions that run beside a step make it another one: no step is opened on their caches.
     const alone = this.companions?.length === 0;
     return alone && this.#state.activations === undefined && this.methods.every(({ steadySteps }) => steadySteps);
+  }
+
+  /** Whether no method of the run sees queries and keys, or changes where they go, so that they may be views of a common tensor. */
+  get leavesHeads(): boolean {
+    return this.methods.every((method) => headSeams.every((seam) => method[seam] === undefined));
   }
 
   get seed(): number {

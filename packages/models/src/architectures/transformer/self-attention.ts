@@ -11,8 +11,8 @@ export function selfAttention(context: LayerContext, x: Tensor): Tensor {
   const { gate, queriesAndKeys, ...projected } = projectHeads(context, x);
   const { q, k, v } = run.beforeRope(index, projected, x);
   const rotate = (heads: Tensor) => (rotary ? rotary.rotate(heads, kind, run.rotary) : heads);
-  // Methods and those who watch get queries and keys that are dense.
-  const together = run.methods.length === 0 && run.steady ? queriesAndKeys : undefined;
+  // Methods that see queries and keys get them dense.
+  const together = run.leavesHeads ? queriesAndKeys : undefined;
   const rotated = together && rotary ? splitHeads(rotate(together), config.heads) : { q: rotate(q), k: rotate(k) };
   const z = run.attention(index, { ...rotated, v }, x, attentionOptions(config, kind));
   return gate ? gateOutput(context, z, gate) : z;
