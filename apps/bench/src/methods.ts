@@ -1,3 +1,4 @@
+import { gnaEntry } from '@saccade/gna/bench';
 import { hylraEntry } from '@saccade/hylra/bench';
 import { reTtentionEntry } from '@saccade/re-ttention/bench';
 import { sparsedEntry } from '@saccade/sparsed/bench';
@@ -5,4 +6,4 @@ import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry];
+export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry];

@@ -133,6 +133,7 @@ const masks: Readonly<Record<string, HostMask>> = {
   'token lists per query block and head': tokens(tokenList('queryHead', 5)),
   'block lists': blocks(blockList('kvHead', 8, 10, 3)),
   'block lists per query head': blocks(blockList('queryHead', 6, 16, 2)),
+  'a block list for more queries than there are': blocks(blockList('kvHead', 32, 10, 3)),
   'block lists and causality': allOf(blocks(blockList('kvHead', 8, 10, 3)), { kind: 'causal' }),
   'a token list and a window': anyOf(tokens(tokenList('kvHead')), window),
   'a token list per query block and a prefix': anyOf(tokens(tokenList('queryHead', 4)), prefixes),

@@ -58,6 +58,10 @@ function speedColumns(rows: readonly ResultRow[]): Column[] {
         return measured('Share of peak', (row) =>
           mapDefined(row.speed.shareOfPeak, (value) => formatMeasure(value, formatShare)),
         );
+      case 'shareOfPredicted':
+        return measured('Share of predicted speed-up', (row) =>
+          mapDefined(row.speed.shareOfPredicted, (value) => formatMeasure(value, formatShare)),
+        );
       default:
         return measured(timeTexts[name], (row) =>
           mapDefined(row.speed[name], (value) => formatMeasure(value, formatNumber)),

@@ -134,6 +134,6 @@ export function contextLength(row: ResultRow): number | undefined {
 
 /** Names of the speeds that at least one row holds, in the schema's order. */
 export function presentSpeeds(rows: readonly ResultRow[]): readonly (keyof Speed)[] {
-  const all: readonly (keyof Speed)[] = [...timeNames, 'tokensPerSecond', 'speedup', 'shareOfPeak'];
+  const all: readonly (keyof Speed)[] = [...timeNames, 'tokensPerSecond', 'speedup', 'shareOfPeak', 'shareOfPredicted'];
   return all.filter((name) => rows.some((row) => row.speed[name] !== undefined));
 }

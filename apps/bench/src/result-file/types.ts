@@ -29,7 +29,7 @@ export type QualityName = (typeof qualityNames)[number];
 
 export type Quality = { readonly [K in QualityName]?: Measure };
 
-/** Milliseconds, always as repeated timings; `speedup` and `shareOfPeak` are ratios. */
+/** Milliseconds, always as repeated timings; `speedup`, `shareOfPeak` and `shareOfPredicted` are ratios. */
 export interface Speed {
   readonly prefillMs?: TimingSummary;
   readonly decodeMsPerToken?: TimingSummary;
@@ -47,6 +47,8 @@ export interface Speed {
   readonly speedup?: Measure;
   /** Share of the adapter's measured peak: the larger of its shares of the read and FMA peaks. */
   readonly shareOfPeak?: Measure;
+  /** Of the speed-up that a method's own cost model predicts, what was measured. */
+  readonly shareOfPredicted?: Measure;
 }
 
 /** Bytes of GPU memory. */

@@ -130,7 +130,8 @@ export function whereToLook(
     if (blockShift) parts.number('key_block_shift', 'u32', Math.log2(list.keyBlock));
   }
   const queryBlock = commonQueryBlock(sources);
-  if (queryBlock !== undefined) parts.number('query_block', 'u32', queryBlock);
+  // As the plan has it: a block of more queries than there are is as long as they are.
+  if (queryBlock !== undefined) parts.number('query_block', 'u32', Math.min(queryBlock, queries));
   const sees = (where: Mask | true | undefined) =>
     where === undefined || where === true ? undefined : predicateText(where, shape, parts);
   const ofRange = sees(range);

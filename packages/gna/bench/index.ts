@@ -1,0 +1,2 @@
+export { gnaEntry } from './entry.ts';
+export { gnaKernelEntry } from './kernel-entry.ts';
