@@ -28,7 +28,7 @@ it('gna/simulator: the published figures', async () => {
   }
 });
 
-it('diffusion/attention: densities are those that the kernels count', async () => {
+it('diffusion/attention: densities are those that the kernels count', { timeout: 180_000 }, async () => {
   const rows = await rowsOf('diffusion/attention', [256], ['gna-kernel', 'plain-window']);
   expect(rows.map(({ method, density, options }) => [method, density, options.tokens])).toEqual([
     ['dense', 1, 256],
@@ -42,7 +42,7 @@ it('diffusion/attention: densities are those that the kernels count', async () =
   }
 });
 
-it('gna/speed: a perfect setting reads what the simulator says', async () => {
+it('gna/speed: a perfect setting reads what the simulator says', { timeout: 180_000 }, async () => {
   const rows = await rowsOf('gna/speed', [1024]);
   expect(rows.map(({ options }) => [options.part, options.perfect])).toEqual([
     [undefined, undefined],

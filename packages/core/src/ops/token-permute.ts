@@ -16,7 +16,6 @@ interface PermuteVariant extends Variant {
 const lanes = 64;
 /** Invocations side by side along a row. */
 const columns = 8;
-const rowsPerWorkgroup = 64;
 const order = {
   id: 'grid',
   rank: 3,
@@ -51,8 +50,8 @@ fn source_of(token: i32) -> i32 {
 } as const;
 
 /**
- * Rows of a head gathered in another order, as bits. Eight neighbouring invocations move a row, so that both sides of a copy are
- * read and written along it; places are computed once per row.
+ * Rows of a head gathered in another order, as bits. Each invocation computes where one row comes from; then eight neighbouring
+ * ones move a row, so that both sides of a copy are read and written along it.
  */
 const tokenPermuteKernel = defineKernel<PermuteVariant>({
   name: 'tokenPermute',
@@ -85,17 +84,22 @@ const tokenPermuteKernel = defineKernel<PermuteVariant>({
   ],
   workgroupSize: () => lanes,
   source: ({ make, quads }) => ({
-    declarations: `${gridMathText('grid', 3)}${sources[make]}`,
+    declarations: `var<workgroup> sources: array<i32, ${lanes}>;
+${gridMathText('grid', 3)}${sources[make]}`,
     main: `
   let pair = group / params.row_groups;
-  let first = (group % params.row_groups) * ${rowsPerWorkgroup}u + lane / ${columns}u;
+  let first = (group - pair * params.row_groups) * ${lanes}u;
   let batch = pair / params.heads;
-  let head = pair % params.heads;
-  let last = min((group % params.row_groups + 1u) * ${rowsPerWorkgroup}u, params.rows);
-  for (var made = first; made < last; made += ${lanes / columns}u) {
-    let source = source_of(i32(made));
-    let from_row = params.x_start + batch * params.x_batch + head * params.x_head + u32(max(source, 0)) * params.x_row;
-    let to_row = batch * params.out_batch + head * params.out_head + made * params.out_row;
+  let head = pair - batch * params.heads;
+  sources[lane] = source_of(i32(min(first + lane, params.rows - 1u)));
+  workgroupBarrier();
+  let from_head = params.x_start + batch * params.x_batch + head * params.x_head;
+  let to_head = batch * params.out_batch + head * params.out_head;
+  let count = min(params.rows - first, ${lanes}u);
+  for (var made = lane / ${columns}u; made < count; made += ${lanes / columns}u) {
+    let source = sources[made];
+    let from_row = from_head + u32(max(source, 0)) * params.x_row;
+    let to_row = to_head + (first + made) * params.out_row;
     for (var unit = lane % ${columns}u; unit < params.units; unit += ${columns}u) {
       var moved = ${quads ? 'vec4u()' : '0u'};
       if (source >= 0) { moved = x[from_row + unit]; }
@@ -163,7 +167,7 @@ function permuted(operation: string, x: Tensor, tokenOrder: TokenOrder, make: Pe
     const quads = [...from, ...to, units].every((value) => value % 4 === 0);
     const pieces = (values: readonly number[]) => (quads ? values.map((value) => value / 4) : values);
     const axis = (values: readonly number[], at: number) => [1, 1, 1, ...values].slice(-3)[at] as number;
-    const rowGroups = Math.ceil(rows / rowsPerWorkgroup);
+    const rowGroups = Math.ceil(rows / lanes);
     gpu.launch(
       tokenPermuteKernel,
       { make, quads },
