@@ -1,7 +1,4 @@
-import { defineOptions, integer, list } from '@saccade/core';
-
-const tile = (tokens: number, description: string) =>
-  list(integer({ min: 1 }), { default: [tokens] as const, minLength: 1, description });
+import { gnaKernelOptions } from '../src/index.ts';
 
 /** GNA's kernel alone, on a square grid of tokens: for scenarios that run no model. */
 export const gnaKernelEntry = {
@@ -12,16 +9,7 @@ export const gnaKernelEntry = {
   paper: 'arXiv 2504.16922',
   role: 'method' as const,
   phases: ['prefill', 'denoise'] as const,
-  options: defineOptions({
-    window: list(integer({ min: 2 }), { default: [16] as const, minLength: 1, description: 'Keys along each axis.' }),
-    stride: list(integer({ min: 1 }), {
-      default: [8] as const,
-      minLength: 1,
-      description: 'Queries that share a window, along each axis.',
-    }),
-    queryTile: tile(8, 'Queries of a tile along each axis.'),
-    keyTile: tile(4, 'Keys of a tile along each axis.'),
-  }),
+  options: gnaKernelOptions,
   create: () => undefined,
   // Windows of whole tiles at both ends: multiples of 8, with strides of 8 and tiles of 4.
   atBudget: (budget: number, tokens: number) => {

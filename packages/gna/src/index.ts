@@ -7,7 +7,7 @@ export {
   type NeighborhoodAttentionResult,
   neighborhoodAttention,
 } from './neighborhood-attention.ts';
-export { type GnaOptions, gnaOptions, type ResolvedGnaOptions } from './options.ts';
+export { type GnaOptions, gnaKernelOptions, gnaOptions, type ResolvedGnaOptions } from './options.ts';
 export { NeighborhoodPlan, type NeighborhoodPlanOptions, type PlannedTokens } from './plan.ts';
 export { type PublishedSetting, publishedSettings } from './published.ts';
 export {

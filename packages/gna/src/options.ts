@@ -34,3 +34,18 @@ export type GnaOptions = GivenOptions<typeof gnaOptions>;
 
 /** All options, defaults filled in. */
 export type ResolvedGnaOptions = OptionsOf<typeof gnaOptions>;
+
+const tile = (tokens: number, description: string) =>
+  list(integer({ min: 1 }), { default: [tokens] as const, minLength: 1, description });
+
+/** Options of the kernel alone, over a grid that its caller knows: for measurements. */
+export const gnaKernelOptions = defineOptions({
+  window: list(integer({ min: 2 }), { default: [16] as const, minLength: 1, description: 'Keys along each axis.' }),
+  stride: list(integer({ min: 1 }), {
+    default: [8] as const,
+    minLength: 1,
+    description: 'Queries that share a window, along each axis.',
+  }),
+  queryTile: tile(8, 'Queries of a tile along each axis.'),
+  keyTile: tile(4, 'Keys of a tile along each axis.'),
+});
