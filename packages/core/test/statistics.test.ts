@@ -5,6 +5,7 @@ import {
   agreement,
   bootstrapMean,
   bootstrapMedianRatio,
+  bootstrapStatistic,
   klDivergence,
   klPerRow,
   mean,
@@ -218,5 +219,38 @@ describe('divergences', () => {
     expect(agreement([1, 2, 3, 4], [1, 2, 9, 4])).toBe(0.75);
     expect(agreement([1, 2, 3, 4], [1, 2])).toBe(0.5);
     expect(agreement([], [])).toBe(1);
+  });
+});
+
+describe('bootstrapStatistic', () => {
+  it('of means is the bootstrap of the mean, up to which numbers are drawn', () => {
+    const values = Array.from({ length: 60 }, (_, index) => Math.sin(index) + index / 60);
+    const sum = (some: readonly number[]) => some.reduce((total, value) => total + value, 0);
+    const own = bootstrapStatistic(values, (some) => sum(some) / some.length);
+    const known = bootstrapMean(values);
+    expect(own.value).toBeCloseTo(known.value, 12);
+    expect(own.n).toBe(60);
+    expect(Math.abs(own.low - known.low)).toBeLessThan(0.02);
+    expect(Math.abs(own.high - known.high)).toBeLessThan(0.02);
+    expect(bootstrapStatistic(values, (some) => sum(some) / some.length)).toEqual(own);
+  });
+
+  it('is wider where what hangs together is drawn together', () => {
+    const groups = Array.from({ length: 12 }, (_, index) => new Array<number>(10).fill(index % 2));
+    const mean = (some: readonly number[]) => some.reduce((total, value) => total + value, 0) / some.length;
+    const together = bootstrapStatistic(groups, (some) => mean(some.flat()));
+    const apart = bootstrapStatistic(groups.flat(), mean);
+    expect(together.value).toBe(apart.value);
+    expect(together.high - together.low).toBeGreaterThan(2 * (apart.high - apart.low));
+  });
+
+  it('leaves out resamples without a value, and refuses a statistic that has none at all', () => {
+    const ratio = (some: readonly number[]) => some.filter((x) => x === 2).length / some.filter((x) => x > 0).length;
+    const { value, low, high } = bootstrapStatistic([0, 0, 1, 2], ratio);
+    expect(value).toBe(0.5);
+    expect([low, high]).toEqual([0, 1]);
+    expect(() => bootstrapStatistic([0, 0], ratio)).toThrow(/statistic/);
+    expect(() => bootstrapStatistic([], ratio)).toThrow(/samples/);
+    expect(() => bootstrapStatistic([1], ratio, { resamples: 3 })).toThrow(/resamples/);
   });
 });

@@ -88,6 +88,36 @@ export function bootstrapMedianRatio(
   return { value, low: Math.min(value, quantile(ratios, 0.025)), high: Math.max(value, quantile(ratios, 0.975)), n };
 }
 
+/**
+ * A statistic of samples with its 95% percentile bootstrap interval, such as F1 over the questions of images: a sample is what is
+ * independent of the others, and all that hangs together with it is drawn with it. Resamples for which the statistic is NaN (a
+ * precision without positives) are left out.
+ *
+ * @throws ArgumentError if there are no samples, the statistic of all of them is not finite, or an option is out of range.
+ */
+export function bootstrapStatistic<Sample>(
+  samples: readonly Sample[],
+  statistic: (resample: readonly Sample[]) => number,
+  options: Pick<BootstrapOptions, 'resamples' | 'seed'> = {},
+): Interval {
+  const { resamples = 2000, seed = 0 } = options;
+  if (samples.length === 0) throw new ArgumentError('samples', 'an empty list', 'at least one sample');
+  if (!Number.isSafeInteger(resamples) || resamples < 100) {
+    throw new ArgumentError('resamples', resamples, 'an integer >= 100');
+  }
+  const value = statistic(samples);
+  if (!Number.isFinite(value)) throw new ArgumentError('statistic', value, 'a finite number for all samples');
+  const uniform = uniformGenerator(seed);
+  const found: number[] = [];
+  for (let resample = 0; resample < resamples; resample++) {
+    const drawn = samples.map(() => samples[Math.floor(uniform() * samples.length)] as Sample);
+    const own = statistic(drawn);
+    if (!Number.isNaN(own)) found.push(own);
+  }
+  const [low, high] = found.length === 0 ? [value, value] : [quantile(found, 0.025), quantile(found, 0.975)];
+  return { value, low: Math.min(value, low), high: Math.max(value, high), n: samples.length };
+}
+
 /** Uniform numbers in [0, 1) from a 32-bit Weyl sequence with a mixing step (Mulberry32): plenty for resampling. */
 function uniformGenerator(seed: number): () => number {
   let state = seed >>> 0;

@@ -1,4 +1,4 @@
-export { type BootstrapOptions, bootstrapMean, bootstrapMedianRatio } from './bootstrap.ts';
+export { type BootstrapOptions, bootstrapMean, bootstrapMedianRatio, bootstrapStatistic } from './bootstrap.ts';
 export { agreement, klDivergence, klPerRow, relativeError } from './divergence.ts';
 export { mean, median, quantile } from './quantile.ts';
 export { studentInterval } from './student.ts';
