@@ -9,6 +9,7 @@ export { type LoadDiffusionModelOptions, loadDiffusionModel } from './diffusion/
 export { planSteps, type StepRequest } from './diffusion/schedulers/plan-steps.ts';
 export { type SchedulerConfig, type SolverName, schedulerConfig } from './diffusion/schedulers/scheduler-config.ts';
 export type { SolverStep, StepWeights } from './diffusion/schedulers/solver-step.ts';
+export { encodePng } from './images/encode-png.ts';
 export { type LoadImageOptions, loadImage } from './images/load-image.ts';
 export {
   AutoModelForCausalLM,
@@ -48,6 +49,12 @@ export {
 export { modelFilesFromUrls } from './resolve/url-files.ts';
 export { type ContinuationScore, perplexity, type Score, scoreContinuation } from './scoring/scoring.ts';
 export { type SpecialTokens, type Tokenizer, TokenizerError, type TokenStream } from './tokenizer/types.ts';
+export {
+  attentionOverlay,
+  type ImageAttention,
+  type ImageAttentionOptions,
+  imageAttention,
+} from './vision-language/image-attention.ts';
 export type { ImageSettings } from './vision-language/image-settings.ts';
 export {
   type LoadVisionLanguageModelOptions,
