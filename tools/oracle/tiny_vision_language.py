@@ -1,0 +1,303 @@
+"""The tiny vision-language model: its network, tokenizer, prompts, batches, and what is measured on it.
+
+`train_tiny_vision_language.py` trains it. Images, questions and answers are drawn by `packages/tiny-models/training/write-scenes.ts`, the
+only generator that there is.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import Idefics3Config, Idefics3ForConditionalGeneration
+
+from golden_files import ROOT
+from philox import normal
+
+FOLDER = ROOT / "packages" / "tiny-models" / "checkpoints" / "scenes"
+SEED = 2026
+IMAGE, PATCH, SHUFFLE = 128, 8, 2
+IMAGE_TOKENS = (IMAGE // PATCH // SHUFFLE) ** 2
+SPECIAL = ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<global-img>", "<image>"]
+# What a cell of the image says that shows nothing.
+NOTHING = "nothing"
+# Questions start a text and answers follow a space; these are the words of the chat template and of the generator's questions.
+TEMPLATE_WORDS = ["User", "Assistant"]
+Sample = dict[str, object]
+
+
+def printable_bytes() -> list[str]:
+    """The characters that stand for bytes in byte-level BPE: printable ones for themselves, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte if byte in printable else 0x100 + others.index(byte)) for byte in range(256)]
+
+
+def make_tokenizer(words: list[str]) -> dict[str, object]:
+    """A tokenizer.json of byte-level BPE in which every word, a space before it or not, becomes one token, letter by letter from its
+    beginning. Any other text stays bytes."""
+    space = printable_bytes()[0x20]
+    vocabulary = {character: index for index, character in enumerate(printable_bytes())}
+    merges: dict[tuple[str, str], None] = {}
+    for word in [*TEMPLATE_WORDS, *words]:
+        text = word.replace(" ", space)
+        for end in range(1, len(text)):
+            merges[(text[:end], text[end])] = None
+    for left, right in merges:
+        vocabulary.setdefault(left + right, len(vocabulary))
+    added = [
+        {"id": len(vocabulary) + index, "content": content, "single_word": False, "lstrip": False, "rstrip": False}
+        | {"normalized": False, "special": True}
+        for index, content in enumerate(SPECIAL)
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None}
+    model |= {"end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": model | {"vocab": vocabulary, "merges": [list(pair) for pair in merges]},
+    }
+
+
+def words_of(samples: list[Sample]) -> list[str]:
+    """All words of questions and answers, as the byte-level pattern cuts them, and the words of cells; sorted."""
+    found = {f" {NOTHING}"}
+    for sample in samples:
+        found.update(f" {word}" for cell in sample["cells"] for word in cell)
+        for question in sample["questions"]:
+            for text in (question["text"], f" {question['answer']}"):
+                found.update(re.findall(r" ?[a-zA-Z]+| ?[0-9]|[^ a-zA-Z0-9]", text))
+    return sorted(found)
+
+
+class Prompts:
+    """Ids of prompts and answers, each text's worked out once."""
+
+    def __init__(self, tokenizer: object) -> None:
+        self.tokenizer, self.known = tokenizer, {}
+        self.end = self.ids("<end_of_utterance>")[0]
+        self.image = self.ids("<image>")[0]
+        around = "<fake_token_around_image>"
+        self.prefix = self.ids(f"<|im_start|>User:{around}<global-img>{'<image>' * IMAGE_TOKENS}{around}")
+
+    def ids(self, text: str) -> list[int]:
+        if text not in self.known:
+            self.known[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return self.known[text]
+
+    def turn(self, question: Sample) -> tuple[list[int], list[int]]:
+        """What follows the image up to the answer, and the answer with its end."""
+        asked = self.ids(question["text"] + "<end_of_utterance>\nAssistant:")
+        return asked, [*self.ids(f" {question['answer']}"), self.end]
+
+    def word(self, text: str) -> int:
+        (only,) = self.ids(f" {text}")
+        return only
+
+
+def config(tokenizer: dict[str, object]) -> Idefics3Config:
+    ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    size = len(tokenizer["model"]["vocab"]) + len(ids)
+    end = ids["<end_of_utterance>"]
+    return Idefics3Config(
+        image_token_id=ids["<image>"],
+        scale_factor=SHUFFLE,
+        tie_word_embeddings=True,
+        pad_token_id=end,
+        vision_config={
+            "hidden_size": 128,
+            "intermediate_size": 512,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "image_size": IMAGE,
+            "patch_size": PATCH,
+            "hidden_act": "gelu_pytorch_tanh",
+            "layer_norm_eps": 1e-6,
+        },
+        text_config={
+            "model_type": "llama",
+            "vocab_size": size,
+            "hidden_size": 256,
+            "intermediate_size": 512,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 8,
+            "max_position_embeddings": 512,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+            "bos_token_id": ids["<|im_start|>"],
+            "eos_token_id": end,
+            "pad_token_id": end,
+        },
+    )
+
+
+def new_model(settings: Idefics3Config) -> Idefics3ForConditionalGeneration:
+    """Initial weights that the core draws as well: the k-th parameter by name is normal with stream k, of deviation 0.02; what adds
+    to a residual stream is smaller by the root of its number; norms are one, biases zero."""
+    model = Idefics3ForConditionalGeneration(settings)
+    layers = {"vision_model": settings.vision_config.num_hidden_layers, "text_model": settings.text_config.num_hidden_layers}
+    with torch.no_grad():
+        for stream, (name, parameter) in enumerate(sorted(model.named_parameters())):
+            if parameter.dim() == 1:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+                continue
+            deviation = 0.02
+            if re.search(r"(out_proj|o_proj|fc2|down_proj)\.weight$", name):
+                tower = next(layers[part] for part in layers if part in name)
+                deviation /= (2 * tower) ** 0.5
+            drawn = torch.from_numpy(normal(parameter.numel(), SEED, stream)).reshape(parameter.shape)
+            parameter.copy_(drawn * deviation)
+    return model
+
+
+@torch.no_grad()
+def match_contents(model: Idefics3ForConditionalGeneration) -> None:
+    """Gives queries and keys of half of the decoder's heads one and the same random projection, so that a word attends to what is like
+    it, the image tokens that say it among them (cf. mimetic initialisation, Trockman and Kolter, 2023)."""
+    size = model.config.text_config.head_dim
+    heads = model.config.text_config.num_attention_heads // 2
+    for index, layer in enumerate(model.model.text_model.layers):
+        shape = (heads * size, model.config.text_config.hidden_size)
+        drawn = torch.from_numpy(normal(shape[0] * shape[1], SEED, 10_000 + index)).reshape(shape) * 0.05
+        layer.self_attn.q_proj.weight[: shape[0]] = drawn
+        layer.self_attn.k_proj.weight[: shape[0]] = drawn
+
+
+@torch.no_grad()
+def copy_contents(model: Idefics3ForConditionalGeneration) -> None:
+    """Makes what the decoder's heads write a part of what they read, so that looking at an image token makes its words more probable."""
+    size = model.config.text_config.hidden_size
+    for index, layer in enumerate(model.model.text_model.layers):
+        drawn = torch.from_numpy(normal(size * size, SEED, 20_000 + index)).reshape(size, size)
+        basis = torch.linalg.qr(drawn.double()).Q.float()
+        layer.self_attn.v_proj.weight.copy_(basis.T * 0.5)
+        layer.self_attn.o_proj.weight.copy_(basis * 0.3)
+
+
+class Scenes:
+    """Scenes of a file: images u8 [count, 128, 128, 3], mapped, and their questions."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.samples: list[Sample] = [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
+        self.images = np.memmap(folder / f"{name}.u8", np.uint8, "r").reshape(-1, IMAGE, IMAGE, 3)
+
+
+def pixels(images: np.ndarray) -> torch.Tensor:
+    """f32 [images, 3, 128, 128] from -1 to 1."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def image_features(model: Idefics3ForConditionalGeneration, images: torch.Tensor) -> torch.Tensor:
+    """[images, 64, 256]: what stands for the image tokens."""
+    return model.model.connector(model.model.vision_model(images).last_hidden_state)
+
+
+def cell_loss(model: Idefics3ForConditionalGeneration, features: torch.Tensor, prompts: Prompts, samples: list[Sample]) -> torch.Tensor:
+    """Each image token is to say its cell's words, read by the word embeddings; cells without words count a tenth."""
+    nothing = prompts.word(NOTHING)
+    cells = [[prompts.word(word) for word in cell] or [nothing] for sample in samples for cell in sample["cells"]]
+    rows = torch.tensor([row for row, said in enumerate(cells) for _ in said])
+    words = torch.tensor([word for said in cells for word in said])
+    weights = torch.tensor([0.1 if word == nothing else 1.0 for said in cells for word in said])
+    normed = functional.rms_norm(features.flatten(0, 1), features.shape[-1:])
+    surprise = -functional.log_softmax(normed @ model.lm_head.weight.T, dim=-1)[rows, words]
+    return (surprise * weights).sum() / weights.sum()
+
+
+def packed(
+    prompts: Prompts, turns: list[list[tuple[list[int], list[int]]]], shown: np.ndarray | None = None
+) -> dict[str, torch.Tensor]:
+    """One row per image: the prefix once, then its turns, each of which sees the prefix and itself alone and stands where it would
+    stand without the others.
+
+    `shown` [images, 64] leaves image tokens out; the others stay at their positions.
+    """
+    before = prompts.prefix.index(prompts.image)
+    if shown is None:
+        shown = np.ones((len(turns), IMAGE_TOKENS), dtype=bool)
+    places = [
+        np.concatenate([np.arange(before), before + np.flatnonzero(own), np.arange(before + IMAGE_TOKENS, len(prompts.prefix))])
+        for own in shown
+    ]
+    length = max(len(own) + sum(len(asked) + len(answer) for asked, answer in row) for own, row in zip(places, turns))
+    ids = np.full((len(turns), length), prompts.end)
+    positions = np.zeros((len(turns), length), dtype=np.int64)
+    segments = np.full((len(turns), length), -1)
+    targets = np.full((len(turns), length), -1)
+    for index, (own, row) in enumerate(zip(places, turns)):
+        at = len(own)
+        ids[index, :at] = np.array(prompts.prefix)[own]
+        positions[index, :at] = own
+        segments[index, :at] = 0
+        for number, (asked, answer) in enumerate(row):
+            end = at + len(asked) + len(answer)
+            ids[index, at:end] = asked + answer
+            positions[index, at:end] = len(prompts.prefix) + np.arange(end - at)
+            segments[index, at:end] = number + 1
+            targets[index, at + len(asked) - 1 : end - 1] = answer
+            at = end
+    same = (segments[:, :, None] == segments[:, None, :]) | (segments[:, None, :] == 0)
+    causal = np.tril(np.ones((length, length), dtype=bool))
+    mask = np.where(same & causal, 0.0, torch.finfo(torch.float32).min).astype(np.float32)
+    return {
+        "ids": torch.from_numpy(ids),
+        "positions": torch.from_numpy(positions),
+        "mask": torch.from_numpy(mask)[:, None],
+        "targets": torch.from_numpy(targets),
+        "segments": torch.from_numpy(segments),
+        "shown": torch.from_numpy(shown),
+    }
+
+
+def answer_logits(model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """[answer tokens, vocabulary]: what the model says where it is to answer."""
+    embedded = model.model.text_model.embed_tokens(batch["ids"])
+    at = (batch["ids"] == model.config.image_token_id)[..., None]
+    inputs = embedded.masked_scatter(at, features[batch["shown"]])
+    hidden = model.model.text_model(
+        inputs_embeds=inputs, attention_mask=batch["mask"], position_ids=batch["positions"], use_cache=False
+    ).last_hidden_state
+    return model.lm_head(hidden[batch["targets"] >= 0])
+
+
+def answer_loss(model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    targets = batch["targets"]
+    return functional.cross_entropy(answer_logits(model, features, batch), targets[targets >= 0])
+
+
+@torch.no_grad()
+def accuracies(
+    model: Idefics3ForConditionalGeneration, prompts: Prompts, scenes: Scenes, chosen: list[int], blind: bool = False
+) -> dict[str, dict[str, list[int]]]:
+    """By question kind (existence by its negatives) and level: how many answers are right in all tokens, of how many.
+
+    An answer whose every token is the likeliest after those before it is what greedy decoding gives. Blind: the image is grey.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    for start in range(0, len(chosen), 8):
+        part = chosen[start : start + 8]
+        samples = [scenes.samples[index] for index in part]
+        images = pixels(scenes.images[part])
+        features = image_features(model, torch.zeros_like(images) if blind else images)
+        batch = packed(prompts, [[prompts.turn(question) for question in sample["questions"]] for sample in samples])
+        targets = batch["targets"]
+        right = torch.ones_like(targets, dtype=torch.bool)
+        right[targets >= 0] = answer_logits(model, features, batch).argmax(-1) == targets[targets >= 0]
+        for row, sample in enumerate(samples):
+            for number, question in enumerate(sample["questions"]):
+                kind = question["kind"] + (f" {question['negatives']}" if "negatives" in question else "")
+                counts = found.setdefault(kind, {}).setdefault(str(sample["level"]), [0, 0])
+                counts[0] += bool(right[row][batch["segments"][row] == number + 1].all())
+                counts[1] += 1
+    return found
