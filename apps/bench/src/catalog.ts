@@ -15,6 +15,7 @@ import { persuasionBytes } from './models/persuasion-bytes.ts';
 import { persuasionDiffusion } from './models/persuasion-diffusion.ts';
 import { shapesDit } from './models/shapes-dit.ts';
 import { smollm2 } from './models/smollm2.ts';
+import { smolvlm } from './models/smolvlm.ts';
 import { Registry } from './registry.ts';
 import {
   attentionDecode,
@@ -40,6 +41,10 @@ import {
   trainingMqar,
   trainingMqarFigure2,
   trainingStep,
+  visionCost,
+  visionDescribe,
+  visionExistence,
+  visionHard,
 } from './scenarios/index.ts';
 
 /** What this bench can run. A new scenario, baseline or model is one line here; methods stand in `methods.ts`. */
@@ -68,6 +73,10 @@ export const catalog = new Registry({
     diffusionImage,
     gnaSimulator,
     gnaSpeed,
+    visionExistence,
+    visionDescribe,
+    visionHard,
+    visionCost,
   ],
   methods: [
     ...methods,
@@ -80,6 +89,6 @@ export const catalog = new Registry({
     denoisingStripes,
     windowReuse,
   ],
-  models: [smollm2, gemma3, persuasionBytes, persuasionDiffusion, shapesDit],
+  models: [smollm2, gemma3, persuasionBytes, persuasionDiffusion, shapesDit, smolvlm],
   modelFromPath,
 });

@@ -1,4 +1,23 @@
-import type { GivenOptions, Method, OptionSchema, OptionsOf, Phase } from '@saccade/core';
+import type { GivenOptions, Method, ModelHandle, OptionSchema, OptionsOf, Phase } from '@saccade/core';
+
+/** A question about an image. */
+export interface ImageQuestion {
+  /** RGB, rows from the top. */
+  readonly image: {
+    readonly width: number;
+    readonly height: number;
+    readonly channels: 3;
+    readonly data: Uint8Array;
+  };
+  readonly text: string;
+}
+
+/** Answers a question about an image with a model: a procedure that runs it more than once, or sees another image. */
+export type AnswerImage = (
+  model: ModelHandle,
+  question: ImageQuestion,
+  options: { readonly maxTokens: number; readonly signal: AbortSignal },
+) => Promise<string>;
 
 /**
  * How a method (or a baseline) appears in the bench. Method packages export one from their `./bench` subpath, importing
@@ -17,10 +36,14 @@ export interface MethodEntry<Schema extends OptionSchema = OptionSchema> {
   readonly role: 'method' | 'baseline' | 'oracle';
   /** Phases that it changes. A scenario fits if it measures one of them. */
   readonly phases: readonly Phase[];
+  /** `vision`: it makes sense only where prompts hold images. Default: with every model. */
+  readonly needs?: 'vision';
   /** The one schema of its options. */
   readonly options: Schema;
   /** The method itself, or undefined for the dense run. Options are full and validated. */
   create(options: OptionsOf<Schema>): Method | undefined;
+  /** Of a procedure around a model that sees, in place of a method: how it answers. Options are full and validated. */
+  answer?(options: OptionsOf<Schema>): AnswerImage;
   /**
    * The options at which the method reads the share `budget` (0 to 1] of `contextLength` tokens. Absent where the method
    * has no budget: it then runs once.

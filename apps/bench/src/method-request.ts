@@ -46,6 +46,7 @@ export function variantsOf(
     const fromBudget = budget === null ? {} : entry.atBudget?.(budget, contextLength);
     // `parseOptions` checks what the types of a schema known only at run time cannot.
     const options = parseOptions(entry.options, { ...fromBudget, ...given } as GivenOptions<OptionSchema>);
-    return { entry, options, budget, create: () => entry.create(options) };
+    const answer = entry.answer?.(options);
+    return { entry, options, budget, create: () => entry.create(options), ...(answer ? { answer } : {}) };
   });
 }

@@ -9,8 +9,8 @@ export interface LoadOptions {
   readonly log: (line: string) => void;
 }
 
-/** Kinds of models: those that continue text, those that fill in masked text, those that denoise images. */
-export type ModelFamily = 'language' | 'masked-diffusion' | 'diffusion';
+/** Kinds of models: those that continue text, those that fill in masked text, those that denoise images, those that see images. */
+export type ModelFamily = 'language' | 'masked-diffusion' | 'diffusion' | 'vision';
 
 /** A model that the bench can load by a short name. */
 export interface ModelEntry {

@@ -68,14 +68,16 @@ export class Registry {
   }
 
   /**
-   * Every method that fits a scenario, the dense run first: those that change a phase that it measures, and its own.
+   * Every method that fits a scenario, the dense run first: those that change a phase that it measures on models of its kind, and its own.
    * Shared methods plug into models, so the bare engine takes only its own and dense.
    */
   methodsFor(scenario: Scenario): readonly MethodEntry[] {
     const shared = this.methods.filter(
-      ({ name, phases }) =>
+      ({ name, phases, needs = scenario.needs }) =>
         name === denseEntry.name ||
-        (scenario.needs !== 'none' && phases.some((phase) => scenario.phases.includes(phase))),
+        (scenario.needs !== 'none' &&
+          needs === scenario.needs &&
+          phases.some((phase) => scenario.phases.includes(phase))),
     );
     return [...shared, ...(scenario.ownMethods ?? [])];
   }

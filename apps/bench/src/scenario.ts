@@ -1,5 +1,5 @@
 import type { Gpu, Method, ModelHandle, Phase } from '@saccade/core';
-import type { MethodEntry } from './method-entry.ts';
+import type { AnswerImage, MethodEntry } from './method-entry.ts';
 import type { ModelFamily } from './model-entry.ts';
 import type { Picture, ResultRow, Speed } from './result-file/types.ts';
 import type { ClaimedShare } from './roofline/peaks.ts';
@@ -42,8 +42,10 @@ export interface Variant {
   readonly options: Readonly<Record<string, unknown>>;
   /** What was asked for: a share in (0, 1], or null where the method has no budget or its options were given directly. */
   readonly budget: number | null;
-  /** A fresh method value; undefined for the dense run. */
+  /** A fresh method value; undefined for the dense run and for procedures. */
   create(): Method | undefined;
+  /** Of a procedure around a model that sees: how it answers. */
+  readonly answer?: AnswerImage;
 }
 
 /** Everything that a scenario fills in; the rest of the row is the harness's. */

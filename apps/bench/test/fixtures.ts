@@ -35,6 +35,9 @@ export const squeezer: MethodEntry = {
 /** A method that only the engine scenario has. */
 export const lister: MethodEntry = { ...squeezer, name: 'lister', title: 'Lister', phases: ['decode'] };
 
+/** A method that needs images. */
+export const seer: MethodEntry = { ...squeezer, name: 'seer', title: 'Seer', phases: ['decode'], needs: 'vision' };
+
 const settings = {
   lengths: { full: [128, 512], quick: [128] },
   budgets: { full: [0.1, 0.5], quick: [0.5] },
@@ -72,6 +75,15 @@ export function scenario(
   };
 }
 
+/** A model that sees and cannot be had. */
+export const absentEye: ModelEntry = {
+  name: 'absent-eye',
+  title: 'Absent eye',
+  description: 'A model that sees and cannot be loaded.',
+  family: 'vision',
+  load: () => Promise.reject(new RefusedError('The eye is absent.')),
+};
+
 /** A model that cannot be had. */
 export const absentModel: ModelEntry = {
   name: 'absent-model',
@@ -85,5 +97,5 @@ export const absentModel: ModelEntry = {
 
 /** A registry of the above. */
 export function testRegistry(scenarios: readonly Scenario[]): Registry {
-  return new Registry({ scenarios, methods: [picker, squeezer], models: [absentModel] });
+  return new Registry({ scenarios, methods: [picker, squeezer, seer], models: [absentModel, absentEye] });
 }

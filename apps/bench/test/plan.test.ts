@@ -6,6 +6,7 @@ import { lister, scenario, testRegistry } from './fixtures.ts';
 const registry = testRegistry([
   scenario('language/one', 'language'),
   scenario('language/two', 'language'),
+  scenario('vision/one', 'vision'),
   scenario('engine/lists', 'none', {}, [lister]),
 ]);
 
@@ -22,6 +23,13 @@ describe('planRun', () => {
     expect(names({ scenarios: ['engine/lists'] })).toEqual(['dense', 'lister']);
     expect(plan({}).items[0]?.model?.name).toBe('absent-model');
     expect(plan({ scenarios: ['engine/lists'] }).items[0]?.model).toBeUndefined();
+  });
+
+  it('leaves methods that need images, and models that see, to scenarios with images', () => {
+    expect(names({ scenarios: ['vision/one'] })).toEqual(['dense', 'picker', 'seer']);
+    expect(plan({ scenarios: ['vision/one'] }).items[0]?.model?.name).toBe('absent-eye');
+    expect(() => plan({ scenarios: ['vision/one'], models: ['absent-model'] })).toThrow(/a model of the family vision/);
+    expect(() => plan({ methods: ['seer'] })).toThrow(/seer fits none/);
   });
 
   it('takes the full settings, the quick ones, or what was asked for', () => {
@@ -63,7 +71,7 @@ describe('planRun', () => {
     ['an option', { methods: ['picker:topk=1'] }, /method picker.*"topk".*topK/],
     ['an option value', { methods: ['picker:topK=0'] }, /topK: got 0; allowed: an integer >= 1/],
     ['a method that does not fit', { methods: ['squeezer'] }, /squeezer fits none.*dense, picker/],
-    ['a stranger', { methods: ['zzzzzzzz'] }, /Known: dense, picker, squeezer/],
+    ['a stranger', { methods: ['zzzzzzzz'] }, /Known: dense, picker, seer, squeezer/],
   ])('refuses %s that is wrong', (_, changes, message) => {
     expect(() => plan(changes)).toThrow(UsageError);
     expect(() => plan(changes)).toThrow(message);

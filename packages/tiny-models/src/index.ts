@@ -1,9 +1,8 @@
 export { persuasionBytes } from './persuasion-bytes.ts';
 export { persuasionDiffusion } from './persuasion-diffusion.ts';
+export * from './scenes/index.ts';
 export { shapesDit } from './shapes-dit.ts';
 export { loadTinyDiffusion, loadTinyMaskedDiffusion, loadTinyModel, type TinyModel } from './tiny-model.ts';
-export * from './scenes/index.ts';
-export { loadTinyModel, type TinyModel } from './tiny-model.ts';
 export {
   pixelTensor,
   scenesConfig,

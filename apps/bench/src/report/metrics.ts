@@ -101,6 +101,12 @@ export const qualityTexts: Readonly<Record<QualityName, QualityText>> = {
     form: 'share',
     meaning: 'What the gate multiplies with, over tokens, elements and layers.',
   },
+  words: {
+    label: 'Words',
+    better: 'neither',
+    form: 'number',
+    meaning: 'Words of a description; a short one names fewer objects that are not there, and fewer that are.',
+  },
 };
 
 /** The times that a row may hold. */

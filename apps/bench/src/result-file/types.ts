@@ -23,6 +23,7 @@ export const qualityNames = [
   'degradation',
   'firstTokenMass',
   'meanGate',
+  'words',
 ] as const;
 
 export type QualityName = (typeof qualityNames)[number];

@@ -20,3 +20,7 @@ export { languageRecall } from './language/recall.ts';
 export { tidalDecodeReselection } from './tidaldecode/reselection.ts';
 export { trainingMqar, trainingMqarFigure2 } from './training/mqar.ts';
 export { trainingStep } from './training/step.ts';
+export { visionCost } from './vision/cost.ts';
+export { visionDescribe } from './vision/describe.ts';
+export { visionExistence } from './vision/existence.ts';
+export { visionHard } from './vision/hard.ts';
