@@ -53,10 +53,10 @@ beforeAll(async () => {
 });
 afterAll(() => model.dispose());
 
-async function rowsOf(scenario: Scenario, methods: readonly string[] = []) {
+async function rowsOf(scenario: Scenario, methods: readonly string[] = [], repeats = 2) {
   const gpu = await sharedGpu();
   const registry = new Registry({ scenarios: [scenario], methods: [halving, always], models: [entry] });
-  const request = { scenarios: [scenario.name], models: [], methods, repeats: 2, seed: 3, quick: true };
+  const request = { scenarios: [scenario.name], models: [], methods, repeats, seed: 3, quick: true };
   const plan = planRun(registry, request);
   const rows: ResultRow[] = [];
   const pictures: Picture[] = [];
@@ -101,7 +101,7 @@ it('descriptions are scored', async () => {
 });
 
 it('hard scenes have rows by level and by kind, and pictures of attention', async () => {
-  const { rows, pictures } = await rowsOf(visionHard, ['halving', 'usual-answer']);
+  const { rows, pictures } = await rowsOf(visionHard, ['halving', 'usual-answer'], 1);
   expect(rows).toHaveLength(3 * (5 + 6));
   expect(rows.every(({ status }) => status === 'ok')).toBe(true);
   const usual = rows.filter(({ method, options }) => method === 'usual-answer' && options.questions === 'relation');
