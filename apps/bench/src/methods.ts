@@ -4,6 +4,7 @@ import { reTtentionEntry } from '@saccade/re-ttention/bench';
 import { sparsedEntry } from '@saccade/sparsed/bench';
 import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
+import { varEntry } from '@saccade/var/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry];
+export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry, varEntry];

@@ -1,0 +1,1 @@
+export { varEntry } from './entry.ts';

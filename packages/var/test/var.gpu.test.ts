@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Method, OptionError, type RawImage, RefusedError, type Tensor } from '@saccade/core';
+import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
+import { loadVisionLanguageModel, type VisionLanguageModel } from '@saccade/models';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { findSinkDimensions, type VarOptions, visualAttentionRedistribution } from '../src/index.ts';
+import type { VarState } from '../src/state.ts';
+
+/* A random LLaVA of three layers: it shows that the parts fit, not that sinks are meaningful. */
+const folder = fileURLToPath(new URL('../../models/test/golden/llava', import.meta.url));
+const everywhere: VarOptions = {
+  firstLayer: 1,
+  skipLastLayer: false,
+  threshold: 1.5,
+  minVisualMass: 0,
+  minNonSinkRatio: 0,
+};
+const from = { text: 'What is it?', maxTokens: 4 };
+
+let model: VisionLanguageModel;
+let images: RawImage[];
+beforeAll(async () => {
+  const tensors = parseGoldenTensors(readFileSync(`${folder}/golden.safetensors`));
+  images = [0, 1].map((index) => {
+    const { shape, data } = tensors(`image_${index}`);
+    const [height = 0, width = 0] = shape;
+    return { height, width, channels: 3, data: Uint8Array.from(data) };
+  });
+  model = await loadVisionLanguageModel(await sharedGpu(), folder, { sources: ['local'] });
+  return () => model.dispose();
+});
+
+/** Log-probabilities of the tokens that follow, with ids. */
+async function answer(method: Method | undefined, count = 1) {
+  const told: { id: number; logprob: number }[] = [];
+  const options = { method, maxTokens: from.maxTokens, ignoreEndOfText: true, logprobs: 0 };
+  for await (const { ids, logprobs } of model.generate({ text: from.text, images: images.slice(0, count) }, options)) {
+    if (logprobs) told.push({ id: ids[0] as number, logprob: logprobs.logprob });
+  }
+  return told;
+}
+
+/** Outputs of one layer's attention in the prompt, [N, H, D]. */
+async function headOutputs(method: Method | undefined, layer: number) {
+  let held: Tensor | undefined;
+  const encoded = await model.encode({ text: from.text, images: images.slice(0, 1) });
+  const name = `blocks.${layer}.attention.z`;
+  const observe = {
+    [name]: (x: Tensor) => {
+      held = model.gpu.keep(x.alias());
+    },
+  };
+  (await model.prefill(encoded, { method, observe })).dispose();
+  const end = encoded.spans?.images[0]?.end ?? 0;
+  encoded.dispose();
+  if (!held) throw new Error('nothing was seen');
+  const { shape } = held;
+  const numbers = await held.read();
+  held.dispose();
+  return { numbers, rowSize: (shape[1] as number) * (shape[2] as number), end };
+}
+
+describe('check 1', () => {
+  it('sinks that keep everything give the plain model', async () => {
+    const [plain, kept] = [
+      await answer(undefined),
+      await answer(visualAttentionRedistribution({ ...everywhere, keep: 1 })),
+    ];
+    expect(kept.map(({ id }) => id)).toEqual(plain.map(({ id }) => id));
+    assertClose(
+      kept.map(({ logprob }) => logprob),
+      plain.map(({ logprob }) => logprob),
+      { absolute: 1e-5 },
+    );
+  });
+
+  it('so does a threshold that nothing reaches, and others change it', async () => {
+    const plain = await answer(undefined);
+    const none = await answer(visualAttentionRedistribution({ ...everywhere, threshold: 1e9 }));
+    assertClose(
+      none.map(({ logprob }) => logprob),
+      plain.map(({ logprob }) => logprob),
+      { absolute: 1e-5 },
+    );
+    const changed = await answer(visualAttentionRedistribution({ ...everywhere, keep: 0 }), 2);
+    const plainOfTwo = await answer(undefined, 2);
+    expect(Math.abs((changed[0]?.logprob ?? 0) - (plainOfTwo[0]?.logprob ?? 0))).toBeGreaterThan(1e-6);
+  });
+});
+
+it('check 5: rows before the end of the image are the same to the bit in the first changed layer, later ones are not', async () => {
+  const plain = await headOutputs(undefined, 1);
+  const changed = await headOutputs(visualAttentionRedistribution({ ...everywhere, keep: 0 }), 1);
+  const until = plain.end * plain.rowSize;
+  expect(until).toBeGreaterThan(0);
+  expect(changed.numbers.subarray(0, until)).toEqual(plain.numbers.subarray(0, until));
+  expect(changed.numbers.subarray(until)).not.toEqual(plain.numbers.subarray(until));
+});
+
+it('layers before the first and the last stay; states tell the sinks of each layer and are freed', async () => {
+  const gpu = model.gpu;
+  const states: VarState[] = [];
+  const make = () => {
+    const method = visualAttentionRedistribution({ firstLayer: 1, threshold: 1.5 });
+    const { createState } = method;
+    return {
+      ...method,
+      async createState(...given: Parameters<NonNullable<typeof createState>>) {
+        const state = (await createState?.(...given)) as VarState;
+        states.push(state);
+        return state;
+      },
+    };
+  };
+  await answer(make());
+  const live = gpu.stats().liveBytes;
+  await answer(make());
+  expect(gpu.stats().liveBytes).toBe(live);
+  const [state] = states;
+  expect(state?.dimensions).toHaveLength(2);
+  expect(state?.scores.map((scores) => scores !== undefined)).toEqual([false, true]);
+});
+
+it('dimensions are found at the first token', async () => {
+  const found = await findSinkDimensions(model, 3);
+  expect(new Set(found).size).toBe(3);
+  expect([...found].sort((a, b) => a - b)).toEqual(found);
+});
+
+describe('refuses', () => {
+  it('prompts without an image', async () => {
+    const run = async () => {
+      for await (const _ of model.generate('Hm?', { method: visualAttentionRedistribution(), maxTokens: 1 }));
+    };
+    await expect(run()).rejects.toThrow(RefusedError);
+  });
+
+  it('dimensions that the model does not have', async () => {
+    const method = visualAttentionRedistribution({ sinkDimensions: [1415] });
+    await expect(answer(method)).rejects.toThrow(OptionError);
+  });
+});
