@@ -5,6 +5,7 @@ import { sparsedEntry } from '@saccade/sparsed/bench';
 import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 import { varEntry } from '@saccade/var/bench';
+import { vhrEntry } from '@saccade/vhr/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry, varEntry];
+export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry, varEntry, vhrEntry];

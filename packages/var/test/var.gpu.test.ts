@@ -119,7 +119,7 @@ it('layers before the first and the last stay; states tell the sinks of each lay
   expect(gpu.stats().liveBytes).toBe(live);
   const [state] = states;
   expect(state?.dimensions).toHaveLength(2);
-  expect(state?.scores.map((scores) => scores !== undefined)).toEqual([false, true]);
+  expect([0, 1, 2].map((layer) => state?.scores[layer] !== undefined)).toEqual([false, true, false]);
 });
 
 it('dimensions are found at the first token', async () => {

@@ -1,0 +1,1 @@
+export { vhrEntry } from './entry.ts';
