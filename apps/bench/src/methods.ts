@@ -8,4 +8,13 @@ import { varEntry } from '@saccade/var/bench';
 import { vhrEntry } from '@saccade/vhr/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
-export const methods = [tidalDecodeEntry, hylraEntry, spattenEntry, sparsedEntry, reTtentionEntry, gnaEntry, varEntry, vhrEntry];
+export const methods = [
+  tidalDecodeEntry,
+  hylraEntry,
+  spattenEntry,
+  sparsedEntry,
+  reTtentionEntry,
+  gnaEntry,
+  varEntry,
+  vhrEntry,
+];
