@@ -8,6 +8,7 @@ export const varEntry = {
   paper: 'arXiv 2503.03321',
   role: 'method' as const,
   phases: ['prefill', 'decode'] as const,
+  needs: 'vision' as const,
   options: varOptions,
   create: (options: ResolvedVarOptions) => visualAttentionRedistribution(options),
 };

@@ -8,6 +8,7 @@ export const vhrEntry = {
   paper: 'arXiv 2412.13949',
   role: 'method' as const,
   phases: ['prefill', 'decode'] as const,
+  needs: 'vision' as const,
   options: vhrOptions,
   create: (options: ResolvedVhrOptions) => visionAwareHeadReinforcement(options),
 };
