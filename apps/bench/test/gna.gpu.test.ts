@@ -29,13 +29,29 @@ it('gna/simulator: the published figures', async () => {
 });
 
 it('diffusion/attention: densities are those that the kernels count', { timeout: 180_000 }, async () => {
-  const rows = await rowsOf('diffusion/attention', [256], ['gna-kernel', 'plain-window']);
+  const rows = await rowsOf(
+    'diffusion/attention',
+    [256],
+    ['gna-kernel', 'plain-window', 'sparsed-step', 're-ttention-step'],
+  );
   expect(rows.map(({ method, density, options }) => [method, density, options.tokens])).toEqual([
     ['dense', 1, 256],
     ['gna-kernel', 0.25, 256],
     ['plain-window', expect.any(Number), 256],
+    ['sparsed-step', 0.25, 256],
+    ['re-ttention-step', expect.any(Number), 256],
   ]);
-  expect(rows[2]?.density).toBeLessThan(0.5);
+  const [, , plain, , reTtention] = rows.map(({ density }) => density as number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  expect(plain).toBeLessThan(0.5);
+  // Its window has a key more, as many to both sides.
+  expect(reTtention - plain).toBeGreaterThan(0);
+  expect(reTtention - plain).toBeLessThan(1 / 256);
   for (const { status, speed } of rows) {
     expect(status).toBe('ok');
     expect(speed.attentionMs?.median).toBeGreaterThan(0);

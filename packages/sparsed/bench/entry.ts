@@ -1,4 +1,5 @@
 import { type ResolvedSparseDOptions, sparseD, sparseDOptions } from '../src/index.ts';
+import { blocksAtBudget } from './budget.ts';
 
 /** SparseD as the bench lists it. */
 export const sparsedEntry = {
@@ -10,6 +11,6 @@ export const sparsedEntry = {
   phases: ['denoise'] as const,
   options: sparseDOptions,
   // Of each row's blocks, in the steps that are sparse.
-  atBudget: (budget: number) => ({ select: budget }),
+  atBudget: (budget: number, tokens: number) => blocksAtBudget(budget, tokens),
   create: (options: ResolvedSparseDOptions) => sparseD(options),
 };

@@ -1,5 +1,6 @@
 import type { OptionsOf } from '@saccade/core';
 import { sparseDOptions } from '../src/index.ts';
+import { blocksAtBudget } from './budget.ts';
 
 /** Options of a sparse step by itself. */
 const { select, blockSize } = sparseDOptions;
@@ -16,11 +17,6 @@ export const sparsedStepEntry = {
   role: 'method' as const,
   phases: ['denoise'] as const,
   options: sparsedStepOptions,
-  atBudget: (budget: number, tokens: number) => {
-    const blockSize = tokens >= 4096 ? 128 : 32;
-    const blocks = Math.ceil(tokens / blockSize);
-    // One block comes on top of the share.
-    return { select: Math.max(0, Math.round(budget * blocks) - 1) / blocks, blockSize };
-  },
+  atBudget: (budget: number, tokens: number) => blocksAtBudget(budget, tokens),
   create: () => undefined,
 };

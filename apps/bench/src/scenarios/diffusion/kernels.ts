@@ -3,6 +3,8 @@ import type { MethodEntry } from '../../method-entry.ts';
 import { gnaKernel } from './gna-kernel.ts';
 import type { GridWorkload } from './grid-workload.ts';
 import { plainWindowKernel } from './plain-window-kernel.ts';
+import { reTtentionStepKernel } from './re-ttention-step-kernel.ts';
+import { sparsedStepKernel } from './sparsed-step-kernel.ts';
 
 /** What `diffusion/attention` times: one way to do a layer's attention. */
 export interface PreparedKernel {
@@ -20,4 +22,9 @@ export interface GridKernel {
 }
 
 /** All of them; another one is a file and a line here. */
-export const gridKernels: readonly GridKernel[] = [gnaKernel, plainWindowKernel];
+export const gridKernels: readonly GridKernel[] = [
+  gnaKernel,
+  plainWindowKernel,
+  sparsedStepKernel,
+  reTtentionStepKernel,
+];
