@@ -1,3 +1,4 @@
+import { giftEntry } from '@saccade/gift/bench';
 import { gnaEntry } from '@saccade/gna/bench';
 import { hylraEntry } from '@saccade/hylra/bench';
 import { reTtentionEntry } from '@saccade/re-ttention/bench';
@@ -17,4 +18,5 @@ export const methods = [
   gnaEntry,
   varEntry,
   vhrEntry,
+  giftEntry,
 ];

@@ -1,0 +1,1 @@
+export { giftEntry } from './entry.ts';
