@@ -8,6 +8,7 @@ export const giftEntry = {
   paper: 'arXiv 2510.22067',
   role: 'method' as const,
   phases: ['prefill', 'decode'] as const,
+  needs: 'vision' as const,
   options: giftOptions,
   create: (options: ResolvedGiftOptions) => gift(options),
 };
