@@ -1,3 +1,4 @@
+import { carveEntry } from '@saccade/carve/bench';
 import { giftEntry } from '@saccade/gift/bench';
 import { gnaEntry } from '@saccade/gna/bench';
 import { hylraEntry } from '@saccade/hylra/bench';
@@ -19,4 +20,5 @@ export const methods = [
   varEntry,
   vhrEntry,
   giftEntry,
+  carveEntry,
 ];

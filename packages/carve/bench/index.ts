@@ -1,0 +1,1 @@
+export { carveEntry } from './entry.ts';
