@@ -14,7 +14,7 @@ const core = ['@saccade/core', '@saccade/core/*'];
 /** Budgets of what a page downloads, in KiB of gzip, a tenth or two above what is measured today. */
 const budgets = {
   'attention alone': { code: "import { attention } from '@saccade/core/attention'; console.log(attention);", kib: 32 },
-  'a device': { code: "import { openGpu } from '@saccade/core'; console.log(openGpu);", kib: 48 },
+  'a device': { code: "import { openGpu } from '@saccade/core'; console.log(openGpu);", kib: 56 },
   'a language model, without core': {
     code: "import { loadLanguageModel } from '@saccade/models'; console.log(loadLanguageModel);",
     kib: 135,
