@@ -4,7 +4,7 @@ import { CreateMethodError } from './create-method-error.ts';
 export interface MethodNames {
   /** `key-sketch` */
   readonly slug: string;
-  /** `keySketch` */
+  /** `keySketch`; `varMethod` where the name is a word of the language. */
   readonly camel: string;
   /** `KeySketch` */
   readonly pascal: string;
@@ -16,6 +16,15 @@ const pattern = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/;
 const longest = 40;
 /** Packages that are no methods, and names that the bench gives to the run without one. */
 const reserved = ['core', 'models', 'tiny-models', 'bench', 'docs', 'gpu-runner', 'dense', 'greedy', 'new-method'];
+
+/** Words that no function can be called by. */
+const keywords = new Set(
+  (
+    'await break case catch class const continue debugger default delete do else enum export extends false finally for function if ' +
+    'implements import in instanceof interface let new null package private protected public return static super switch this throw ' +
+    'true try typeof var void while with yield'
+  ).split(' '),
+);
 
 /** @throws CreateMethodError `bad-slug` */
 export function methodNames(slug: string): MethodNames {
@@ -30,10 +39,11 @@ export function methodNames(slug: string): MethodNames {
   const words = slug.split('-');
   const capital = (word: string) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
   const pascal = words.map(capital).join('');
+  const camel = `${pascal.charAt(0).toLowerCase()}${pascal.slice(1)}`;
   return {
     slug,
     pascal,
-    camel: `${pascal.charAt(0).toLowerCase()}${pascal.slice(1)}`,
+    camel: keywords.has(camel) ? `${camel}Method` : camel,
     title: capital(words.join(' ')),
   };
 }
