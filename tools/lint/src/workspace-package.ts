@@ -16,6 +16,8 @@ export interface PackageManifest {
   readonly publishConfig?: { readonly exports?: Readonly<Record<string, unknown>> };
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  /** Of a method: how many numbered checks its specification has. */
+  readonly saccade?: { readonly checks?: unknown };
 }
 
 /** A package of the workspace. */

@@ -9,7 +9,7 @@ function findings(files: Readonly<Record<string, string>>): string[] {
 }
 
 const gift = {
-  'packages/gift/package.json': manifest('gift'),
+  'packages/gift/package.json': manifest('gift', { saccade: { checks: 6 } }),
   'packages/gift/test/a.test.ts': "it('check 1: nothing changes'); describe('checks 2, 3 and 4: sums');",
   'packages/gift/test/kernels/b.test.ts': "it('check 6: the same tokens');",
 };
@@ -27,11 +27,14 @@ it('names the check that no test and no README mentions', () => {
   expect(findings(gift)).toEqual(['packages/gift no test is named "check 5" of 6, and the README does not mention it']);
 });
 
-it('asks how many checks an unknown method has', () => {
-  expect(findings({ 'packages/new-one/package.json': manifest('new-one') })).toEqual([
-    'packages/new-one has no entry in tools/lint/src/sheet-checks.ts: how many checks has its specification?',
-  ]);
-});
+it.each([{}, { saccade: {} }, { saccade: { checks: 0 } }, { saccade: { checks: '6' } }])(
+  'asks how many there are: %j',
+  (fields) => {
+    expect(findings({ 'packages/new-one/package.json': manifest('new-one', fields) })).toEqual([
+      'packages/new-one/package.json must say how many numbered checks the method has: "saccade": { "checks": 4 }',
+    ]);
+  },
+);
 
 it('names packages of another licence', () => {
   const packages = workspacePackages(

@@ -23,11 +23,11 @@ async function generated(method?: Method): Promise<number[]> {
   return ids;
 }
 
-it('gives the dense tokens where everything is kept', async () => {
+it('check 1: gives the dense tokens where everything is kept', async () => {
   expect(await generated(newMethod({ window: 1000 }))).toEqual(await generated());
 });
 
-it('gives the reference’s attention in every layer and head, and counts what it reads', async () => {
+it('check 2: gives the reference’s attention in every layer and head, and counts what it reads', async () => {
   const options = { sinks: 3, window: 6 };
   const method = newMethod(options);
   const calls: Tensor[] = [];
