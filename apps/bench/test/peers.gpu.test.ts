@@ -1,6 +1,7 @@
 import { matmulReference, sharedGpu } from '@saccade/core/testing';
 import { expect, it } from 'vitest';
 import { compareWork } from '../src/peers/compare.ts';
+import { PeerTimeoutError } from '../src/peers/errors.ts';
 import { Ours } from '../src/peers/ours.ts';
 import type { Peer } from '../src/peers/peers.ts';
 import { sampledError, sampledReference } from '../src/peers/reference.ts';
@@ -64,8 +65,8 @@ it('compares losses of a training step with ours', async () => {
     [peer('off'), other(1.01)],
     [peer('broken'), other(Number.NaN)],
   ]);
-  const options = { rounds: 1, seconds: 20, signal: new AbortController().signal, onRefusal: () => undefined };
-  const rows = await compareWork(training, new Ours(gpu), others, options);
+  const options = { rounds: 1, seconds: 20, signal: new AbortController().signal };
+  const { rows } = await compareWork(training, new Ours(gpu), others, options);
   expect(rows.map(({ oursError }) => oursError)).toEqual([null, null, null]);
   expect(rows[0]?.peerError).toBe(0);
   expect(rows[1]?.peerError).toBeCloseTo(0.01, 6);
@@ -85,37 +86,62 @@ const plainLoops = (offset: number): Implementation => ({
 
 const peer = (name: string): Peer => ({ name, worker: 'jax', packages: {}, judged: true, does: () => true });
 
-it('compares with engines that take part and tells of those that refuse', async () => {
+it('compares with engines that take part and tells of those that do not', async () => {
   const gpu = await sharedGpu();
-  const refusals: string[] = [];
-  const options = {
-    rounds: 2,
-    seconds: 20,
-    signal: new AbortController().signal,
-    onRefusal: (...what: readonly string[]) => refusals.push(what.join(': ')),
-  };
+  const options = { rounds: 2, seconds: 20, signal: new AbortController().signal };
   const others = new Map([
     [peer('right'), plainLoops(0)],
     [peer('wrong'), plainLoops(0.5)],
   ]);
-  const rows = await compareWork(matmul, new Ours(gpu), others, options);
+  const { rows, unmeasured } = await compareWork(matmul, new Ours(gpu), others, options);
   expect(rows.map((row) => [row.work, row.peer])).toEqual([
     ['matmul f32 33x40x50', 'right'],
     ['matmul f32 33x40x50', 'wrong'],
   ]);
+  expect(unmeasured).toEqual([]);
   const [right, wrong] = rows;
   expect(right?.peerError).toBeLessThan(1e-12);
   expect(wrong?.peerError).toBeGreaterThan(0.01);
   expect(right?.peerMs.n).toBe(2);
   const hurried = await compareWork(matmul, new Ours(gpu), others, { ...options, seconds: 1e-6 });
-  expect(hurried.map(({ peerMs, oursMs }) => [peerMs.n, oursMs.n])).toEqual([
+  expect(hurried.rows.map(({ peerMs, oursMs }) => [peerMs.n, oursMs.n])).toEqual([
     [1, 1],
     [1, 1],
   ]);
   expect(right?.ratio).toBe((right?.peerMs.median ?? 0) / (right?.oursMs.median ?? 1));
-  expect(await compareWork({ ...attention, causal: true }, new Ours(gpu), others, options)).toEqual([]);
-  expect(refusals).toEqual([
-    'right: attention causal N=70, 4/2 heads of 16: has no attention',
-    'wrong: attention causal N=70, 4/2 heads of 16: has no attention',
+  const absence = { work: 'attention causal N=70, 4/2 heads of 16', status: 'refused', reason: 'has no attention' };
+  expect(await compareWork({ ...attention, causal: true }, new Ours(gpu), others, options)).toEqual({
+    rows: [],
+    unmeasured: [
+      { ...absence, peer: 'right' },
+      { ...absence, peer: 'wrong' },
+    ],
+  });
+});
+
+it('goes on without an engine that fails or stalls in a later run, or has no result', async () => {
+  const gpu = await sharedGpu();
+  const failing = (call: number, error: Error): Implementation => {
+    let calls = 0;
+    const next = async () => {
+      if (++calls === call) throw error;
+      return 1;
+    };
+    return {
+      description: 'fails once',
+      prepare: async () => ({ run: next, output: async () => [await next()], dispose: () => undefined }),
+    };
+  };
+  const others = new Map([
+    [peer('late'), failing(3, new PeerTimeoutError('late', 30))],
+    [peer('right'), plainLoops(0)],
+    [peer('mute'), failing(5, new Error('lost its result'))],
+  ]);
+  const options = { rounds: 2, seconds: 20, signal: new AbortController().signal };
+  const { rows, unmeasured } = await compareWork(matmul, new Ours(gpu), others, options);
+  expect(rows.map((row) => [row.peer, row.peerMs.n])).toEqual([['right', 2]]);
+  expect(unmeasured).toEqual([
+    { work: workName(matmul), peer: 'late', status: 'timed out', reason: 'late: no answer within 30 s' },
+    { work: workName(matmul), peer: 'mute', status: 'refused', reason: 'lost its result' },
   ]);
 });

@@ -45,6 +45,14 @@ describe('joinResultFiles', () => {
       ['matmul', 3],
       ['attention', 2],
     ]);
+    const absence = { work: 'matmul', peer: 'another', status: 'timed out', reason: '' } as const;
+    const absent = { ...file, unmeasuredPeers: [absence] };
+    const kept = (...files: (typeof absent | ReturnType<typeof peers>)[]) => {
+      const { peers: measured = [], unmeasuredPeers = [] } = joinResultFiles(files);
+      return [measured.length, unmeasuredPeers.length];
+    };
+    expect(kept(absent, peers('matmul', 1))).toEqual([1, 0]);
+    expect(kept(peers('matmul', 1), absent)).toEqual([0, 1]);
   });
 
   it('refuses files of different adapters', () => {
@@ -64,6 +72,9 @@ describe('validateResultFile', () => {
     const unknown = { peerError: null, oursError: null, judged: false };
     const peer = { work: 'model decode', peer: 'another', peerMs, oursMs: peerMs, ratio: 1, ...unknown };
     expect(() => validateResultFile(changed('peers', [peer]))).not.toThrow();
+    const absence = { work: 'model decode', peer: 'another', status: 'timed out', reason: 'no answer' };
+    expect(() => validateResultFile(changed('unmeasuredPeers', [absence]))).not.toThrow();
+    expect(() => validateResultFile(changed('unmeasuredPeers', [{ ...absence, status: 'late' }]))).toThrow(/status/);
     expect(() => validateResultFile(changed('peers', [{ engine: 'another' }]))).toThrow(/peerMs/);
     const picture = { scenario: 's', model: null, title: 't', caption: '', xLabel: '', yLabel: '', marks: [[0, 1]] };
     expect(() => validateResultFile(changed('pictures', [{ ...picture, values: [[1, null]] }]))).not.toThrow();

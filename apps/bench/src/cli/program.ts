@@ -83,7 +83,13 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
       '--seconds <n>',
       'of works that take long, only the rounds that fit into this time; at least one',
       integerArgument(1),
-      20,
+      8,
+    )
+    .option(
+      '--limit <s>',
+      'seconds that another engine is given to prepare a work and for each run, of whole models four times as many',
+      integerArgument(1),
+      30,
     )
     .option('--quick', 'small works only')
     .option('--json <file>', 'write the result file', callerPath)

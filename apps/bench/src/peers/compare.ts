@@ -1,5 +1,6 @@
 import { interleave } from '../measure/interleave.ts';
-import type { PeerRow } from '../result-file/types.ts';
+import type { PeerRow, UnmeasuredPeer } from '../result-file/types.ts';
+import { PeerTimeoutError } from './errors.ts';
 import type { Peer } from './peers.ts';
 import { type SampledReference, sampledError, sampledReference } from './reference.ts';
 import type { Implementation, PreparedWork } from './runner.ts';
@@ -10,9 +11,14 @@ export interface CompareOptions {
   /** Of works that take long there are fewer rounds: as many as fit into this time, and at least one. */
   readonly seconds: number;
   readonly signal: AbortSignal;
-  /** Told of a peer that refuses a work or fails at it; the comparison goes on without. */
-  readonly onRefusal: (peer: string, work: string, reason: string) => void;
   readonly onRun?: () => void;
+}
+
+/** One work in all engines. */
+export interface Comparison {
+  readonly rows: PeerRow[];
+  /** Engines that refused the work, failed at it or did not end in time. */
+  readonly unmeasured: UnmeasuredPeer[];
 }
 
 /** An implementation that takes part, with its work prepared. */
@@ -22,23 +28,25 @@ interface Entrant {
   readonly peer: Peer | undefined;
   /** Milliseconds of its first run, which compiles. */
   firstMs: number;
+  /** Why it takes part no more. */
+  failure: unknown;
 }
 
-/** One work in our implementation and in each peer's, timed alternately: a row per peer. */
+/** One work in our implementation and in each peer's, timed alternately; what fails in a peer is told of, and the others go on. */
 export async function compareWork(
   work: Work,
   ours: Implementation,
   others: ReadonlyMap<Peer, Implementation>,
   options: CompareOptions,
-): Promise<PeerRow[]> {
-  const name = workName(work);
+): Promise<Comparison> {
   const entrants: Entrant[] = [];
+  const unmeasured: UnmeasuredPeer[] = [];
   const enter = async (peer: Peer | undefined, implementation: Implementation) => {
     const prepared = await implementation.prepare(work);
-    const entrant = { name: peer?.name ?? 'ours', prepared, peer, firstMs: 0 };
+    const entrant: Entrant = { name: peer?.name ?? 'ours', prepared, peer, firstMs: 0, failure: undefined };
     entrants.push(entrant);
     // The first run compiles; it counts nowhere.
-    entrant.firstMs = await prepared.run();
+    entrant.firstMs = await running(entrant, () => prepared.run());
   };
   try {
     await enter(undefined, ours);
@@ -48,28 +56,55 @@ export async function compareWork(
       try {
         await enter(peer, implementation);
       } catch (error) {
-        if (entrants.at(-1)?.peer === peer) entrants.pop();
-        options.onRefusal(peer.name, name, (error as Error).message);
+        unmeasured.push(absence(work, peer, error));
       }
     }
-    return await measure(work, entrants, options);
+    const rows = await measure(work, entrants, options);
+    for (const { peer, failure } of entrants) if (peer && failure) unmeasured.push(absence(work, peer, failure));
+    return { rows, unmeasured };
   } finally {
     for (const { prepared } of entrants) await prepared.dispose();
   }
 }
 
+/** Runs a part of an entrant's work; of a peer a failure ends its taking part. */
+async function running<T>(entrant: Entrant, part: () => Promise<T>): Promise<T | 0> {
+  if (entrant.failure) return 0;
+  try {
+    return await part();
+  } catch (error) {
+    if (!entrant.peer) throw error;
+    entrant.failure = error;
+    return 0;
+  }
+}
+
+function absence(work: Work, peer: Peer, error: unknown): UnmeasuredPeer {
+  return {
+    work: workName(work),
+    peer: peer.name,
+    status: error instanceof PeerTimeoutError ? 'timed out' : 'refused',
+    reason: error instanceof Error ? error.message : String(error),
+  };
+}
+
 async function measure(work: Work, entrants: readonly Entrant[], options: CompareOptions): Promise<PeerRow[]> {
   const { signal, onRun } = options;
-  const variants = entrants.map(({ name, prepared }) => ({ name, run: () => prepared.run() }));
+  const variants = entrants.map((entrant) => ({
+    name: entrant.name,
+    run: () => running(entrant, () => entrant.prepared.run()),
+  }));
   const plan = await planRounds(entrants, options);
   const times = await interleave(variants, { ...plan, signal, ...(onRun ? { onRun } : {}) });
   const outputs = new Map<string, ArrayLike<number>>();
-  for (const { name, prepared } of entrants) outputs.set(name, await prepared.output());
+  for (const entrant of entrants) {
+    outputs.set(entrant.name, (await running(entrant, () => entrant.prepared.output())) || []);
+  }
   const reference = work.kind === 'model' || work.kind === 'training' ? undefined : sampledReference(work);
   const own = times.get('ours');
-  return entrants.flatMap(({ name, peer }) => {
+  return entrants.flatMap(({ name, peer, failure }) => {
     const theirs = times.get(name);
-    if (!peer || !own || !theirs) return [];
+    if (!peer || failure || !own || !theirs) return [];
     const result = (who: string) => outputs.get(who) ?? [];
     return [
       {
@@ -96,9 +131,9 @@ async function planRounds(
   const first = entrants.reduce((sum, { firstMs }) => sum + firstMs, 0);
   if (first > 2000 * seconds) return { rounds: 1, warmUp: 0 };
   let round = 0;
-  for (const { prepared } of entrants) {
+  for (const entrant of entrants) {
     signal.throwIfAborted();
-    round += await prepared.run();
+    round += await running(entrant, () => entrant.prepared.run());
   }
   return { rounds: Math.max(1, Math.min(rounds, Math.floor((1000 * seconds) / round))), warmUp: 0 };
 }

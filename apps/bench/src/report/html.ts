@@ -1,5 +1,5 @@
 import type { Registry } from '../registry.ts';
-import type { PeerRow, Picture, ResultFile, ResultRow, Roofline } from '../result-file/types.ts';
+import type { PeerRow, Picture, ResultFile, ResultRow, Roofline, UnmeasuredPeer } from '../result-file/types.ts';
 import { type Chart, chartsFor, denseSeries } from './charts.ts';
 import { type Column, columnsFor } from './columns.ts';
 import { adapterName, environmentFacts } from './environment-facts.ts';
@@ -37,7 +37,7 @@ ${environment.notice === undefined ? '' : `<p class="notice" role="note">${escap
 ${headlines.length === 0 ? '' : `<ul class="headline">${headlines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`}
 ${guide}
 ${groups.map((group) => groupSection(group, file.pictures ?? [])).join('\n')}
-${file.peers === undefined || file.peers.length === 0 ? '' : peersSection(file.peers)}
+${peersSection(file.peers ?? [], file.unmeasuredPeers ?? [])}
 ${file.roofline === undefined ? '' : rooflineSection(file.roofline)}
 <h2>Where and how this was measured</h2>
 <dl>${environmentFacts(environment)
@@ -145,7 +145,8 @@ ${rows.join('\n')}
 </tbody></table></div>`;
 }
 
-function peersSection(peers: readonly PeerRow[]): string {
+function peersSection(peers: readonly PeerRow[], unmeasured: readonly UnmeasuredPeer[]): string {
+  if (peers.length + unmeasured.length === 0) return '';
   const head = peerColumns.map(({ header, numeric }) => `<th${numeric ? ' class="number"' : ''}>${header}</th>`);
   const rows = peers.map((row) => {
     const cells = peerColumns.map(
@@ -156,6 +157,19 @@ function peersSection(peers: readonly PeerRow[]): string {
   return `<h2>Other engines on this adapter</h2>
 <p>The same work, timed alternately in one run; over 1x this project is faster. Errors are against f64.</p>
 <div class="table"><table><thead><tr>${head.join('')}</tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table></div>
+${unmeasured.length === 0 ? '' : unmeasuredSection(unmeasured)}`;
+}
+
+/** What engines refused or did not end. */
+function unmeasuredSection(unmeasured: readonly UnmeasuredPeer[]): string {
+  const rows = unmeasured.map(({ work, peer, status, reason }) => {
+    const cells = [work, peer, status, reason].map((text) => `<td class="wide">${escapeHtml(text)}</td>`);
+    return `<tr>${cells.join('')}</tr>`;
+  });
+  return `<p>Without times:</p>
+<div class="table"><table><thead><tr><th>Work</th><th>Engine</th><th>Status</th><th>Reason</th></tr></thead><tbody>
 ${rows.join('\n')}
 </tbody></table></div>`;
 }

@@ -1,5 +1,5 @@
 import type { Registry } from '../registry.ts';
-import type { PeerRow, ResultFile, ResultRow } from '../result-file/types.ts';
+import type { PeerRow, ResultFile, ResultRow, UnmeasuredPeer } from '../result-file/types.ts';
 import { columnsFor } from './columns.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { describePeak, formatMeasure, formatPeakName, formatRate } from './format.ts';
@@ -22,8 +22,9 @@ export function markdownReport(file: ResultFile, registry: Registry): string {
     ]);
     parts.push('## Peaks of this adapter', markdownTable(['Peak', 'Reached', 'How'], rows, [false, true, false]));
   }
-  if (file.peers !== undefined && file.peers.length > 0) {
-    parts.push('## Other engines on this adapter', peerTable(file.peers));
+  const { peers = [], unmeasuredPeers = [] } = file;
+  if (peers.length + unmeasuredPeers.length > 0) {
+    parts.push('## Other engines on this adapter', peerTable(peers), unmeasuredPeersTable(unmeasuredPeers));
   }
   const facts = environmentFacts(file.environment).map(({ name, value }) => `- ${name}: ${value}`);
   parts.push('## Environment', facts.join('\n'));
@@ -32,11 +33,19 @@ export function markdownReport(file: ResultFile, registry: Registry): string {
 
 /** The same work in other engines: over 1 x ours is faster. */
 export function peerTable(rows: readonly PeerRow[]): string {
+  if (rows.length === 0) return '';
   return markdownTable(
     peerColumns.map(({ header }) => header),
     rows.map((row) => peerColumns.map(({ cell }) => cell(row))),
     peerColumns.map(({ numeric }) => numeric),
   );
+}
+
+/** Works that engines refused or did not end; empty where there are none. */
+export function unmeasuredPeersTable(rows: readonly UnmeasuredPeer[]): string {
+  if (rows.length === 0) return '';
+  const cells = rows.map(({ work, peer, status, reason }) => [work, peer, status, reason]);
+  return markdownTable(['Work', 'Engine', 'Status', 'Reason'], cells, [false, false, false, false]);
 }
 
 /** The tables alone, as `run` prints them. */

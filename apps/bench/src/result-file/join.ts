@@ -1,5 +1,5 @@
 import { UsageError } from '../usage-error.ts';
-import type { PeerRow, ResultFile, RooflinePeak } from './types.ts';
+import type { PeerRow, ResultFile, RooflinePeak, UnmeasuredPeer } from './types.ts';
 
 /**
  * One file of what several hold. Of a peak, or of a work in another engine, that is in several, the last counts. The environment is that of the last
@@ -17,7 +17,19 @@ export function joinResultFiles(files: readonly ResultFile[]): ResultFile {
     peaks.set(`${peak.name}/${peak.workingSetBytes ?? ''}`, peak);
   }
   const peers = new Map<string, PeerRow>();
-  for (const row of files.flatMap(({ peers: rows }) => rows ?? [])) peers.set(`${row.work}/${row.peer}`, row);
+  const unmeasured = new Map<string, UnmeasuredPeer>();
+  for (const file of files) {
+    const keyed = <Row extends UnmeasuredPeer | PeerRow>(rows: readonly Row[] = []) =>
+      rows.map((row) => [`${row.work}/${row.peer}`, row] as const);
+    for (const [key, row] of keyed(file.unmeasuredPeers)) {
+      unmeasured.set(key, row);
+      peers.delete(key);
+    }
+    for (const [key, row] of keyed(file.peers)) {
+      peers.set(key, row);
+      unmeasured.delete(key);
+    }
+  }
   const pictures = files.flatMap((file) => file.pictures ?? []);
   const environments = files.map(({ environment }) => environment);
   return {
@@ -31,6 +43,7 @@ export function joinResultFiles(files: readonly ResultFile[]): ResultFile {
     results: files.flatMap(({ results }) => results),
     ...(peaks.size > 0 ? { roofline: { peaks: [...peaks.values()] } } : {}),
     ...(peers.size > 0 ? { peers: [...peers.values()] } : {}),
+    ...(unmeasured.size > 0 ? { unmeasuredPeers: [...unmeasured.values()] } : {}),
     ...(pictures.length > 0 ? { pictures } : {}),
   };
 }

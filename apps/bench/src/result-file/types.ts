@@ -168,6 +168,15 @@ export interface PeerRow {
   readonly remark?: string;
 }
 
+/** A work that an engine refused, failed at, or did not end in the time that it was given. */
+export interface UnmeasuredPeer {
+  /** As of {@link PeerRow}. */
+  readonly work: string;
+  readonly peer: string;
+  readonly status: 'timed out' | 'refused';
+  readonly reason: string;
+}
+
 /** A matrix as a picture: how alike layers are, or where queries look. */
 export interface Heatmap {
   readonly scenario: string;
@@ -204,5 +213,6 @@ export interface ResultFile {
   readonly results: readonly ResultRow[];
   readonly roofline?: Roofline;
   readonly peers?: readonly PeerRow[];
+  readonly unmeasuredPeers?: readonly UnmeasuredPeer[];
   readonly pictures?: readonly Picture[];
 }

@@ -8,10 +8,10 @@ import { type Peer, peers } from '../../peers/peers.ts';
 import { workName } from '../../peers/work.ts';
 import { worksToCompare } from '../../peers/works.ts';
 import { progressStream, startProgress } from '../../progress/progress.ts';
-import { peerTable } from '../../report/markdown.ts';
+import { peerTable, unmeasuredPeersTable } from '../../report/markdown.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile } from '../../result-file/read-write.ts';
-import type { PeerRow } from '../../result-file/types.ts';
+import type { PeerRow, UnmeasuredPeer } from '../../result-file/types.ts';
 import { UsageError } from '../../usage-error.ts';
 import { onGpu } from '../gpu-stage.ts';
 import type { CliContext, ExitCode } from '../program.ts';
@@ -23,6 +23,7 @@ export interface PeersFlags {
   readonly work: string;
   readonly repeats: number;
   readonly seconds: number;
+  readonly limit: number;
   readonly quick?: boolean;
   readonly json?: string;
 }
@@ -60,39 +61,47 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
   );
   const processes = new Map<Peer, PeerProcess>();
   const rows: PeerRow[] = [];
+  const unmeasured: UnmeasuredPeer[] = [];
   const progress = startProgress('peers', progressStream());
   try {
     for (const peer of chosen) {
       if (!works.some(peer.does)) continue;
       try {
-        const started = await PeerProcess.start(peer, log);
+        const started = await PeerProcess.start(peer, flags.limit, log);
         processes.set(peer, started);
         log(`${peer.name}: ${started.description}`);
       } catch (error) {
-        log(`${peer.name} takes no part: ${(error as Error).message}`);
+        const reason = (error as Error).message;
+        log(`${peer.name} takes no part: ${reason}`);
+        const refused = works.filter(peer.does).map((work) => ({ work: workName(work), peer: peer.name }));
+        unmeasured.push(...refused.map((each) => ({ ...each, status: 'refused' as const, reason })));
       }
     }
     progress.total(works.length);
     for (const work of works) {
-      const name = workName(work);
-      const options = {
-        rounds: flags.repeats,
-        seconds: flags.seconds,
-        signal: context.signal,
-        onRefusal: (peer: string, refused: string, reason: string) => log(`${peer} refuses ${refused}: ${reason}`),
-      };
-      rows.push(...(await compareWork(work, ours, processes, options)));
-      progress.advance(1, name);
+      const options = { rounds: flags.repeats, seconds: flags.seconds, signal: context.signal };
+      const compared = await compareWork(work, ours, processes, options);
+      rows.push(...compared.rows);
+      unmeasured.push(...compared.unmeasured);
+      for (const { peer, work: name, status, reason } of compared.unmeasured)
+        log(`${peer}, ${name}: ${status}: ${reason}`);
+      progress.advance(1, workName(work));
     }
   } finally {
     progress.finish();
     for (const started of processes.values()) started.stop();
     // What was measured before a stop is worth keeping.
-    console.log(peerTable(rows));
-    if (flags.json !== undefined && rows.length > 0) {
+    console.log([peerTable(rows), unmeasuredPeersTable(unmeasured)].filter((table) => table !== '').join('\n\n'));
+    if (flags.json !== undefined && rows.length + unmeasured.length > 0) {
       const run = { commandLine: context.commandLine, quick: flags.quick === true, leftOut: [] };
       const environment = describeEnvironment(gpu, run);
-      writeResultFile(flags.json, { schema: 'saccade-bench/1', environment, results: [], peers: rows });
+      writeResultFile(flags.json, {
+        schema: 'saccade-bench/1',
+        environment,
+        results: [],
+        peers: rows,
+        unmeasuredPeers: unmeasured,
+      });
       log(`Wrote ${flags.json}`);
     }
   }
