@@ -24,10 +24,11 @@ it('counts as set up until the lockfile changes', () => {
   expect(isSetUp(root)).toBe(false);
 });
 
-it('takes the name of a package for both of its projects', () => {
+it('takes the name of a package for all of its projects', () => {
   expect(testArguments(['--project', 'tidaldecode', '-t', 'sinks'])).toEqual([
     '--project=tidaldecode',
     '--project=tidaldecode:gpu',
+    '--project=tidaldecode:browser',
     '-t',
     'sinks',
   ]);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { cachedInstall } from './cached-install.ts';
+import { cachedInstall } from '@saccade/cached-install';
 
 /** The Node program of a major version; one that is not running is installed into the cache folder, once. */
 export async function nodeProgram(major: number): Promise<string> {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { cachedInstall } from './cached-install.ts';
+import { cachedInstall } from '@saccade/cached-install';
 import { mustRun } from './run.ts';
 
 /** A package registry on this machine. */

@@ -13,11 +13,16 @@ export interface TestCounts {
   readonly skipped: number;
 }
 
-const gpuSuffix = ':gpu';
 const slowest = 10;
 
-/** Seconds that a package's GPU tests may take: the core has more to cover than a method, packed packages are installed. */
-export function gpuBudgetSeconds(slug: string): number {
+/**
+ * Seconds that a project whose tests open a GPU may take: the core has more to cover than a method, packed packages are
+ * installed, a browser renders in software. Undefined for CPU tests.
+ */
+export function budgetSeconds(project: string): number | undefined {
+  const [slug, kind] = project.split(':');
+  if (kind === 'browser') return 120;
+  if (kind !== 'gpu') return undefined;
   if (slug === 'core') return 240;
   return slug === 'packed' ? 180 : 60;
 }
@@ -35,15 +40,17 @@ export function slowestFileLines(files: readonly FileTime[]): string[] {
   ];
 }
 
-/** A line for each package whose GPU tests take longer than its budget. */
+/** A line for each project that takes longer than its budget. */
 export function budgetWarnings(files: readonly FileTime[]): string[] {
   const totals = new Map<string, number>();
   for (const { project, milliseconds } of files) {
-    if (project.endsWith(gpuSuffix)) totals.set(project, (totals.get(project) ?? 0) + milliseconds);
+    totals.set(project, (totals.get(project) ?? 0) + milliseconds);
   }
   return [...totals].flatMap(([project, total]) => {
-    const budget = gpuBudgetSeconds(project.slice(0, -gpuSuffix.length));
-    return total > budget * 1000 ? [`Warning: ${project} took ${seconds(total)}, its budget is ${budget} s.`] : [];
+    const budget = budgetSeconds(project);
+    return budget !== undefined && total > budget * 1000
+      ? [`Warning: ${project} took ${seconds(total)}, its budget is ${budget} s.`]
+      : [];
   });
 }
 

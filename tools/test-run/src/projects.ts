@@ -12,6 +12,7 @@ export interface TestedPackage {
   readonly folder: string;
   readonly cpu: boolean;
   readonly gpu: boolean;
+  readonly browser: boolean;
 }
 
 /** The packages of the workspace that have tests, in the order of their folders. */
@@ -29,14 +30,16 @@ export function testedPackages(root: string): TestedPackage[] {
     if (!existsSync(join(folder, 'package.json')) || !existsSync(tests)) return [];
     const files = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'));
     const gpu = files.some((file) => file.endsWith('.gpu.test.ts'));
-    const cpu = files.some((file) => !file.endsWith('.gpu.test.ts'));
-    return cpu || gpu ? [{ slug: basename(folder), folder, cpu, gpu }] : [];
+    const browser = files.some((file) => file.endsWith('.browser.test.ts'));
+    const cpu = files.some((file) => !/\.(gpu|browser)\.test\.ts$/.test(file));
+    return files.length > 0 ? [{ slug: basename(folder), folder, cpu, gpu, browser }] : [];
   });
 }
 
 /**
- * The projects of the one Vitest run: `<slug>` for a package's CPU tests, which run in parallel, and `<slug>:gpu` for its
- * GPU tests (`*.gpu.test.ts`), which run after them, one package and one file at a time.
+ * The projects of the one Vitest run: `<slug>` for a package's CPU tests, which run in parallel; `<slug>:gpu` for its GPU
+ * tests (`*.gpu.test.ts`) and `<slug>:browser` for those that drive a browser (`*.browser.test.ts`; they may open the GPU in
+ * Node too, to compare), which run after them, one package and one file at a time.
  *
  * @param gpuTestOptions the options of a GPU project by its place in the order
  */
@@ -44,7 +47,7 @@ export function testProjects(
   root: string,
   gpuTestOptions: (groupOrder: number) => GpuTestOptions,
 ): TestProjectInlineConfiguration[] {
-  return testedPackages(root).flatMap(({ slug, folder, cpu, gpu }, index) => {
+  return testedPackages(root).flatMap(({ slug, folder, cpu, gpu, browser }, index) => {
     const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
     const cpuProject: TestProjectInlineConfiguration = {
       ...resolution,
@@ -52,16 +55,20 @@ export function testProjects(
         name: slug,
         root: folder,
         include: ['test/**/*.test.ts'],
-        exclude: ['test/**/*.gpu.test.ts'],
+        exclude: ['test/**/*.{gpu,browser}.test.ts'],
         pool: 'forks',
         testTimeout: 30_000,
         sequence: { groupOrder: 0 },
       },
     };
-    const gpuProject: TestProjectInlineConfiguration = {
+    const serial = (kind: 'gpu' | 'browser', order: number): TestProjectInlineConfiguration => ({
       ...resolution,
-      test: { name: `${slug}:gpu`, root: folder, include: ['test/**/*.gpu.test.ts'], ...gpuTestOptions(index + 1) },
-    };
-    return [...(cpu ? [cpuProject] : []), ...(gpu ? [gpuProject] : [])];
+      test: { name: `${slug}:${kind}`, root: folder, include: [`test/**/*.${kind}.test.ts`], ...gpuTestOptions(order) },
+    });
+    return [
+      ...(cpu ? [cpuProject] : []),
+      ...(gpu ? [serial('gpu', 2 * index + 1)] : []),
+      ...(browser ? [serial('browser', 2 * index + 2)] : []),
+    ];
   });
 }

@@ -22,6 +22,8 @@ const root = () =>
     'packages/both/test/deep/kernel.gpu.test.ts',
     'packages/gpu-only/package.json',
     'packages/gpu-only/test/kernel.gpu.test.ts',
+    'packages/in-browser/package.json',
+    'packages/in-browser/test/page.browser.test.ts',
     'packages/untested/package.json',
     'packages/no-package/test/shape.test.ts',
     'tools/cpu-only/package.json',
@@ -31,12 +33,12 @@ const root = () =>
 
 it('gives each kind of test of each package a project', () => {
   const names = testProjects(root(), gpuTestOptions).map(({ test }) => test?.name);
-  expect(names).toEqual(['both', 'both:gpu', 'gpu-only:gpu', 'cpu-only']);
+  expect(names).toEqual(['both', 'both:gpu', 'gpu-only:gpu', 'in-browser:browser', 'cpu-only']);
 });
 
-it('runs CPU tests first and together, then GPU projects one after another, their files in one worker', () => {
+it('runs CPU tests first and together, then projects that open a GPU one after another, their files in one worker', () => {
   const tests = testProjects(root(), gpuTestOptions).map(({ test }) => test);
-  const gpu = tests.filter((test) => String(test?.name).endsWith(':gpu'));
+  const gpu = tests.filter((test) => /:(gpu|browser)$/.test(String(test?.name)));
   const cpu = tests.filter((test) => !gpu.includes(test));
   expect(cpu.map((test) => test?.sequence?.groupOrder)).toEqual([0, 0]);
   const orders = gpu.map((test) => test?.sequence?.groupOrder as number);
@@ -47,7 +49,7 @@ it('runs CPU tests first and together, then GPU projects one after another, thei
 
 it('splits a package by file name, and resolves workspace packages to their sources', () => {
   const [both, bothGpu] = testProjects(root(), gpuTestOptions);
-  expect(both?.test).toMatchObject({ include: ['test/**/*.test.ts'], exclude: ['test/**/*.gpu.test.ts'] });
+  expect(both?.test).toMatchObject({ include: ['test/**/*.test.ts'], exclude: ['test/**/*.{gpu,browser}.test.ts'] });
   expect(bothGpu?.test).toMatchObject({ include: ['test/**/*.gpu.test.ts'] });
   for (const project of [both, bothGpu]) expect(project?.resolve?.conditions?.[0]).toBe('@saccade/source');
 });

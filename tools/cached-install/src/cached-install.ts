@@ -1,13 +1,15 @@
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { cacheFolder } from '@saccade/gpu-runner';
-import { mustRun } from './run.ts';
 
 /**
  * The `node_modules` of a folder of the cache that holds one package, installed once without its scripts.
  *
  * @param specifier `name@version`
  * @param overrides versions of packages that it depends on
+ * @throws Error with what npm printed
  */
 export async function cachedInstall(
   specifier: string,
@@ -19,7 +21,7 @@ export async function cachedInstall(
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, overrides }));
     const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    await mustRun('npm', ['install', ...flags, specifier], folder);
+    await promisify(execFile)('npm', ['install', ...flags, specifier], { cwd: folder, timeout: 600_000 });
     writeFileSync(done, '');
   }
   return join(folder, 'node_modules');
