@@ -1,4 +1,4 @@
-import { type Gpu, type Method, RefusedError, type Tensor, type TokenGrid } from '@saccade/core';
+import { ArgumentError, type Gpu, type Method, RefusedError, type Tensor, type TokenGrid } from '@saccade/core';
 import {
   assertClose,
   type DenoisingInput,
@@ -323,7 +323,7 @@ describe('what sparse steps load', () => {
     }
   });
 
-  it('refuses samples that begin in the middle, steps out of order, and sizes that change', async () => {
+  it('refuses samples that begin in the middle, steps out of order, and batches, lengths and branches that change', async () => {
     const gpu = await sharedGpu();
     const given = { steps: 20, input: even, facts: { tokenGrid: grid } };
     const run = (indices: number[], more: object = {}) =>
@@ -336,7 +336,12 @@ describe('what sparse steps load', () => {
     const key = state.enter(5, 0, 0);
     state.store(key, { ratio: gpu.zeros([1, 2, 9]), residual: gpu.zeros([1, 9, 2, 4]) });
     expect(() => state.find(key, [1, 2, 8, 4])).toThrow(/got \[1,2,8\]/);
-    expect(state.enter(5, 0, 0).pass).toBe(1);
+    // Guidance that is a batch turns up as one.
+    expect(() => state.find(key, [2, 2, 9, 4])).toThrow(ArgumentError);
+    // A branch that was not there when statistics were gathered has none.
+    const branch = state.enter(5, 0, 0);
+    expect(branch.pass).toBe(1);
+    expect(() => state.find(branch, [1, 2, 9, 4])).toThrow(RefusedError);
     expect(() => state.find(state.enter(0, 0, 0), [1, 2, 9, 4])).toThrow(RefusedError);
     state.dispose();
   });

@@ -11,8 +11,8 @@ type Context = AttentionContext<SparseDState>;
  * steps are dense; one step chooses blocks of keys for each head and row of query blocks, and all later steps look at those alone.
  * Each layer, sample and branch of guidance has its own blocks; a generation's first step forgets those of the last one.
  *
- * @throws OptionError for an option out of its range. When it runs: ArgumentError for steps out of order and sequences that change their
- *   length; RefusedError for a generation that does not begin with its dense steps.
+ * @throws OptionError for an option out of its range. When it runs: ArgumentError for steps out of order and for batches and lengths that change
+ *   behind the step that chooses; RefusedError for a generation that does not begin with its dense steps.
  */
 export function sparseD(options: SparseDOptions = {}): Method<SparseDState> {
   const resolved = resolveOptions(options);
@@ -41,12 +41,12 @@ export function sparseD(options: SparseDOptions = {}): Method<SparseDState> {
     attend(context, call, next) {
       const kind = kindOf(context);
       if (kind === undefined) return next();
-      const { state, step, globalLayer, sequence, queryLength } = context;
+      const { state, step, globalLayer, sequence } = context;
       const key = state.enter(step?.index as number, globalLayer, sequence);
-      if (kind === 'sparse') return next({ blocks: state.find(key, queryLength) });
+      if (kind === 'sparse') return next({ blocks: state.find(key, call.q.shape) });
       const result = next();
       if (kind === 'choosing') {
-        state.store(key, choose(context, call, resolved, result.statistics?.blockMean), queryLength);
+        state.store(key, choose(context, call, resolved, result.statistics?.blockMean), call.q.shape);
       }
       return result;
     },

@@ -11,7 +11,8 @@ export interface PatternKey {
 
 interface StoredPattern extends PatternKey {
   readonly blocks: BlockPattern;
-  readonly length: number;
+  /** Of the queries that they were chosen by: samples, heads, tokens. */
+  readonly shape: readonly number[];
 }
 
 const nameOf = ({ layer, sequence, pass }: PatternKey) => `${layer} ${sequence} ${pass}`;
@@ -47,23 +48,32 @@ export class SparseDState {
     return { layer, sequence, pass };
   }
 
-  store(key: PatternKey, blocks: BlockPattern, length: number): void {
+  /** @param shape Of queries, [B, H, N, D]. */
+  store(key: PatternKey, blocks: BlockPattern, shape: readonly number[]): void {
     this.#release(this.#patterns.get(nameOf(key)));
     this.#gpu.keep(blocks.indices);
     this.#gpu.keep(blocks.counts);
-    this.#patterns.set(nameOf(key), { ...key, blocks, length });
+    this.#patterns.set(nameOf(key), { ...key, blocks, shape: shape.slice(0, 3) });
   }
 
-  /** @throws RefusedError before the pattern was chosen; ArgumentError for a sequence of another length than it was chosen for */
-  find(key: PatternKey, length: number): BlockPattern {
+  /**
+   * @param shape Of queries, [B, H, N, D].
+   * @throws RefusedError before the pattern was chosen; ArgumentError where the shape was another one then
+   */
+  find(key: PatternKey, shape: readonly number[]): BlockPattern {
     const found = this.#patterns.get(nameOf(key));
     if (!found) {
       throw new RefusedError(
         `sparsed has no blocks for layer ${key.layer} (sequence ${key.sequence}, pass ${key.pass}) yet: run the generation from its first step.`,
       );
     }
-    if (found.length !== length) {
-      throw new ArgumentError('sparsed: sequence length', length, `${found.length}, for which blocks were chosen`);
+    if (found.shape.some((size, axis) => size !== shape[axis])) {
+      const given = shape.slice(0, 3);
+      throw new ArgumentError(
+        'sparsed: samples, heads and tokens',
+        given,
+        `${found.shape}, for which blocks were chosen`,
+      );
     }
     return found.blocks;
   }

@@ -1,4 +1,4 @@
-import { type AttentionOptions, attention, type Method, RefusedError, type Tensor } from '@saccade/core';
+import { ArgumentError, type AttentionOptions, attention, type Method, RefusedError, type Tensor } from '@saccade/core';
 import {
   assertClose,
   countKeyRows,
@@ -203,7 +203,7 @@ describe('sparse steps', () => {
     expect(patterns[0]).not.toEqual(patterns[2]);
   });
 
-  it('refuses steps out of order, steps without a pattern, and other lengths', async () => {
+  it('refuses steps out of order, steps without a pattern, and other batches and lengths', async () => {
     const gpu = await sharedGpu();
     const method = sparseD({ blockSize: 8 });
     const given = { steps: 10, input: inputs };
@@ -216,12 +216,17 @@ describe('sparse steps', () => {
     const state = new SparseDState(gpu);
     const blocks = { indices: gpu.zeros([1, 1, 1, 1], 'u32'), counts: gpu.zeros([1, 1, 1], 'u32') };
     const key = state.enter(3, 0, 0);
-    state.store(key, { ...blocks, queryBlock: 8, keyBlock: 8, per: 'queryHead' }, 37);
-    expect(() => state.find(key, 36)).toThrow(/length: got 36; allowed: 37/);
-    expect(state.find(key, 37).indices).toBe(blocks.indices);
+    state.store(key, { ...blocks, queryBlock: 8, keyBlock: 8, per: 'queryHead' }, [1, 4, 37, 16]);
+    expect(() => state.find(key, [1, 4, 36, 16])).toThrow(/tokens: got \[1,4,36\]; allowed: 1,4,37/);
+    // Guidance that is a batch turns up as one.
+    expect(() => state.find(key, [2, 4, 37, 16])).toThrow(ArgumentError);
+    expect(state.find(key, [1, 4, 37, 16]).indices).toBe(blocks.indices);
     // A second pass of the same step, such as a branch of guidance, has blocks of its own.
-    expect(state.enter(3, 0, 0)).toEqual({ layer: 0, sequence: 0, pass: 1 });
+    const branch = state.enter(3, 0, 0);
+    expect(branch).toEqual({ layer: 0, sequence: 0, pass: 1 });
+    // One that was not there when blocks were chosen has none.
+    expect(() => state.find(branch, [1, 4, 37, 16])).toThrow(RefusedError);
     expect(state.enter(0, 0, 0)).toEqual({ layer: 0, sequence: 0, pass: 0 });
-    expect(() => state.find(key, 37)).toThrow(RefusedError);
+    expect(() => state.find(key, [1, 4, 37, 16])).toThrow(RefusedError);
   });
 });

@@ -113,7 +113,7 @@ it("our own training follows PyTorch's first losses within 1%, from the same see
   model.dispose();
   optimizer.dispose();
   expect(gpu.stats().liveBytes).toBe(before);
-}, 180_000);
+}, 900_000);
 
 /** The shipped checkpoint, to be trained. */
 function shipped(gpu: Gpu): TrainableDit {
@@ -151,4 +151,4 @@ it('the shipped checkpoint is fine-tuned with falling loss', async () => {
   expect(entries.at(-1)?.loss).toBeLessThan(0.9 * (entries[0]?.loss as number));
   model.dispose();
   optimizer.dispose();
-}, 180_000);
+}, 900_000);
