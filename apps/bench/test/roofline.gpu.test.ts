@@ -43,6 +43,16 @@ describe('measureRoofline', () => {
     expect(gpu.stats().liveBytes).toBe(before);
   });
 
+  it('samples the candidates of a peak that has taken long once each', async () => {
+    const gpu = await sharedGpu();
+    const candidates = [8, 12, 16].map(
+      (chains) => () => fmaBenchmark(gpu, { dtype: 'f32', chains, width: 1, invocations: 64, unroll: 8 }),
+    );
+    const { peaks } = await measureRoofline(gpu, candidates, { signal, repeats: 3, secondsPerPeak: 0 });
+    const samples = peaks[0]?.sweep?.map(({ value }) => (value as { n: number }).n);
+    expect(samples).toEqual([3, 1, 1]);
+  });
+
   it('has a sweep for devices without f16, subgroups and large workgroups', async () => {
     const gpu = await modestGpu();
     const names = new Set<string>();

@@ -66,8 +66,14 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     .description('measure the peaks of the adapter: arithmetic, memory, exchange, latencies, each over a sweep')
     .addOption(adapterOption())
     .option('--peak <text>', 'only peaks whose name contains this, such as fma, read or unpack', '')
+    .option(
+      '--seconds <n>',
+      'time of a peak, after which each further candidate is sampled once',
+      integerArgument(1),
+      10,
+    )
     .option('--json <file>', 'write the result file', callerPath)
-    .action(async (flags: { adapter?: string; peak: string; json?: string }) => {
+    .action(async (flags: { adapter?: string; peak: string; seconds: number; json?: string }) => {
       const { rooflineCommand } = await import('./commands/roofline.ts');
       done(await rooflineCommand(context, flags));
     });

@@ -10,6 +10,8 @@ export interface RooflineOptions {
   readonly onStep?: (label: string) => void;
   /** Samples of each candidate; default 7. */
   readonly repeats?: number;
+  /** A peak whose candidates have taken longer than this samples each further one once; default without end. */
+  readonly secondsPerPeak?: number;
 }
 
 /** A sample lasts about this long, so that submission and wake-up do not count. */
@@ -27,6 +29,7 @@ export async function measureRoofline(
 ): Promise<Roofline> {
   const peaks = new Map<string, RooflinePeak>();
   const theoretical = theoreticalFma(gpu);
+  const spentMs = new Map<string, number>();
   for (const make of candidates) {
     options.signal.throwIfAborted();
     const benchmark = make();
@@ -36,7 +39,11 @@ export async function measureRoofline(
       const key = `${name}/${workingSetBytes ?? ''}`;
       const known = peaks.get(key);
       const best = known && (known.value as TimingSummary).median;
-      const value = await measureCandidate(gpu, benchmark, options.repeats ?? 7, best);
+      const spent = spentMs.get(key) ?? 0;
+      const late = spent > 1000 * (options.secondsPerPeak ?? Number.POSITIVE_INFINITY);
+      const start = performance.now();
+      const value = await measureCandidate(gpu, benchmark, late ? 1 : (options.repeats ?? 7), best);
+      spentMs.set(key, spent + performance.now() - start);
       const wins = best === undefined || better(name, value.median, best);
       peaks.set(key, {
         name,

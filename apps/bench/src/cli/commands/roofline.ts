@@ -12,7 +12,7 @@ import type { CliContext, ExitCode } from '../program.ts';
 /** Measures the adapter's own peaks over the full sweep and prints them. */
 export async function rooflineCommand(
   context: CliContext,
-  flags: { readonly adapter?: string; readonly peak: string; readonly json?: string },
+  flags: { readonly adapter?: string; readonly peak: string; readonly seconds: number; readonly json?: string },
 ): Promise<ExitCode> {
   return await onGpu(flags.adapter, async () => {
     const gpu = await openGpu();
@@ -22,6 +22,7 @@ export async function rooflineCommand(
     progress.total(candidates.length);
     const roofline = await measureRoofline(gpu, candidates, {
       signal: context.signal,
+      secondsPerPeak: flags.seconds,
       onStep: (label) => progress.advance(1, label),
     });
     progress.finish();
