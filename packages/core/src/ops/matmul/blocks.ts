@@ -12,6 +12,9 @@ import {
 } from './product.ts';
 import { type WideOperand, wideOperand } from './right-operand.ts';
 
+/** Fours of words in a cache line. */
+const quadsPerLine = 4;
+
 /** Specialisation of {@link blocksKernel}. */
 export type BlocksVariant = ProductVariant & {
   readonly rowsPerLane: number;
@@ -60,6 +63,15 @@ export const blocksKernel = defineKernel<BlocksVariant>({
         }),
       )}
     }`;
+    const tileColumns = columnsPerLane * lanes;
+    /** A load of each cache line of the tile's quants from column `first` on. */
+    const touch = (first: string) => `{
+    let columns = min(${tileColumns}u, params.columns - min(tile_column * ${tileColumns}u, params.columns));
+    let base = (tile_column * ${tileColumns}u${first}) * blocks * ${right.loads}u;
+    for (var at = ${quadsPerLine}u * lane; at < columns * blocks * ${right.loads}u; at += ${quadsPerLine * lanes}u) {
+      touched = max(touched, quants[base + at].x);
+    }
+  }`;
     return {
       subgroups: true,
       ...(gated ? { declarations: mathFunctions('f32') } : {}),
@@ -71,6 +83,12 @@ export const blocksKernel = defineKernel<BlocksVariant>({
   ${eachSum((column) => right.openColumn(`c${column}`, weightColumn(column)))}
   ${eachRow((row) => eachSum((column) => `var sum${row}_${column} = 0.0;`))}
   let blocks = params.inner >> 5u;
+  // Columns stand far apart, so each lane's blocks would come from memory one after the other. Line by line they come all at once.
+  var touched = 0u;
+  ${touch('')}
+  ${gated ? touch(' + params.columns') : ''}
+  // There is no product without inner positions; no compiler knows, and so none drops the loads.
+  sum0_0 = select(0.0, f32(touched), blocks == 0u);
   for (var block = 0u; block < blocks; block++) {
     ${eachRow((row) => `let quad${row} = left[(left_row${row} >> 2u) + 8u * block];`)}
     ${eachSum((column) => right.openBlock(`c${column}`, 'block'))}

@@ -163,6 +163,8 @@ export interface WideOperand extends Pick<RightOperand, 'bindings' | 'openColumn
   readonly value: (name: string, octet: number, element: number) => string;
   readonly position: (element: number) => number;
   readonly octetStep: number;
+  /** Fours of words of a block. */
+  readonly loads: number;
 }
 
 /** The reader of quantized blocks that are whole fours of words, else undefined. */
@@ -173,6 +175,7 @@ export function wideOperand(format: RightFormat): WideOperand | undefined {
   const { octetStep, position, openColumn } = narrow;
   return {
     octetStep,
+    loads,
     position,
     openColumn,
     bindings: narrow.bindings.map((binding) =>

@@ -10,6 +10,7 @@ const broadcasts = {
   'broadcast 2 x 64': { rowsPerLane: 2, held: 64 },
   'broadcast 4 x 64': { rowsPerLane: 4, held: 64 },
   'broadcast 4 x 128': { rowsPerLane: 4, held: 128 },
+  'broadcast 8 x 64': { rowsPerLane: 8, held: 64 },
   'broadcast 2 x 192': { rowsPerLane: 2, held: 192 },
 } as const;
 
