@@ -10,7 +10,7 @@ import { turbo } from './turbo.mjs';
 import { run, StepFailed, say } from './workspace.mjs';
 
 /**
- * Without arguments lint, typecheck, build and every test; with arguments the tests that they name.
+ * Without arguments lint, typecheck, build, documentation and every test; with arguments the tests that they name.
  *
  * @param {readonly string[]} args for Vitest
  */
@@ -18,9 +18,18 @@ async function test(args) {
   const checks =
     args.length > 0
       ? 0
-      : await turbo(['run', 'lint', 'lint:workspace', 'typecheck', 'build', '--continue', '--output-logs=errors-only']);
+      : await turbo([
+          'run',
+          'lint',
+          'lint:workspace',
+          'typecheck',
+          'build',
+          'docs',
+          '--continue',
+          '--output-logs=errors-only',
+        ]);
   if (checks !== 0)
-    say('lint, typecheck or build failed (above); the tests run all the same, then this ends as failed');
+    say('lint, typecheck, build or documentation failed (above); the tests run all the same, then this ends as failed');
   const tests = await run(process.execPath, [
     join('node_modules', 'vitest', 'vitest.mjs'),
     'run',

@@ -200,7 +200,7 @@ export { nearNames } from './protocol/near-names.ts';
 export { OptionError } from './protocol/option-error.ts';
 export * from './protocol/option-schema.ts';
 export type { PassSequence, RotaryRows, RowPositions } from './protocol/pass.ts';
-export type { ModelFeature, Requirements } from './protocol/requirements.ts';
+export { checkRequirements, type ModelFeature, type Requirements } from './protocol/requirements.ts';
 export type { LayerBody } from './protocol/run-layer.ts';
 export type { DenoisingSchedule, DenoisingStage } from './protocol/schedule.ts';
 export { type ScoredRows, type ScorerOptions, type ScorerState, scorer } from './protocol/scorer.ts';

@@ -21,7 +21,6 @@ export function registerMethod(root: string, names: MethodNames): FileChange[] {
     change(root, 'apps/bench/src/methods.ts', (text) => withMethod(text, packageName, `${names.camel}Entry`)),
     change(root, 'apps/bench/package.json', (text) => withDependency(text, 'dependencies', packageName)),
     change(root, 'apps/docs/package.json', (text) => withDependency(text, 'devDependencies', packageName)),
-    change(root, 'apps/docs/typedoc.json', (text) => withEntryPoint(text, `../../packages/${names.slug}`)),
   ];
 }
 
@@ -59,15 +58,4 @@ function withDependency(
     const sorted = [...entries, `"${packageName}": "workspace:*"`].sort();
     return `${open}${sorted.map((entry) => `    ${entry}`).join(',\n')}${close}`;
   });
-}
-
-/** Adds a package to TypeDoc's entry points, behind the other packages. */
-function withEntryPoint(text: string, folder: string): string | undefined {
-  const places = [...text.matchAll(/^ *"\.\.\/\.\.\/packages\/[^"]+",?\n/gm)];
-  const last = places.at(-1);
-  if (!last) return undefined;
-  const end = last.index + last[0].length;
-  const separated = last[0].includes(',') ? last[0] : last[0].replace('\n', ',\n');
-  const comma = last[0].includes(',') ? ',' : '';
-  return `${text.slice(0, last.index)}${separated}    "${folder}"${comma}\n${text.slice(end)}`;
 }

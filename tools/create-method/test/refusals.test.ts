@@ -56,11 +56,9 @@ it('adds a method to every list once, whatever else is in it', () => {
   const text = (path: string) => readFileSync(join(workspace.root, path), 'utf8');
   const bench = JSON.parse(text('apps/bench/package.json')) as { dependencies: Record<string, string> };
   const docs = JSON.parse(text('apps/docs/package.json')) as { devDependencies: Record<string, string> };
-  const { entryPoints } = JSON.parse(text('apps/docs/typedoc.json')) as { entryPoints: string[] };
   for (const slug of ['first-one', 'another']) {
     expect(bench.dependencies[`@saccade/${slug}`]).toBe('workspace:*');
     expect(docs.devDependencies[`@saccade/${slug}`]).toBe('workspace:*');
-    expect(entryPoints.filter((folder) => folder === `../../packages/${slug}`).length).toBe(1);
   }
   expect(Object.keys(bench.dependencies)).toContain('tsx');
   const methods = text('apps/bench/src/methods.ts');
