@@ -128,6 +128,10 @@ describe('linear', () => {
     },
   );
 
+  it('broadcast 4 x 64 to 128: holds more of a long inner axis', async () => {
+    await compare(await sharedGpu(), 'f32', [[33, 1100, 9]], ['broadcast 4 x 64 to 128']);
+  });
+
   it('runs on WebGPU defaults', async () => {
     const gpu = await modestGpu();
     await compare(gpu, 'q8_0', [[1, 64, 33]]);

@@ -25,7 +25,7 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
   const variant = productVariant(product);
   const launch = { bindings: bindingRanges(product), parameters: parameterValues(product), cost: productCost(product) };
   const { capabilities } = gpu;
-  const shared = broadcastRows(schedule);
+  const shared = broadcastRows(schedule, product.inner);
   if (shared && broadcastsToEight(capabilities)) {
     const lanes = subgroupRowsWorkgroup(capabilities);
     const rowsPerLane = Math.max(1, Math.min(shared.rowsPerLane, Math.ceil(product.rows / lanes)));
