@@ -8,6 +8,7 @@ import { spattenEntry } from '@saccade/spatten/bench';
 import { tidalDecodeEntry } from '@saccade/tidaldecode/bench';
 import { varEntry } from '@saccade/var/bench';
 import { vhrEntry } from '@saccade/vhr/bench';
+import { zipvlEntry } from '@saccade/zipvl/bench';
 
 /** The papers' methods, one package each; `npx pnpm create-method <slug>` adds one. */
 export const methods = [
@@ -21,4 +22,5 @@ export const methods = [
   vhrEntry,
   giftEntry,
   carveEntry,
+  zipvlEntry,
 ];

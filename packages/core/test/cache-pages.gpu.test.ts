@@ -13,6 +13,22 @@ import { append, count, fullPage, headSize, held, kvHeads, paged, pageSize, rows
 const gpu = await sharedGpu();
 const modest = await modestGpu();
 
+it('rows behind grouped ones go on in the last group of full precision', async () => {
+  using cache = paged(gpu);
+  append(cache, count(0, 40));
+  const list = (rows: readonly number[]) => gpu.tensor([...rows, ...rows], [1, 2, rows.length], 'u32');
+  const group = (rows: readonly number[]) => gpu.tidy(() => gpu.keep(list(rows)));
+  const [first, rest, newest] = [group(count(0, 17)), group(count(17, 37)), group(count(37, 40))];
+  cache.layer(0).arrange([{ indices: first, precision: 8 }, { indices: rest, precision: 8 }, { indices: newest }]);
+  for (const each of [first, rest, newest]) each.dispose();
+  append(cache, [40, 41]);
+  const { tokens, positions } = await held(cache);
+  expect(positions).toEqual(count(0, 42));
+  assertClose(tokens, count(0, 42), { absolute: 0.2 });
+  // Two pages for each packed group, then the rows that are not packed, without a gap.
+  expect(cache.layer(0).view().options.keyLength).toBe(4 * pageSize + 5);
+});
+
 describe('pages of forks', () => {
   it('are shared until one side writes, then copied one by one', async () => {
     using cache = paged(gpu);

@@ -581,6 +581,9 @@ export class PagedLayer implements RowLayer {
         starts.push(end);
         end = grouped ? this.#wholePages(end + count) : end + count;
       }
+      // What comes later is appended to a last group of full precision.
+      const open = grouped && formats.at(-1) === 0 ? taken.length - 1 : taken.length;
+      if (open < taken.length) end = (starts[open] as number) + (taken[open]?.count as number);
       this.#capacity = end + room;
       const needed = Math.ceil(this.#capacity / pageSize);
       for (let sequence = 0; sequence < batch; sequence++) this.#table.drop(sequence, 0);
@@ -598,7 +601,9 @@ export class PagedLayer implements RowLayer {
         this.#convertGroup(start, count, formats[group] as number);
       }
       this.#setPositions(all);
-      this.#groups = grouped ? taken.map(({ count }, group) => ({ start: starts[group] as number, count })) : [];
+      this.#groups = grouped
+        ? taken.slice(0, open).map(({ count }, group) => ({ start: starts[group] as number, count }))
+        : [];
       this.#sequences = seen.map((since) => ({ rows: end, since, appended: 0 }));
       this.#pending = undefined;
     });

@@ -1,0 +1,1 @@
+export { zipvlEntry } from './entry.ts';
