@@ -3,7 +3,7 @@ import { sharedPlace } from './features-layout.ts';
 import type { LayoutBuilder } from './layout.ts';
 import { entryRow, keyPosition, loadRow } from './positions.ts';
 import { subgroupRowsWorkgroup } from './prefill-variants.ts';
-import { range } from './text.ts';
+import { quadOfLane, range } from './text.ts';
 
 /**
  * An invocation owns query rows, whole: queries and accumulators stay in its registers, and sums need no exchange. Eight
@@ -39,7 +39,7 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
     quads
       .map(
         (quad) => `{
-      let shared_quad = subgroupBroadcast(${name}_cell_${Math.floor(quad / 8)}, ${quad % 8}u);
+      let shared_quad = ${quadOfLane(`${name}_cell_${Math.floor(quad / 8)}`, quad % 8, capabilities.software)};
       ${rows.map((row) => text(row, quad)).join(' ')}
     }`,
       )

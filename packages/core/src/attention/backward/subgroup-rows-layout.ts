@@ -1,4 +1,4 @@
-import { range } from '../text.ts';
+import { quadOfLane, range } from '../text.ts';
 import { type GradientLayout, gradientsOf } from './gradient-layout.ts';
 import { pairText } from './pair-text.ts';
 import type { GradientVariant } from './variant.ts';
@@ -16,7 +16,7 @@ export const widestOwnedHead = 128;
 
 /**
  * As the forward pass lays out prompts (decision 0072): an invocation owns rows, whole, with the sums of their gradients. Eight invocations load a streamed
- * row together and hand its quads to all by broadcasts, so that an element is loaded once for all own rows of the subgroup. No sum needs an exchange, no
+ * row together and hand its quads to all by shuffles, so that an element is loaded once for all own rows of the subgroup. No sum needs an exchange, no
  * workgroup memory, no barrier.
  */
 export const subgroupRowsLayout: GradientLayout = (variant, walk, inputs) => {
@@ -38,7 +38,7 @@ export const subgroupRowsLayout: GradientLayout = (variant, walk, inputs) => {
     quads
       .map(
         (quad) =>
-          `{ let shared_quad = subgroupBroadcast(${kind}_cell_${Math.floor(quad / lanes)}, ${quad % lanes}u); ${rows.map((row) => text(row, quad)).join(' ')} }`,
+          `{ let shared_quad = ${quadOfLane(`${kind}_cell_${Math.floor(quad / lanes)}`, quad % lanes, true)}; ${rows.map((row) => text(row, quad)).join(' ')} }`,
       )
       .join('\n      ');
   const dots = (kind: 'first' | 'second', result: string) => `
