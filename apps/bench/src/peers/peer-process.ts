@@ -12,7 +12,7 @@ import type { Work } from './work.ts';
 const startSeconds = 120;
 
 /** Whole models load, and read a prompt before they decode: they are given so many times as long. */
-const modelFactor = 4;
+const modelFactor = 6;
 
 /**
  * A peer in a process of its own: engines bring their own Dawn, and some never let a process end. Where one does not answer
@@ -39,7 +39,7 @@ export class PeerProcess implements Implementation {
   }
 
   /**
-   * @param limitSeconds Longest that preparing a work and each run may take; of whole models four times as long.
+   * @param limitSeconds Longest that preparing a work and each run may take; of whole models six times as long.
    * @throws PeerInstallError, PeerError
    */
   static async start(peer: Peer, limitSeconds: number, log: (line: string) => void): Promise<PeerProcess> {

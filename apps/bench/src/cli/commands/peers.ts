@@ -63,6 +63,11 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
   const rows: PeerRow[] = [];
   const unmeasured: UnmeasuredPeer[] = [];
   const progress = startProgress('peers', progressStream());
+  const stopAll = () => {
+    for (const started of processes.values()) started.stop();
+  };
+  // An engine in the middle of a long run would hold up the end of the command.
+  context.signal.addEventListener('abort', stopAll);
   try {
     for (const peer of chosen) {
       if (!works.some(peer.does)) continue;
@@ -89,7 +94,8 @@ async function compareAll(context: CliContext, flags: PeersFlags, chosen: readon
     }
   } finally {
     progress.finish();
-    for (const started of processes.values()) started.stop();
+    context.signal.removeEventListener('abort', stopAll);
+    stopAll();
     // What was measured before a stop is worth keeping.
     console.log([peerTable(rows), unmeasuredPeersTable(unmeasured)].filter((table) => table !== '').join('\n\n'));
     if (flags.json !== undefined && rows.length + unmeasured.length > 0) {
