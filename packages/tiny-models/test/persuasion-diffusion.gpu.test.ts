@@ -113,7 +113,7 @@ it("our own training follows PyTorch's first losses within 1%, from the same see
   const model = beginning(gpu);
   const text = volumes().second.slice(0, -validationBytes);
   const optimizer = new AdamW(model.parameters(), { learningRate: 1e-3, weightDecay: 0, betas: [0.9, 0.98] });
-  const steps = Number(process.env.SACCADE_FIRST_LOSSES ?? 4);
+  const steps = Number(process.env.SACCADE_FIRST_LOSSES ?? 10);
   const { entries } = await train({
     module: model,
     optimizer,

@@ -98,7 +98,7 @@ it("our own training follows PyTorch's first losses within 1%, from the same see
       shape.length === 1 || closed.test(name) ? 'zeros' : 1 / Math.sqrt(shape.slice(1).reduce((a, b) => a * b)),
   );
   const optimizer = new AdamW(model.parameters(), { learningRate: rate, weightDecay: 0, betas: [0.9, 0.99] });
-  const steps = Number(process.env.SACCADE_FIRST_LOSSES ?? 2);
+  const steps = Number(process.env.SACCADE_FIRST_LOSSES ?? 4);
   const { entries } = await train({
     module: model,
     optimizer,
