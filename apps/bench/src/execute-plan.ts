@@ -1,7 +1,7 @@
 import type { Gpu, ModelHandle } from '@saccade/core';
 import type { ModelEntry } from './model-entry.ts';
 import type { PlannedScenario, RunPlan } from './plan.ts';
-import { type ProgressStream, startProgress } from './progress/progress.ts';
+import type { RunReporter } from './progress/run-reporter.ts';
 import type { Picture, ResultRow } from './result-file/types.ts';
 import { runScenario } from './run-scenario.ts';
 
@@ -9,8 +9,8 @@ import { runScenario } from './run-scenario.ts';
 export interface ExecuteOptions {
   readonly gpu: Gpu;
   readonly signal: AbortSignal;
-  /** Where progress bars and notes go. */
-  readonly stream: ProgressStream;
+  /** Where progress and notes go. */
+  readonly reporter: RunReporter;
   /** Takes the pictures that scenarios make. */
   readonly onPicture?: (picture: Picture) => void;
 }
@@ -46,14 +46,14 @@ export async function* executePlan(plan: RunPlan, options: ExecuteOptions): Asyn
 }
 
 /** Loads a model with a progress bar. Rejects with whatever the loader throws. */
-export async function loadModel(model: ModelEntry, { gpu, signal, stream }: ExecuteOptions): Promise<ModelHandle> {
-  const progress = startProgress(`Loading ${model.title}`, stream);
+export async function loadModel(model: ModelEntry, { gpu, signal, reporter }: ExecuteOptions): Promise<ModelHandle> {
+  const progress = reporter.start(`Loading ${model.title}`);
   progress.total(100);
   let done = 0;
   try {
     return await model.load(gpu, {
       signal,
-      log: (line) => stream.write(`${line}\n`),
+      log: (line) => reporter.log(line),
       onProgress: (share) => {
         const percent = Math.floor(share * 100);
         if (percent > done) progress.advance(percent - done);
@@ -78,10 +78,10 @@ async function* runItems(
   plan: RunPlan,
   items: readonly PlannedScenario[],
   handle: ModelHandle | undefined,
-  { gpu, signal, stream, onPicture }: ExecuteOptions,
+  { gpu, signal, reporter, onPicture }: ExecuteOptions,
 ): AsyncGenerator<ResultRow> {
   for (const item of items) {
-    const progress = startProgress(item.scenario.name, stream);
+    const progress = reporter.start(item.scenario.name);
     try {
       yield* runScenario({
         scenario: item.scenario,

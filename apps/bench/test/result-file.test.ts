@@ -6,7 +6,7 @@ import { describeEnvironment } from '../src/result-file/environment.ts';
 import { joinResultFiles } from '../src/result-file/join.ts';
 import { readResultFile, writeResultFile } from '../src/result-file/read-write.ts';
 import { qualityNames } from '../src/result-file/types.ts';
-import { ResultFileError, schemaUrl, validateResultFile } from '../src/result-file/validate.ts';
+import { ResultFileError, validateResultFile } from '../src/result-file/validate.ts';
 import { sampleFile } from './sample-file.ts';
 
 type Json = Record<string, unknown>;
@@ -162,7 +162,9 @@ describe('validateResultFile', () => {
   });
 
   it('has the same closed list of qualities as the types', () => {
-    const schema = JSON.parse(readFileSync(schemaUrl, 'utf8')) as {
+    const schema = JSON.parse(
+      readFileSync(new URL('../schema/saccade-bench-1.schema.json', import.meta.url), 'utf8'),
+    ) as {
       definitions: { row: { properties: { quality: { properties: object } } } };
     };
     expect(Object.keys(schema.definitions.row.properties.quality.properties)).toEqual([...qualityNames]);

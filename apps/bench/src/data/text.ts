@@ -1,13 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { novel } from '#novel';
 
-const path = new URL('../../data/persuasion.txt', import.meta.url);
 /** The first edition's second volume starts here. */
 const secondVolume = '\nChapter 13\n';
 
 function volumes(): { first: string; second: string } {
-  const text = readFileSync(path, 'utf8');
-  const cut = text.indexOf(secondVolume) + 1;
-  return { first: text.slice(0, cut).trimEnd(), second: text.slice(cut).trimEnd() };
+  const cut = novel.indexOf(secondVolume) + 1;
+  return { first: novel.slice(0, cut).trimEnd(), second: novel.slice(cut).trimEnd() };
 }
 
 /** English prose that methods are scored on: volume I of Persuasion, paragraphs separated by an empty line. */
@@ -22,5 +20,5 @@ export function calibrationText(): string {
 
 /** All of Persuasion as UTF-8. */
 export function novelBytes(): Uint8Array {
-  return new TextEncoder().encode(readFileSync(path, 'utf8').trimEnd());
+  return new TextEncoder().encode(novel.trimEnd());
 }

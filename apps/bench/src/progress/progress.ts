@@ -1,14 +1,9 @@
 import { Presets, SingleBar } from 'cli-progress';
-import type { ScenarioProgress } from '../scenario.ts';
+import type { Progress, RunReporter } from './run-reporter.ts';
 
 /** Where progress goes. */
 export interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
-}
-
-/** Progress of one named piece of work; `finish` must be called. */
-export interface Progress extends ScenarioProgress {
-  finish(): void;
 }
 
 /**
@@ -17,6 +12,11 @@ export interface Progress extends ScenarioProgress {
  */
 export function progressStream(): ProgressStream {
   return process.stdout.isTTY ? process.stdout : process.stderr;
+}
+
+/** Tells a run's progress on a stream. */
+export function streamReporter(stream: ProgressStream): RunReporter {
+  return { start: (title) => startProgress(title, stream), log: (line) => stream.write(`${line}\n`) };
 }
 
 /** Makes progress: a bar on a terminal, else plain lines at most every five seconds, so that a log stays short. */

@@ -21,7 +21,7 @@ export function environmentFacts(
     ['CPU', `${environment.cpu.model}, ${environment.cpu.cores} cores`],
     ['Memory', formatBytes(environment.memoryBytes)],
     ['System', environment.operatingSystem],
-    ['Node', environment.node],
+    environment.node === null ? ['Browser', environment.browser ?? 'unknown'] : ['Node', environment.node],
     [
       'Packages',
       Object.entries(environment.packages)

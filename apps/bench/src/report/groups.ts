@@ -1,7 +1,5 @@
 import type { MethodEntry } from '../method-entry.ts';
-import type { Registry } from '../registry.ts';
 import type { ResultRow } from '../result-file/types.ts';
-import type { Scenario } from '../scenario.ts';
 import { formatOptions } from './format.ts';
 import { contextLength } from './metrics.ts';
 
@@ -18,8 +16,22 @@ export interface Group {
   seriesOf(row: ResultRow): string;
 }
 
+/** Titles and roles of what rows name: a registry, or what a page knows of one. */
+export interface RowNames {
+  readonly scenarios: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly description: string;
+    readonly telling?: readonly string[];
+    readonly ownMethods?: readonly MethodNames[];
+  }[];
+  readonly methods: readonly MethodNames[];
+}
+
+type MethodNames = Pick<MethodEntry, 'name' | 'title' | 'role'>;
+
 /** Rows by scenario and model, in the order in which they appear. A file may name scenarios that this bench lacks. */
-export function groupRows(rows: readonly ResultRow[], registry: Registry): readonly Group[] {
+export function groupRows(rows: readonly ResultRow[], registry: RowNames): readonly Group[] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
     const key = JSON.stringify([row.scenario, row.model]);
@@ -28,7 +40,7 @@ export function groupRows(rows: readonly ResultRow[], registry: Registry): reado
   return [...groups.values()].map((members) => makeGroup(members, registry));
 }
 
-function makeGroup(rows: readonly ResultRow[], registry: Registry): Group {
+function makeGroup(rows: readonly ResultRow[], registry: RowNames): Group {
   const { scenario, model } = rows[0] as ResultRow;
   const known = registry.scenarios.find((candidate) => candidate.name === scenario);
   const telling = tellingOptions(rows);
@@ -71,6 +83,10 @@ function tellingOptions(rows: readonly ResultRow[]): ReadonlyMap<string, Readonl
   return telling;
 }
 
-function findEntry(name: string, registry: Registry, scenario: Scenario | undefined): MethodEntry | undefined {
+function findEntry(
+  name: string,
+  registry: RowNames,
+  scenario: RowNames['scenarios'][number] | undefined,
+): MethodNames | undefined {
   return [...registry.methods, ...(scenario?.ownMethods ?? [])].find((entry) => entry.name === name);
 }

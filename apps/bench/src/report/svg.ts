@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
+import { plotDocument } from '#plot-document';
 import type { Chart } from './charts.ts';
 import { formatNumber, formatShare, grouped } from './format.ts';
 
@@ -132,8 +132,7 @@ export function legendSvg(style: SeriesStyle): string {
 
 /** Draws with a document of its own; the library's style sheet is dropped, since the page has one. */
 export function plotElement(options: Plot.PlotOptions): Element {
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const element = Plot.plot({ ...options, document: document as unknown as Document });
+  const element = Plot.plot({ ...options, document: plotDocument() });
   element.querySelector('style')?.remove();
   return element;
 }

@@ -113,7 +113,10 @@ export interface Environment {
     readonly features: readonly string[];
     readonly limits: Readonly<Record<string, number>>;
   } | null;
-  readonly node: string;
+  /** Version of Node; null where a browser ran it. */
+  readonly node: string | null;
+  /** What the browser says it is, where one ran it. */
+  readonly browser?: string;
   readonly operatingSystem: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memoryBytes: number;

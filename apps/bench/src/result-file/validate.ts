@@ -1,10 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { SaccadeError } from '@saccade/core';
 import { Ajv } from 'ajv';
+import schema from '../../schema/saccade-bench-1.schema.json' with { type: 'json' };
 import type { ResultFile, ResultRow } from './types.ts';
-
-/** Where the JSON Schema of result files is. */
-export const schemaUrl = new URL('../../schema/saccade-bench-1.schema.json', import.meta.url);
 
 /** A result file does not follow `saccade-bench/1`; `problems` says where. */
 export class ResultFileError extends SaccadeError {
@@ -18,9 +15,7 @@ export class ResultFileError extends SaccadeError {
   }
 }
 
-const matchesSchema = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(
-  JSON.parse(readFileSync(schemaUrl, 'utf8')) as object,
-);
+const matchesSchema = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema);
 
 /**
  * Returns `value` as a result file if it follows the JSON Schema and what a schema cannot say: intervals hold their
@@ -39,7 +34,8 @@ export function validateResultFile(value: unknown): ResultFile {
         }),
     );
   }
-  const file = value as ResultFile;
+  // The compiler infers the schema's type from its JSON, and too little of it.
+  const file = value as unknown as ResultFile;
   const problems = [...orderProblems(file, ''), ...missingDense(file.results)];
   if (problems.length > 0) throw new ResultFileError(problems);
   return file;

@@ -1,5 +1,5 @@
 import { optionsTable } from '@saccade/core';
-import type { MethodEntry } from '../../method-entry.ts';
+import { allMethods, listing } from '../../listing.ts';
 import type { Registry } from '../../registry.ts';
 import type { ExitCode } from '../program.ts';
 
@@ -7,34 +7,6 @@ import type { ExitCode } from '../program.ts';
 export function listCommand(registry: Registry, json: boolean): ExitCode {
   console.log(json ? JSON.stringify(listing(registry), null, 2) : listingText(registry));
   return 0;
-}
-
-/** The machine-readable list; option schemas are given whole. */
-function listing(registry: Registry): object {
-  return {
-    scenarios: registry.scenarios.map((scenario) => ({
-      name: scenario.name,
-      title: scenario.title,
-      description: scenario.description,
-      needs: scenario.needs,
-      phases: scenario.phases,
-      lengths: scenario.lengths,
-      budgets: scenario.budgets,
-      repeats: scenario.repeats,
-      methods: registry.methodsFor(scenario).map(({ name }) => name),
-    })),
-    methods: allMethods(registry).map((entry) => ({
-      name: entry.name,
-      title: entry.title,
-      description: entry.description,
-      paper: entry.paper ?? null,
-      role: entry.role,
-      phases: entry.phases,
-      hasBudget: entry.atBudget !== undefined,
-      options: entry.options,
-    })),
-    models: registry.models.map(({ name, title, description, family }) => ({ name, title, description, family })),
-  };
 }
 
 function listingText(registry: Registry): string {
@@ -57,8 +29,4 @@ function listingText(registry: Registry): string {
   lines.push('', 'Models (a local file or folder works too)');
   for (const model of registry.models) lines.push(`  ${model.name}`, `      ${model.description}`);
   return lines.join('\n');
-}
-
-function allMethods(registry: Registry): readonly MethodEntry[] {
-  return [...new Set([...registry.methods, ...registry.scenarios.flatMap((scenario) => scenario.ownMethods ?? [])])];
 }

@@ -1,7 +1,7 @@
 import { openGpu } from '@saccade/core';
 import { executePlan } from '../../execute-plan.ts';
 import { planRun, type RunPlan } from '../../plan.ts';
-import { progressStream } from '../../progress/progress.ts';
+import { progressStream, streamReporter } from '../../progress/progress.ts';
 import { markdownTables } from '../../report/markdown.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
 import { writeResultFile } from '../../result-file/read-write.ts';
@@ -53,7 +53,8 @@ async function execute(context: CliContext, plan: RunPlan, json: string | undefi
   const pictures: Picture[] = [];
   const onPicture = (picture: Picture) => pictures.push(picture);
   try {
-    for await (const row of executePlan(plan, { gpu, signal: context.signal, stream: progressStream(), onPicture })) {
+    const reporter = streamReporter(progressStream());
+    for await (const row of executePlan(plan, { gpu, signal: context.signal, reporter, onPicture })) {
       rows.push(row);
       if (row.status === 'failed') console.error(`${row.scenario}, ${row.method}: ${row.message ?? 'failed'}`);
     }

@@ -3,7 +3,7 @@ import { type Gpu, openGpu } from '@saccade/core';
 import { LanguageModel, ModelNotFoundError } from '@saccade/models';
 import { type ExecuteOptions, executeOnModel, loadModel } from '../../execute-plan.ts';
 import { planRun, type RunPlan } from '../../plan.ts';
-import { progressStream, startProgress } from '../../progress/progress.ts';
+import { progressStream, startProgress, streamReporter } from '../../progress/progress.ts';
 import type { Registry } from '../../registry.ts';
 import { groupRows } from '../../report/groups.ts';
 import { headlinesOf } from '../../report/headlines.ts';
@@ -43,7 +43,7 @@ export interface JobChoice {
 
 /** Runs a job on a GPU that is open; see {@link startCommand}. */
 export async function runJob(context: CliContext, gpu: Gpu, choice: JobChoice): Promise<ExitCode> {
-  const execution = { gpu, signal: context.signal, stream: progressStream() };
+  const execution = { gpu, signal: context.signal, reporter: streamReporter(progressStream()) };
   const { job, model } = await loadJob(choice, execution);
   const plan = planJob(context.registry, job);
   const rows: ResultRow[] = [];

@@ -1,11 +1,12 @@
+import { encodePng } from '@saccade/models';
 import type { HostImage } from '../../measure/image-quality.ts';
-import { pngFile } from '../../report/png.ts';
+import { base64 } from '../../result-file/base64.ts';
 
 /** Pixels between images, and how often a pixel is repeated on each axis. */
 const [gap, zoom] = [2, 3];
 
 /** Images in [-1, 1] as one PNG file in base64: a row of the grid per inner list. */
-export function imageGrid(rows: readonly (readonly HostImage[])[]): string {
+export async function imageGrid(rows: readonly (readonly HostImage[])[]): Promise<string> {
   const [first] = rows[0] as readonly [HostImage];
   const [cellHeight, cellWidth] = [first.height * zoom + gap, first.width * zoom + gap];
   const columns = Math.max(...rows.map((row) => row.length));
@@ -16,7 +17,7 @@ export function imageGrid(rows: readonly (readonly HostImage[])[]): string {
       paint(rgb, width, image, row * cellHeight + gap, column * cellWidth + gap);
     }
   }
-  return Buffer.from(pngFile(width, height, rgb)).toString('base64');
+  return base64(await encodePng({ width, height, channels: 3, data: rgb }));
 }
 
 function paint(rgb: Uint8Array, width: number, image: HostImage, top: number, left: number): void {

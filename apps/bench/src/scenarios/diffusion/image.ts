@@ -131,6 +131,6 @@ async function* measureImages(
     caption: 'The same noise and class in each row.',
     columns: able.map(nameOf),
     rows: shown.map((image) => `class ${classOf(image)}`),
-    png: imageGrid(shown.map((image) => able.map(({ images }) => images[image] as HostImage))),
+    png: await imageGrid(shown.map((image) => able.map(({ images }) => images[image] as HostImage))),
   });
 }

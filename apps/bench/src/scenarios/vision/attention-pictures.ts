@@ -2,6 +2,7 @@ import { type RawImage, RefusedError } from '@saccade/core';
 import { attentionOverlay, encodePng, imageAttention, type VisionLanguageModel } from '@saccade/models';
 import { heldOutSample, renderScene } from '@saccade/tiny-models';
 import type { ImageQuestion } from '../../method-entry.ts';
+import { base64 } from '../../result-file/base64.ts';
 import type { ScenarioContext, Variant } from '../../scenario.ts';
 
 /** Scenes whose pictures are shown: by level and number, each with its first question about a colour. */
@@ -45,7 +46,7 @@ export async function showAttention(
         caption: `The image, and where the answer’s first token looks in layers 0 to ${maps.length - 1}; of its attention the image has ${masses}.`,
         columns: ['the image', ...maps.map(({ layer }) => `layer ${layer}`)],
         rows: [question.text],
-        png: Buffer.from(await encodePng(sideBySide([question.image, ...overlays]))).toString('base64'),
+        png: base64(await encodePng(sideBySide([question.image, ...overlays]))),
       });
     }
   }

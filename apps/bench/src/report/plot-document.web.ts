@@ -1,0 +1,4 @@
+/** A document to draw in. */
+export function plotDocument(): Document {
+  return document;
+}
