@@ -53,6 +53,16 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     });
 
   program
+    .command('serve')
+    .description('the bench as a web page: any model and method on the WebGPU of a browser')
+    .option('--port <number>', 'port on this machine', integerArgument(0), 4173)
+    .option('--host <name>', 'other than localhost; browsers give WebGPU over https or localhost alone')
+    .action(async (flags: { port: number; host?: string }) => {
+      const { serveCommand } = await import('./commands/serve.ts');
+      done(await serveCommand(context, flags));
+    });
+
+  program
     .command('start')
     .description('the main job: a real model, dense beside a method, with a report')
     .addOption(adapterOption())

@@ -36,6 +36,6 @@ export function environmentFacts(
 
 /** A short name of an adapter, with a warning where it is no GPU. */
 export function adapterName(adapter: NonNullable<Environment['adapter']>): string {
-  const name = adapter.device || adapter.description || adapter.vendor || 'unnamed';
+  const name = adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`.trim() || 'unnamed';
   return adapter.software ? `${name} (a CPU that runs GPU code; no real GPU)` : name;
 }

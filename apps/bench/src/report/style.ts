@@ -1,5 +1,5 @@
-/** The page's style sheet: light and dark, no network. Series colours keep apart for colour-blind readers. */
-export const styleSheet = `
+/** Colours of light and dark pages. Those of series keep apart for colour-blind readers. */
+export const palette = `
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1c2127; --soft: #57606a; --grid: #d8dee4; --panel: #f6f8fa;
   --dense: #57606a; --series-0: #0b6bcb; --series-1: #c2410c; --series-2: #0f7b4f; --series-3: #9333a8;
   --series-4: #a16207; --series-5: #be185d; --series-6: #0e7490; --series-7: #4d4fc9;
@@ -8,7 +8,10 @@ export const styleSheet = `
   --panel: #1c2229; --dense: #aab3bd; --series-0: #6bb1ff; --series-1: #ff9a62; --series-2: #4fd19b; --series-3: #d69aea;
   --series-4: #e5c04b; --series-5: #ff8fbf; --series-6: #5fd0e6; --series-7: #a8aaff;
   --good: #4fd19b; --warn: #e5c04b; --bad: #ff8a80; } }
-* { box-sizing: border-box; }
+`;
+
+/** The report's style sheet: no network. */
+export const styleSheet = `${palette}* { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; }

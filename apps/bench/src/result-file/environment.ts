@@ -32,7 +32,7 @@ export function describeEnvironment(
 }
 
 /** Versions of our packages and of Dawn, as this workspace resolves them. */
-function packageVersions(): Record<string, string> {
+export function packageVersions(): Record<string, string> {
   const manifest = JSON.parse(readFileSync(`${packageRoot}package.json`, 'utf8')) as PackageManifest;
   const versions: Record<string, string> = { [manifest.name]: manifest.version };
   for (const name of Object.keys(manifest.dependencies ?? {})) {
@@ -60,7 +60,8 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-function commit(): string | null {
+/** Commit of the working tree, `+` behind it if files differ; null outside a repository. */
+export function commit(): string | null {
   try {
     const git = (...args: string[]) =>
       execFileSync('git', args, { cwd: packageRoot, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

@@ -1,8 +1,8 @@
 import { type Gpu, summarizeTimings, type TimingSummary } from '@saccade/core';
+import { theoreticalFma } from '#theoretical';
 import type { Roofline, RooflinePeak } from '../result-file/types.ts';
 import { type Microbenchmark, type PeakName, peakUnit } from './microbenchmark.ts';
 import type { Candidate } from './sweep.ts';
-import { theoreticalFma } from './theoretical.ts';
 
 export interface RooflineOptions {
   readonly signal: AbortSignal;

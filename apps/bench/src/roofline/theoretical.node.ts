@@ -1,13 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { Gpu } from '@saccade/core';
-
-/** What the processor could do at most, for an adapter that runs on it. */
-export interface TheoreticalRate {
-  readonly value: number;
-  /** How the figure comes about. */
-  readonly assumption: string;
-}
+import type { TheoreticalRate } from './theoretical-rate.ts';
 
 /** Elements of a vector that the adapter computes at a time. */
 function vectorLanes(gpu: Gpu): number {

@@ -1,0 +1,115 @@
+import { type GivenOptions, type ModelHandle, type OptionSchema, optionsFromText, RefusedError } from '@saccade/core';
+import { LanguageModel, MaskedDiffusionModel } from '@saccade/models';
+import type { HostImage } from '../../measure/image-quality.ts';
+import { type MethodRequest, variantsOf } from '../../method-request.ts';
+import type { Registry } from '../../registry.ts';
+import type { ResultRow } from '../../result-file/types.ts';
+import type { Measured, Variant } from '../../scenario.ts';
+import { PipelineModel } from '../../scenarios/diffusion/pipeline-model.ts';
+import { ownTasks } from '../own-tasks.ts';
+import type { CompareRequest, MethodChoice } from '../protocol.ts';
+import { drawImage } from './draw-image.ts';
+import { explain } from './explain.ts';
+import { fillText } from './fill-text.ts';
+import type { Side, SideResult } from './side.ts';
+import { writeText } from './write-text.ts';
+
+/** A choice of the page as a request of the bench. @throws OptionError */
+export function requestOf({ name, options }: MethodChoice, registry: Registry): MethodRequest {
+  const entry = registry.method(name);
+  return { entry, given: optionsFromText(entry.options as OptionSchema, options) as GivenOptions<OptionSchema> };
+}
+
+/**
+ * Runs an own prompt dense and then with each method, and reports a row for each. A method that is refused or fails does not
+ * end the others.
+ */
+export async function compare(
+  model: ModelHandle,
+  modelName: string,
+  registry: Registry,
+  { request, signal, report }: Pick<Side, 'request' | 'signal' | 'report'>,
+): Promise<void> {
+  const contextLength = contextOf(model, request);
+  const choices = [{ name: 'dense', options: '', budget: 1 }, ...request.methods];
+  const variants = choices.map(
+    (choice) => variantsOf(requestOf(choice, registry), [choice.budget], contextLength)[0] as Variant,
+  );
+  let dense: unknown;
+  let denseMs: number | undefined;
+  for (const [side, variant] of variants.entries()) {
+    signal.throwIfAborted();
+    report({ type: 'side', side, title: variant.entry.title });
+    const place = { side, variant, model, request, signal, report };
+    const identity = {
+      scenario: scenarioOf(model),
+      model: modelName,
+      method: variant.entry.name,
+      options: { ...variant.options, contextLength },
+      baseline: side === 0 ? null : 'dense',
+      seed: request.seed,
+      budget: variant.budget === 1 && side === 0 ? null : variant.budget,
+    };
+    try {
+      const { measured, result } = await runSide(place, dense);
+      if (side === 0) [dense, denseMs] = [result, stepTime(measured)];
+      const speedup = side > 0 && denseMs ? { speedup: denseMs / (stepTime(measured) ?? denseMs) } : {};
+      const row = { ...identity, ...completed(measured) };
+      report({ type: 'row', side, row: { ...row, speed: { ...row.speed, ...speedup } } });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const trouble = explain(error);
+      // Without the device, or without the dense run, there is nothing to go on with.
+      if (side === 0 || trouble.kind === 'device-lost') throw error;
+      report({ type: 'trouble', side, trouble });
+      report({ type: 'row', side, row: { ...identity, ...failed(error) } });
+    }
+  }
+}
+
+/** Milliseconds per token or step. */
+function stepTime({ speed }: Measured): number | undefined {
+  return (speed.decodeMsPerToken ?? speed.stepMs)?.median;
+}
+
+function runSide(side: Side, dense: unknown): Promise<SideResult<unknown>> {
+  const { model } = side;
+  if (model instanceof PipelineModel) return drawImage({ ...side, model }, dense as HostImage | undefined);
+  if (model instanceof MaskedDiffusionModel)
+    return fillText({ ...side, model }, dense as readonly number[] | undefined);
+  if (model instanceof LanguageModel) return writeText({ ...side, model }, dense as readonly number[] | undefined);
+  throw new RefusedError(`${model.facts.name} is of no kind that this page can run.`);
+}
+
+/** Tokens that the last step sees: what a budget is a share of. */
+function contextOf(model: ModelHandle, request: CompareRequest): number {
+  if (model instanceof PipelineModel) {
+    const { network } = model.pipeline.model;
+    const { height, width } = network.grid(network.sampleSize);
+    return height * width;
+  }
+  return (model.tokenizer?.encode(request.prompt).length ?? 0) + request.tokens;
+}
+
+function scenarioOf(model: ModelHandle): string {
+  if (model instanceof PipelineModel) return ownTasks.image.name;
+  return model instanceof MaskedDiffusionModel ? ownTasks.fill.name : ownTasks.text.name;
+}
+
+function completed({ peak: _, speed, status = 'ok', ...measured }: Measured): Omit<ResultRow, Identity> {
+  return { ...measured, speed, status };
+}
+
+type Identity = 'scenario' | 'model' | 'method' | 'options' | 'baseline' | 'seed' | 'budget';
+
+function failed(error: unknown): Omit<ResultRow, Identity> {
+  return {
+    samples: 0,
+    density: null,
+    status: RefusedError.isInstance(error) ? 'refused' : 'failed',
+    message: error instanceof Error ? error.message : String(error),
+    quality: {},
+    speed: {},
+    memory: {},
+  };
+}
