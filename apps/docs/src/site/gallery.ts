@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { workspace } from '../workspace.ts';
+import { charts } from './charts.ts';
 import type { MethodFacts } from './method-facts.ts';
 import { modelKinds } from './model-kinds.ts';
 
@@ -23,9 +21,9 @@ export function groupedMethods(
     .filter(({ methods }) => methods.length > 0);
 }
 
-/** Where a method's picture stands, relative to the workspace; undefined where it has none. */
+/** Address of a method's picture in the site; undefined where it has none. */
 export function pictureOf(slug: string): string | undefined {
-  return [`docs/pictures/${slug}.svg`, `docs/pictures/${slug}.png`].find((path) => existsSync(join(workspace, path)));
+  return charts.some((chart) => chart.slug === slug) ? `/pictures/${slug}.svg` : undefined;
 }
 
 /** The page that shows every method. */
@@ -58,7 +56,7 @@ export function galleryPage(methods: readonly MethodFacts[]): string {
 
 function card({ slug, title, description }: MethodFacts): string {
   const picture = pictureOf(slug);
-  const image = picture ? `<img src="/pictures/${slug}${picture.slice(-4)}" alt="" loading="lazy">` : '';
+  const image = picture ? `<img src="${picture}" alt="" loading="lazy">` : '';
   return `<a class="card" href="./${slug}">${image}<b>${html(title)}</b><span>${html(description)}</span></a>`;
 }
 

@@ -9,6 +9,7 @@ export function homePage(): string {
     hero: {
       name: 'Saccade',
       text: 'Models that look only where the information is',
+      image: { src: '/pictures/flash-attention-2.svg', alt: 'Time of attention by length, measured' },
       tagline:
         'Attention methods for WebGPU, in TypeScript. For people who run language, vision and diffusion models in the browser or in Node, and for researchers who try out where a transformer needs to look.',
       actions: [

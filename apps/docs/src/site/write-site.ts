@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync,
 import { basename, dirname, join } from 'node:path';
 import { workspace } from '../workspace.ts';
 import { type ApiReflection, apiIndexPage } from './api-index.ts';
+import { charts, drawChart } from './charts.ts';
 import { galleryPage, groupedMethods, methodHeader, pictureOf } from './gallery.ts';
 import { homePage } from './home-page.ts';
 import { type MethodFacts, methodFacts } from './method-facts.ts';
@@ -45,13 +46,7 @@ export async function writeSite(): Promise<{ pages: number }> {
     write(page.target, `${frontMatter(page)}${method ? withHeader(text, method) : text}`);
   }
   write('methods/index.md', galleryPage(methods));
-  for (const { slug } of methods) {
-    const picture = pictureOf(slug);
-    if (picture) copy(picture, `public/pictures/${basename(picture)}`);
-  }
-  const drawn = join(workspace, 'docs', 'pictures');
-  for (const name of existsSync(drawn) ? readdirSync(drawn) : [])
-    copy(`docs/pictures/${name}`, `public/pictures/${name}`);
+  for (const chart of charts) write(`public/pictures/${chart.slug}.svg`, drawChart(chart));
   write('index.md', homePage());
 
   const modules = apiModules();
@@ -93,7 +88,7 @@ function frontMatter({ target }: SitePage): string {
 function withHeader(text: string, method: MethodFacts): string {
   const end = text.indexOf('\n', text.indexOf('# ')) + 1;
   const picture = pictureOf(method.slug);
-  const image = picture ? `\n![${method.title}](/pictures/${basename(picture)})\n` : '';
+  const image = picture ? `\n![${method.title}](${picture})\n` : '';
   return `${text.slice(0, end)}\n${methodHeader(method)}\n${image}${text.slice(end)}`;
 }
 

@@ -1,6 +1,13 @@
 import { waitForGpu } from '#provider';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError, type SaccadeError } from '../errors.ts';
 
+/** How long a failure waits for news that the device is lost, in milliseconds. */
+const lossDelay = 100;
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 /** What has gone wrong on a device: errors that nobody awaited, and its loss. */
 export class DeviceHealth {
   #failure: SaccadeError | undefined;
@@ -66,8 +73,8 @@ export class DeviceHealth {
     try {
       return await Promise.race([pending, this.#lostSignal]);
     } catch (cause) {
-      // The loss may be told later than what it made fail.
-      await new Promise((resolve) => setTimeout(resolve));
+      // The loss may be told later than what it made fail, in browsers from another process.
+      await Promise.race([this.#lostSignal.catch(() => undefined), pause(lossDelay)]);
       throw this.#lost ?? cause;
     }
   }

@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { workspace } from '../workspace.ts';
+
+/** A chart of a table in a README: what was measured is told once, and drawn from there. */
+export interface Chart {
+  /** The method whose picture it is. */
+  readonly slug: string;
+  readonly title: string;
+  /** The first column's heading, which finds the table, and the columns that are drawn. */
+  readonly table: string;
+  readonly columns: readonly string[];
+  /** `lines`: the first column is a number along the x axis. `bars`: a bar per row. */
+  readonly kind: 'lines' | 'bars';
+  readonly xLabel?: string;
+  readonly yLabel: string;
+}
+
+/** Charts that the site draws. */
+export const charts: readonly Chart[] = [
+  {
+    slug: 'flash-attention-2',
+    title: 'Time of attention by length: milliseconds, software adapter on two cores',
+    table: 'forward, length',
+    columns: ['FlashAttention-2', 'FlashAttention-1', 'three kernels'],
+    kind: 'lines',
+    xLabel: 'tokens',
+    yLabel: 'ms',
+  },
+  {
+    slug: 'tidaldecode',
+    title: 'Perplexity of SmolLM2-135M when each layer reads a tenth of the context',
+    table: 'at a budget of',
+    columns: ['10%'],
+    kind: 'bars',
+    yLabel: 'perplexity',
+  },
+  {
+    slug: 'spatten',
+    title: 'KL divergence to dense by the share of keys that pruning layers keep',
+    table: 'mean share kept in pruning layers',
+    columns: ['KL to dense'],
+    kind: 'bars',
+    yLabel: 'nats',
+  },
+];
+
+/** The chart as SVG. @throws Error where the README has no such table or column any more */
+export function drawChart(chart: Chart): string {
+  const readme = readFileSync(join(workspace, 'packages', chart.slug, 'README.md'), 'utf8');
+  const { header, rows } = tableOf(readme, chart.table, chart.slug);
+  const series = chart.columns.map((name) => {
+    const column = header.indexOf(name);
+    if (column < 0) throw new Error(`packages/${chart.slug}/README.md: the table has no column "${name}"`);
+    return { name, values: rows.map((row) => numberIn(row[column] ?? '')) };
+  });
+  const labels = rows.map(([first = '']) => first);
+  return chart.kind === 'lines' ? lines(chart, labels, series) : bars(chart, labels, series);
+}
+
+interface Series {
+  readonly name: string;
+  readonly values: readonly (number | undefined)[];
+}
+
+function tableOf(text: string, first: string, slug: string): { header: string[]; rows: string[][] } {
+  const cells = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  const all = text.split('\n');
+  const at = all.findIndex((line) => line.startsWith('|') && cells(line)[0] === first);
+  if (at < 0) throw new Error(`packages/${slug}/README.md has no table that begins with "${first}"`);
+  const end = all.findIndex((line, index) => index > at && !line.startsWith('|'));
+  return { header: cells(all[at] ?? ''), rows: all.slice(at + 2, end < 0 ? undefined : end).map(cells) };
+}
+
+/** The first number of a cell, which may stand before an interval. */
+function numberIn(cell: string): number | undefined {
+  const found = /^-?[\d,]+(?:\.\d+)?/.exec(cell)?.[0];
+  return found === undefined ? undefined : Number(found.replaceAll(',', ''));
+}
+
+const colours = ['#0d857b', '#b45309', '#6d5bd0'];
+const width = 640;
+const text = (x: number, y: number, content: string, more = '') =>
+  `<text x="${x}" y="${y}" ${more}>${content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</text>`;
+
+function frame(height: number, title: string, content: readonly string[]): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" font-family="system-ui, sans-serif" font-size="14" fill="#333"><title>${title}</title><rect width="100%" height="100%" fill="#fff"/>${text(16, 26, title, 'font-weight="600"')}${content.join('')}</svg>\n`;
+}
+
+/** Both axes logarithmic. */
+function lines({ title, xLabel = '', yLabel }: Chart, labels: readonly string[], series: readonly Series[]): string {
+  const height = 380;
+  const xs = labels.map((label) => numberIn(label) ?? Number.NaN);
+  const known = series.flatMap(({ values }) => values.filter((value) => value !== undefined));
+  const x = scale(xs, 60, width - 150);
+  const y = scale(known, height - 50, 60);
+  const content = [
+    ...xs.map((value) =>
+      text(x(value), height - 28, value.toLocaleString('en'), 'text-anchor="middle" font-size="12"'),
+    ),
+    text((60 + width - 150) / 2, height - 8, xLabel, 'text-anchor="middle"'),
+    ...powers(known).flatMap((value) => [
+      `<path d="M60 ${y(value)}H${width - 150}" stroke="#ddd"/>`,
+      text(
+        52,
+        y(value) + 4,
+        `${value.toLocaleString('en')} ${yLabel}`.replace(/ ms$/, ''),
+        'text-anchor="end" font-size="12"',
+      ),
+    ]),
+    text(16, 48, yLabel, 'font-size="12"'),
+    ...series.flatMap(({ name, values }, index) => {
+      const colour = colours[index % colours.length] as string;
+      const points = values.flatMap((value, at) =>
+        value === undefined ? [] : [[x(xs[at] as number), y(value)] as const],
+      );
+      const [lastX, lastY] = points.at(-1) ?? [0, 0];
+      return [
+        `<path d="M${points.map((point) => point.join(' ')).join('L')}" fill="none" stroke="${colour}" stroke-width="2.5"/>`,
+        ...points.map(([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="3.5" fill="${colour}"/>`),
+        text(lastX + 8, lastY + 4, name, `fill="${colour}" font-size="12" font-weight="600"`),
+      ];
+    }),
+  ];
+  return frame(height, title, content);
+}
+
+function bars({ title, yLabel }: Chart, labels: readonly string[], [series]: readonly Series[]): string {
+  const step = 30;
+  const height = 60 + labels.length * step + 12;
+  const known = (series?.values ?? []).filter((value) => value !== undefined);
+  const low = Math.min(...known.filter((value) => value > 0));
+  const high = Math.max(...known);
+  // A span of over 30 times is drawn by its logarithm, and says so.
+  const logarithmic = high / low > 30;
+  const length = (value: number) =>
+    Math.max(
+      2,
+      270 * (logarithmic ? Math.log(Math.max(value, low) / (low / 2)) / Math.log(high / (low / 2)) : value / high),
+    );
+  const content = labels.flatMap((label, index) => {
+    const value = series?.values[index];
+    const top = 60 + index * step;
+    if (value === undefined) return [];
+    const size = Math.round(length(value));
+    return [
+      text(290, top + 14, label.length > 42 ? `${label.slice(0, 41)}…` : label, 'text-anchor="end" font-size="12"'),
+      `<rect x="300" y="${top}" width="${size}" height="20" rx="3" fill="${index === 0 ? '#888' : '#0d857b'}"/>`,
+      text(306 + size, top + 14, value.toLocaleString('en'), 'font-size="12"'),
+    ];
+  });
+  return frame(height, title, [
+    text(300, 48, logarithmic ? `${yLabel}, logarithmic` : yLabel, 'font-size="12"'),
+    ...content,
+  ]);
+}
+
+function scale(values: readonly number[], from: number, to: number): (value: number) => number {
+  const [low, high] = [Math.log(Math.min(...values)), Math.log(Math.max(...values))];
+  return (value) => Math.round(10 * (from + ((Math.log(value) - low) / (high - low)) * (to - from))) / 10;
+}
+
+function powers(values: readonly number[]): number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return [0.1, 1, 10, 100, 1000, 10_000].filter((value) => value >= low && value <= high);
+}

@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { charts, drawChart } from '../src/site/charts.ts';
+
+it.each(charts)('$slug: draws the numbers of its README', (chart) => {
+  const picture = drawChart(chart);
+  const marks = picture.match(/<circle|<rect x=/g) ?? [];
+  expect(marks.length).toBeGreaterThan(3);
+  expect(picture).not.toMatch(/NaN|undefined|Infinity/);
+});
+
+it('names a table that is gone', () => {
+  const [chart] = charts;
+  if (!chart) throw new Error('no charts');
+  expect(() => drawChart({ ...chart, table: 'no such table' })).toThrow(/flash-attention-2.*no such table/);
+  expect(() => drawChart({ ...chart, columns: ['no such column'] })).toThrow(/no such column/);
+});
