@@ -21,13 +21,13 @@ export const carveOptions = defineOptions({
   }),
   lambda: number({
     default: 1e-8,
-    min: 1e-20,
+    above: 0,
     max: 1,
     description: 'Added to the general attention before the question’s is divided by it.',
   }),
   topShare: number({
     default: 0.2,
-    min: 1e-6,
+    above: 0,
     max: 1,
     description: 'Share of the pixels that the threshold keeps, p.',
   }),

@@ -15,7 +15,14 @@ import { loadVisionLanguageModel, type VisionLanguageModel } from '@saccade/mode
 import { randomLlama } from '@saccade/models/testing';
 import { beforeAll, expect, it, vi } from 'vitest';
 import { carveEntry } from '../bench/index.ts';
-import { type CarveOptions, type CarveResult, carve, recordAttention } from '../src/index.ts';
+import {
+  type CarveOptions,
+  type CarveResult,
+  carve,
+  contrastAttention,
+  fuseMaps,
+  recordAttention,
+} from '../src/index.ts';
 import { attentionRow } from '../src/reference.ts';
 
 /* A random LLaVA of three layers: it shows that the parts fit. */
@@ -134,6 +141,21 @@ it('first and last steps are parts of all', async () => {
   const onlyOne = await carve(model, { image, text }, { ...few, maxNewTokens: 1 });
   expect(first.saliency).toEqual(onlyOne.saliency);
   expect(last.general.steps).toEqual(plain.general.steps);
+});
+
+it.each(['all', 'first', 'last'] as const)('fuses the steps that it is told to: %s', async (steps) => {
+  const asked = `${text} Answer the question using a single word or phrase.`;
+  const { maps } = await recordAttention(model, { text: asked, images: [image] }, { layers: [1, 2], maxTokens: 3 });
+  const pairs = Math.min(maps.steps.length, plain.general.steps.length);
+  expect(pairs).toBeGreaterThan(1);
+  const chosen = maps.steps.flatMap((own, step) => {
+    const wanted = { all: step < pairs, first: step === 0, last: step === pairs - 1 }[steps];
+    const general = plain.general.steps[step] ?? [];
+    return wanted ? [own.map((map, layer) => contrastAttention(map, general[layer] as Float32Array, 1e-8))] : [];
+  });
+  const { saliency } = await carve(model, { image, text }, { ...few, steps });
+  assertClose(saliency, fuseMaps(chosen, maps, image), { relative: 1e-5 });
+  if (steps !== 'all') expect(saliency).not.toEqual(plain.saliency);
 });
 
 it('leaves nothing on the device', async () => {

@@ -54,6 +54,25 @@ describe('types', () => {
   });
 });
 
+describe('an exclusive lower bound', () => {
+  const open = defineOptions({
+    share: number({ default: 1, above: 0, max: 1, description: 'Share that is kept.' }),
+    scale: number({ default: 1, above: 0, description: 'Factor.' }),
+  });
+
+  it('leaves the bound itself out', () => {
+    expect(parseOptions(open, { share: 1e-9, scale: 1e9 })).toEqual({ share: 1e-9, scale: 1e9 });
+    for (const given of [{ share: 0 }, { share: -1 }, { share: 1.1 }, { scale: 0 }, { scale: -2 }])
+      optionError(() => parseOptions(open, given));
+    optionError(() => optionsFromText(open, 'share=0'));
+  });
+
+  it('is told in errors and tables', () => {
+    expect(optionError(() => parseOptions(open, { share: 0 })).message).toContain('a number above 0 and up to 1');
+    expect(optionsTable(open)).toContain('a number > 0');
+  });
+});
+
 describe('parseOptions', () => {
   it('fills in defaults and keeps what is given', () => {
     expect(parseOptions(schema, { topK: 8, interval: 3, per: undefined })).toEqual({

@@ -117,7 +117,6 @@ describe('exclusive seams', () => {
     { mask: () => undefined },
     { selectTokens: () => undefined },
     { selectHeads: () => undefined },
-    { companions: () => [] },
     { schedule: (schedule) => schedule },
   ])('two owners of $name are refused, both named', (parts) => {
     const [seam] = Object.keys(parts);

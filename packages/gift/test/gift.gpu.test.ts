@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { EncodedPrompt, type Method, OptionError, type RawImage, RefusedError, type Tensor } from '@saccade/core';
 import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
 import { loadVisionLanguageModel, type VisionLanguageModel } from '@saccade/models';
+import { visionAwareHeadReinforcement } from '@saccade/vhr';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GiftOptions, type GiftParts, type GiftState, gift } from '../src/index.ts';
 
@@ -23,7 +24,7 @@ beforeAll(async () => {
   return () => model.dispose();
 });
 
-async function answer(method?: Method, count = 1) {
+async function answer(method?: Method | readonly Method[], count = 1) {
   const told = { ids: [] as number[], logprobs: [] as number[] };
   const options = { method, maxTokens: 4, ignoreEndOfText: true, logprobs: 0 };
   for await (const { ids, logprobs } of model.generate({ text, images: images.slice(0, count) }, options)) {
@@ -135,6 +136,31 @@ describe('the analysis', () => {
     const some = await multipliersOf({ saliencyLayers: [0], enhanceLayers: [2] }, { informative });
     expect(seen).toEqual([text]);
     expect(some).not.toEqual(first);
+  });
+});
+
+describe('beside VHR, which runs the prompt without its image as well', () => {
+  const layers = [0, 1, 2];
+
+  it.each([
+    ['one pass', { saliencyLayers: [1], enhanceLayers: [2] }],
+    ['a pass of its own', { saliencyLayers: [1], enhanceLayers: [0, 1, 2] }],
+  ])('changes what VHR without effect leaves: %s', async (_, options) => {
+    const alone = await answer(gift(options));
+    const beside = await answer([gift(options), visionAwareHeadReinforcement({ alpha: 1, layers })]);
+    expect(beside.ids).toEqual(alone.ids);
+    assertClose(beside.logprobs, alone.logprobs, { absolute: 1e-5 });
+  });
+
+  it('both act', async () => {
+    const options = { saliencyLayers: [1], enhanceLayers: [2] };
+    const [one, other, both] = [
+      await answer(gift(options)),
+      await answer(visionAwareHeadReinforcement({ layers })),
+      await answer([gift(options), visionAwareHeadReinforcement({ layers })]),
+    ];
+    for (const single of [one, other])
+      expect(Math.abs((both.logprobs[0] as number) - (single.logprobs[0] as number))).toBeGreaterThan(1e-6);
   });
 });
 

@@ -21,7 +21,7 @@ function toy(parts: Partial<Method>): Method {
   return { name: 'toy', options: {}, phases: ['prefill', 'decode'], ...parts };
 }
 
-async function collect(method?: Method, prompt: readonly number[] = ids): Promise<number[]> {
+async function collect(method?: Method | readonly Method[], prompt: readonly number[] = ids): Promise<number[]> {
   const taken: number[] = [];
   const options = { maxTokens: 4, ignoreEndOfText: true, ...(method ? { method } : {}) };
   for await (const piece of model.generate(prompt, options)) taken.push(...piece.ids);
@@ -129,6 +129,24 @@ describe('companions', () => {
     const long = Array.from({ length: 600 }, (_, index) => index % 64);
     expect(await collect(whole, long)).toEqual(await collect(undefined, long));
     expect(rows).toEqual([600]);
+  });
+
+  it('may be given by one of several methods that are asked', async () => {
+    const asked: string[] = [];
+    const silent: Method = {
+      ...toy({
+        companions: () => {
+          asked.push('silent');
+          return [];
+        },
+      }),
+      name: 'silent',
+    };
+    const beside = toy({ companions: () => [{ ids: other }] });
+    expect(await collect([silent, beside])).toEqual(await collect(undefined));
+    expect(asked).toEqual(['silent']);
+    const another: Method = { ...beside, name: 'another' };
+    await expect(collect([beside, silent, another])).rejects.toThrow(/toy and another cannot run together/);
   });
 
   it('are refused behind a prefill that ran without them, and without tokens', async () => {

@@ -1,22 +1,12 @@
-import {
-  boolean,
-  choice,
-  defineOptions,
-  type GivenOptions,
-  integer,
-  number,
-  OptionError,
-  type OptionsOf,
-  parseOptions,
-} from '@saccade/core';
+import { boolean, choice, defineOptions, type GivenOptions, integer, number, type OptionsOf } from '@saccade/core';
 
 /** Every option of Re-ttention: default, range, meaning. */
 export const reTtentionOptions = defineOptions({
   density: number({
     default: 1 / 32,
-    min: 0,
+    above: 0,
     max: 1,
-    description: 'Width of the window as a share of the image’s tokens, or of a frame’s; over 0.',
+    description: 'Width of the window as a share of the image’s tokens, or of a frame’s.',
   }),
   warmupSteps: integer({ default: 5, min: 0, description: 'First steps that are dense.' }),
   cachePeriod: integer({
@@ -46,14 +36,3 @@ export type ReTtentionOptions = GivenOptions<typeof reTtentionOptions>;
 
 /** All options, defaults filled in. */
 export type ResolvedReTtentionOptions = OptionsOf<typeof reTtentionOptions>;
-
-/**
- * Full, validated options.
- *
- * @throws OptionError, also for a density of 0
- */
-export function resolveOptions(options: ReTtentionOptions): ResolvedReTtentionOptions {
-  const resolved = parseOptions(reTtentionOptions, options);
-  if (resolved.density === 0) throw new OptionError('density', 0, 'a share over 0, up to 1');
-  return resolved;
-}

@@ -1,7 +1,7 @@
-import { type AttendedResult, type AttentionContext, type Method, RefusedError } from '@saccade/core';
+import { type AttendedResult, type AttentionContext, type Method, parseOptions, RefusedError } from '@saccade/core';
 import { type Attended, cacheStatistics } from './kernels/cache-statistics.ts';
 import { reshapeOutput } from './kernels/reshape-output.ts';
-import { type ReTtentionOptions, resolveOptions } from './options.ts';
+import { type ReTtentionOptions, reTtentionOptions } from './options.ts';
 import { stepKind } from './schedule.ts';
 import { ReTtentionState } from './state.ts';
 
@@ -16,7 +16,7 @@ type Context = AttentionContext<ReTtentionState>;
  *   fit and for sizes that change between two caching steps; RefusedError for a sample that does not begin with its dense steps.
  */
 export function reTtention(options: ReTtentionOptions = {}): Method<ReTtentionState> {
-  const resolved = resolveOptions(options);
+  const resolved = parseOptions(reTtentionOptions, options);
 
   const kindOf = ({ step, globalLayer }: Context) => {
     if (globalLayer < 0) return undefined;

@@ -1,4 +1,12 @@
-import { ArgumentError, type Gpu, type Method, RefusedError, type Tensor, type TokenGrid } from '@saccade/core';
+import {
+  ArgumentError,
+  type Gpu,
+  type Method,
+  parseOptions,
+  RefusedError,
+  type Tensor,
+  type TokenGrid,
+} from '@saccade/core';
 import {
   assertClose,
   type DenoisingInput,
@@ -10,8 +18,7 @@ import {
   sharedGpu,
 } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
-import { type ReTtentionOptions, ReTtentionState, reTtention } from '../src/index.ts';
-import { resolveOptions } from '../src/options.ts';
+import { type ReTtentionOptions, ReTtentionState, reTtention, reTtentionOptions } from '../src/index.ts';
 import { cacheReference, type HeadStep, keptAttention, sparseReference } from '../src/reference.ts';
 import { keeps, maskOfGrid } from '../src/static-mask.ts';
 import { perturbed, toy, toyHeads } from './toy.ts';
@@ -62,7 +69,7 @@ describe('caching steps', () => {
     it(`check 1: ${name} give the dense output, whose parts are the ratio’s and the residual`, async () => {
       const gpu = await open();
       const { method, state } = watched({ ...early, density: 0.3 });
-      const mask = maskOfGrid(37, grid, resolveOptions({ density: 0.3 }));
+      const mask = maskOfGrid(37, grid, parseOptions(reTtentionOptions, { density: 0.3 }));
       const inside = (query: number, key: number) => keeps(mask, query, key);
       const given = { steps: 2, facts: { tokenGrid: grid }, input };
       const dense = await runDenoisingSteps(gpu, shape, [], given);
@@ -136,7 +143,7 @@ describe('sparse steps', () => {
     it(`equal the reference, ${name}, for each m`, async () => {
       const gpu = await sharedGpu();
       const options = { ...early, density: 0.3, clampRatio };
-      const mask = maskOfGrid(37, grid, resolveOptions(options));
+      const mask = maskOfGrid(37, grid, parseOptions(reTtentionOptions, options));
       const inside = (query: number, key: number) => keeps(mask, query, key);
       const outputs = await runDenoisingSteps(gpu, shape, reTtention(options), {
         ...{ steps: 4, input, facts: { tokenGrid: grid } },
@@ -290,7 +297,7 @@ describe('what sparse steps load', () => {
     const gpu = await sharedGpu();
     const frame: TokenGrid = { frames: 1, height: 16, width: 14, textTokens: 32, textFirst: true };
     const [dense, sparse] = await loadedRows(gpu, frame);
-    const mask = maskOfGrid(256, frame, resolveOptions({ density: 1 / 16 }));
+    const mask = maskOfGrid(256, frame, parseOptions(reTtentionOptions, { density: 1 / 16 }));
     const tokens = (block: number) => Array.from({ length: 32 }, (_, at) => 32 * block + at);
     const blocks = Array.from({ length: 8 }, (_, block) => block);
     const listed = blocks.flatMap((own) =>
@@ -332,7 +339,7 @@ describe('what sparse steps load', () => {
     await expect(run([3, 2])).rejects.toThrow(/step: got 2/);
     const wrong = { ...grid, frames: 3 };
     await expect(run([5], { facts: { tokenGrid: wrong } })).rejects.toThrow(/token grid/);
-    const state = new ReTtentionState(gpu, resolveOptions({}));
+    const state = new ReTtentionState(gpu, parseOptions(reTtentionOptions, {}));
     const key = state.enter(5, 0, 0);
     state.store(key, { ratio: gpu.zeros([1, 2, 9]), residual: gpu.zeros([1, 9, 2, 4]) });
     expect(() => state.find(key, [1, 2, 8, 4])).toThrow(/got \[1,2,8\]/);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { OptionError, optionsTable } from '@saccade/core';
+import { OptionError, optionsTable, parseOptions } from '@saccade/core';
 import { optionRows } from '@saccade/core/testing';
 import { describe, expect, it } from 'vitest';
 import {
@@ -16,7 +16,6 @@ import {
   stepKind,
   windowMask,
 } from '../src/index.ts';
-import { resolveOptions } from '../src/options.ts';
 import { keeps } from '../src/static-mask.ts';
 
 describe('options', () => {
@@ -36,7 +35,9 @@ describe('options', () => {
 
 describe('schedules', () => {
   const steps = (kind: string, count: number, options: ReTtentionOptions) =>
-    Array.from({ length: count }, (_, step) => step).filter((step) => stepKind(step, resolveOptions(options)) === kind);
+    Array.from({ length: count }, (_, step) => step).filter(
+      (step) => stepKind(step, parseOptions(reTtentionOptions, options)) === kind,
+    );
 
   it('check 5: PixArt’s 20 steps cache at 5, 10 and 15', () => {
     expect(steps('cache', 20, pixArt)).toEqual([5, 10, 15]);
@@ -49,7 +50,8 @@ describe('schedules', () => {
   });
 
   it('cost the published shares, and a window more in caching steps', () => {
-    const share = (total: number, options: ReTtentionOptions) => attentionShare(total, 1 / 32, resolveOptions(options));
+    const share = (total: number, options: ReTtentionOptions) =>
+      attentionShare(total, 1 / 32, parseOptions(reTtentionOptions, options));
     expect(share(20, pixArt)).toBeCloseTo((8 + 12 / 32 + 3 / 32) / 20, 10);
     expect(share(50, hunyuanDit)).toBeCloseTo((18 + 32 / 32 + 8 / 32) / 50, 10);
     expect(share(50, cogVideoX)).toBeCloseTo((22 + 28 / 32 + 7 / 32) / 50, 10);

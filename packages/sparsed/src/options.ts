@@ -1,14 +1,4 @@
-import {
-  boolean,
-  choice,
-  defineOptions,
-  type GivenOptions,
-  integer,
-  number,
-  OptionError,
-  type OptionsOf,
-  parseOptions,
-} from '@saccade/core';
+import { boolean, choice, defineOptions, type GivenOptions, integer, number, type OptionsOf } from '@saccade/core';
 
 /** Every option of SparseD: default, range, meaning. */
 export const sparseDOptions = defineOptions({
@@ -20,10 +10,10 @@ export const sparseDOptions = defineOptions({
   }),
   select: number({
     default: 0.3,
-    min: 0,
+    above: 0,
     max: 1,
     description:
-      'Share of the key blocks that a row of query blocks keeps, in the prompt and in what is generated; over 0, and a lower bound.',
+      'Share of the key blocks that a row of query blocks keeps, in the prompt and in what is generated; a lower bound.',
   }),
   blockSize: integer({ default: 128, min: 1, description: 'Queries and keys of a block.' }),
   promptLength: integer({
@@ -55,14 +45,3 @@ export type SparseDOptions = GivenOptions<typeof sparseDOptions>;
 
 /** All options, defaults filled in. */
 export type ResolvedSparseDOptions = OptionsOf<typeof sparseDOptions>;
-
-/**
- * Full, validated options.
- *
- * @throws OptionError, also for a share of 0
- */
-export function resolveOptions(options: SparseDOptions): ResolvedSparseDOptions {
-  const resolved = parseOptions(sparseDOptions, options);
-  if (resolved.select === 0) throw new OptionError('select', 0, 'a share over 0, up to 1');
-  return resolved;
-}

@@ -1,5 +1,12 @@
-import { type AttentionCall, type AttentionContext, type Method, RefusedError, type Tensor } from '@saccade/core';
-import { type ResolvedSparseDOptions, resolveOptions, type SparseDOptions } from './options.ts';
+import {
+  type AttentionCall,
+  type AttentionContext,
+  type Method,
+  parseOptions,
+  RefusedError,
+  type Tensor,
+} from '@saccade/core';
+import { type ResolvedSparseDOptions, type SparseDOptions, sparseDOptions } from './options.ts';
 import { stepKind } from './schedule.ts';
 import { type BlockPattern, selectBlocks } from './select-blocks.ts';
 import { SparseDState } from './state.ts';
@@ -15,7 +22,7 @@ type Context = AttentionContext<SparseDState>;
  *   behind the step that chooses; RefusedError for a generation that does not begin with its dense steps.
  */
 export function sparseD(options: SparseDOptions = {}): Method<SparseDState> {
-  const resolved = resolveOptions(options);
+  const resolved = parseOptions(sparseDOptions, options);
   const { blockSize, importanceScale } = resolved;
 
   const kindOf = ({ step, globalLayer }: Context) => {

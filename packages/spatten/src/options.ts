@@ -12,12 +12,13 @@ import {
 } from '@saccade/core';
 
 const share = { min: 0, max: 1 } as const;
+const kept = { above: 0, max: 1 } as const;
 
 /** Every option of SpAtten: default, range, meaning. */
 export const spattenOptions = defineOptions({
   averageTokenKeep: number({
     default: 0.5,
-    ...share,
+    ...kept,
     description: 'Mean share of tokens that pruning layers keep; the share falls linearly from layer to layer.',
   }),
   freeTokenLayers: number({
@@ -25,23 +26,23 @@ export const spattenOptions = defineOptions({
     ...share,
     description: 'Share of layers at the front that keep all tokens.',
   }),
-  tokenKeep: list(number(share), {
+  tokenKeep: list(number(kept), {
     default: null,
     description: 'Share of tokens that each layer keeps, never rising; in place of the two options above.',
   }),
   averageHeadKeep: number({
     default: 1,
-    ...share,
+    ...kept,
     description: 'Mean share of key/value heads that pruning layers keep; 1 prunes none.',
   }),
   freeHeadLayers: number({ default: 0.3, ...share, description: 'Share of layers at the front that keep all heads.' }),
-  headKeep: list(number(share), {
+  headKeep: list(number(kept), {
     default: null,
     description: 'Share of key/value heads that each layer keeps, never rising; in place of the two options above.',
   }),
   valueKeep: number({
     default: 1,
-    ...share,
+    ...kept,
     description: 'Share of the kept tokens whose values are read, by probability, per head and query.',
   }),
   requantThreshold: number({
@@ -88,13 +89,11 @@ export type ResolvedSpattenOptions = OptionsOf<typeof spattenOptions>;
 /**
  * Full, validated options.
  *
- * @throws OptionError, also for what a range cannot say: shares of 0, and bits that no format of the cache has.
+ * @throws OptionError, also for what a range cannot say: bits that no format of the cache has.
  */
 export function resolveOptions(options: SpattenOptions): ResolvedSpattenOptions {
   const resolved = parseOptions(spattenOptions, options);
   const { highBits, lowBits } = resolved;
-  for (const name of ['averageTokenKeep', 'averageHeadKeep', 'valueKeep'] as const)
-    if (resolved[name] === 0) throw new OptionError(name, 0, 'a share over 0, up to 1');
   for (const name of ['highBits', 'lowBits', 'valueBits'] as const)
     if (resolved[name] % 2 !== 0) throw new OptionError(name, resolved[name], 'an even number');
   if (highBits + lowBits > 12) {

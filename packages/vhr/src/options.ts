@@ -9,7 +9,7 @@ export const vhrOptions = defineOptions({
   }),
   alpha: number({
     default: 2,
-    min: 0.01,
+    above: 0,
     max: 16,
     description: 'Factor on the outputs of reinforced heads. Text degenerates at 4; under 1 it weakens them.',
   }),

@@ -13,7 +13,7 @@ import {
 export const zipvlOptions = defineOptions({
   tau: number({
     default: 0.96,
-    min: 0.01,
+    above: 0,
     max: 1,
     description:
       'Share of the attention that the important tokens of a layer must hold together; 1 keeps attention dense.',

@@ -295,16 +295,23 @@ export class MethodRun {
   /**
    * Asks for the companions of a prompt and makes their caches, which live as long as the run.
    * @param reserve Tokens to leave room for behind their prompts.
-   * @throws ArgumentError for a companion without tokens
+   * @throws ArgumentError for a companion without tokens; RefusedError where two methods give companions
    */
   startCompanions(model: ModelHandle, prompt: EncodedPrompt, reserve: number): readonly CompanionSequence[] {
     const started: CompanionSequence[] = [];
     this.#companions = started;
+    let owner: string | undefined;
     for (const { method, state } of this.#state.owners) {
       for (const companion of method.companions?.({ model, ids: prompt.ids, prompt, state }) ?? []) {
         if (companion.ids.length === 0) {
           throw new ArgumentError(`${method.name}: companion`, 'no tokens', 'at least one token');
         }
+        if (owner !== undefined && owner !== method.name) {
+          throw new RefusedError(
+            `${owner} and ${method.name} cannot run together: both run further sequences beside the prompt.`,
+          );
+        }
+        owner = method.name;
         const cache = model.createCache(companion.ids.length + (companion.promptOnly ? 0 : reserve));
         cache.prompt = companion.prompt?.facts;
         this.#companionCaches.push(cache);

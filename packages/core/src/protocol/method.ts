@@ -99,7 +99,7 @@ export type LayerNext = (x: Tensor, rows?: TokenSelection) => Tensor;
  * model's. The same value may serve many runs: what changes during a run lives in its state.
  *
  * Several methods compose from left to right: the first is the outermost of the wrapping seams (`layer`, `attend`) and
- * acts first in the others. `createCache`, `companions`, `mask`, `selectTokens`, `selectHeads` and `schedule` take one owner per run.
+ * acts first in the others. `createCache`, `mask`, `selectTokens`, `selectHeads` and `schedule` take one owner per run; of `companions` one may give any.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a list of methods holds methods with different states
 export interface Method<State extends MethodState = any> {

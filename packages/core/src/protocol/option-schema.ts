@@ -18,6 +18,8 @@ interface OptionBase<D> {
 interface Range {
   /** Smallest allowed value. */
   readonly min?: number;
+  /** Exclusive lower bound, in place of `min`: only values over it are allowed. */
+  readonly above?: number;
   /** Largest allowed value. */
   readonly max?: number;
 }
@@ -118,6 +120,7 @@ function base<D>(settings: Settings<D>): OptionBase<D> {
 function range(settings: Range): Range {
   return {
     ...(settings.min === undefined ? {} : { min: settings.min }),
+    ...(settings.above === undefined ? {} : { above: settings.above }),
     ...(settings.max === undefined ? {} : { max: settings.max }),
   };
 }
@@ -296,8 +299,12 @@ function isAllowed(option: Option, value: unknown): boolean {
   }
 }
 
-function inRange(limits: Range, value: number): boolean {
-  return value >= (limits.min ?? Number.NEGATIVE_INFINITY) && value <= (limits.max ?? Number.POSITIVE_INFINITY);
+function inRange({ min, above, max }: Range, value: number): boolean {
+  return (
+    value >= (min ?? Number.NEGATIVE_INFINITY) &&
+    value > (above ?? Number.NEGATIVE_INFINITY) &&
+    value <= (max ?? Number.POSITIVE_INFINITY)
+  );
 }
 
 function allowedRaw(option: Option): string {
@@ -321,7 +328,8 @@ function allowedRaw(option: Option): string {
   }
 }
 
-function rangeText({ min, max }: Range): string {
+function rangeText({ min, above, max }: Range): string {
+  if (above !== undefined) return max === undefined ? ` > ${above}` : ` above ${above} and up to ${max}`;
   if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
   if (min !== undefined) return ` >= ${min}`;
   return max === undefined ? '' : ` <= ${max}`;

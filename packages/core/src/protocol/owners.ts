@@ -41,7 +41,7 @@ export function disposeOwner({ state, indices }: Owner): void {
 }
 
 /** Seams whose effects do not compose. */
-const exclusiveSeams = ['createCache', 'companions', 'mask', 'selectTokens', 'selectHeads', 'schedule'] as const;
+const exclusiveSeams = ['createCache', 'mask', 'selectTokens', 'selectHeads', 'schedule'] as const;
 
 /** Who fills the seams of a pass in one phase, in order of composition. */
 export interface Seams {
