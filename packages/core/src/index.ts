@@ -2,6 +2,7 @@ export * from './attention/index.ts';
 export * from './cache/index.ts';
 export * from './calibration/index.ts';
 export type { BufferRange } from './device/bind-groups.ts';
+export type { PooledBuffer } from './device/buffer-pool.ts';
 export type { AdapterFacts, Capabilities } from './device/capabilities.ts';
 export { CommandPlan } from './device/command-plan.ts';
 export { Gpu } from './device/gpu.ts';
@@ -13,6 +14,7 @@ export { centreCrop, cropImage } from './images/crop-image.ts';
 export { ImageError, type ImageErrorCode } from './images/image-error.ts';
 export { type ResampleFilter, resizeImage } from './images/resize-image.ts';
 export { type RgbImage, rgbImage } from './images/rgb-image.ts';
+export type { ParameterList } from './kernels/kernel.ts';
 export {
   type BindingDeclaration,
   defineKernel,
@@ -67,12 +69,14 @@ export { embedding } from './ops/embedding.ts';
 export { gather, scatterRows } from './ops/gather.ts';
 export { type GridSampleOptions, gridSample } from './ops/interpolation/grid-sample.ts';
 export { type InterpolateOptions, interpolate } from './ops/interpolation/interpolate.ts';
+export type { Interpolation } from './ops/interpolation/taps.ts';
 export { largestMask } from './ops/largest-mask.ts';
 export * from './ops/linear-attention/index.ts';
 export { massCount } from './ops/mass-count.ts';
 export * from './ops/matmul/index.ts';
 export { type GateActivation, type GatedActivationOptions, gatedActivation } from './ops/mlp.ts';
 export { type AddedNorm, addRmsNorm, type LayerNormOptions, layerNorm, type NormOptions, rmsNorm } from './ops/norm.ts';
+export type { NormGradientInputs, NormKind } from './ops/norm-gradient.ts';
 export { normInputGradient, normWeightGradient } from './ops/norm-gradient.ts';
 export { type AxisPadding, pad } from './ops/pad.ts';
 export {
@@ -173,6 +177,7 @@ export type {
   Method,
   RunSettings,
   StepContext,
+  StepPlace,
   TokenSelection,
   TokenStepContext,
 } from './protocol/method.ts';
@@ -247,6 +252,6 @@ export {
   quantizedDtypes,
 } from './tensor/dtype.ts';
 export type { Shape } from './tensor/shape.ts';
-export type { Storage } from './tensor/storage.ts';
+export type { Storage, StoragePiece } from './tensor/storage.ts';
 export { Tensor } from './tensor/tensor.ts';
 export type { Tuning } from './tuning/tuning.ts';

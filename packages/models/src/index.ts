@@ -1,12 +1,27 @@
 export type { Architecture, NetworkInput } from './architectures/architecture.ts';
 export { Transformer, type TransformerLoadOptions } from './architectures/transformer/transformer.ts';
+export type { DecoderConfig } from './diffusion/autoencoder/decoder-config.ts';
+export type { ImageDecoder } from './diffusion/autoencoder/image-decoder.ts';
 export { DiffusionModel, type PredictOptions } from './diffusion/model/diffusion-model.ts';
-export type { Condition, DenoisingNetwork, SampleSize } from './diffusion/networks/denoising-network.ts';
+export type {
+  Condition,
+  Conditioning,
+  DenoisingInput,
+  DenoisingNetwork,
+  SampleSize,
+} from './diffusion/networks/denoising-network.ts';
 export { DiffusionPipeline } from './diffusion/pipeline/diffusion-pipeline.ts';
 export type { DiffusionGenerateOptions, RgbaImage, StepEvent } from './diffusion/pipeline/generate-options.ts';
 export { GeneratedImages } from './diffusion/pipeline/generated-images.ts';
 export { type LoadDiffusionModelOptions, loadDiffusionModel } from './diffusion/pipeline/load-diffusion-model.ts';
+export type {
+  BetaSchedule,
+  PredictionType,
+  TimestepSpacing,
+  VarianceSchedule,
+} from './diffusion/schedulers/noise-schedule.ts';
 export { planSteps, type StepRequest } from './diffusion/schedulers/plan-steps.ts';
+export type { DpmConfig, FlowSchedule } from './diffusion/schedulers/scheduler-config.ts';
 export { type SchedulerConfig, type SolverName, schedulerConfig } from './diffusion/schedulers/scheduler-config.ts';
 export type { SolverStep, StepWeights } from './diffusion/schedulers/solver-step.ts';
 export { encodePng } from './images/encode-png.ts';
@@ -25,7 +40,8 @@ export type { MemoryEstimate, MemoryRequest } from './language-model/estimate-me
 export type { BatchPiece } from './language-model/generate-batch.ts';
 export { type LanguageForwardOptions, LanguageModel } from './language-model/language-model.ts';
 export { type LoadLanguageModelOptions, loadLanguageModel } from './language-model/load-language-model.ts';
-export type { PrefillPass } from './language-model/prefill-passes.ts';
+export type { LoadModelOptions } from './language-model/open-checkpoint.ts';
+export type { FeatureRange, PassPart, PrefillPass } from './language-model/prefill-passes.ts';
 export type { WarmUpOptions } from './language-model/warm-up.ts';
 export { loadMaskedDiffusionModel } from './masked-diffusion/load-masked-diffusion-model.ts';
 export { MaskedDiffusionModel } from './masked-diffusion/masked-diffusion-model.ts';

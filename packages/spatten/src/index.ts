@@ -1,5 +1,5 @@
 export { type Accounting, accountFor, type LayerTrace, type ReadBits } from './accounting.ts';
-export type { Cascade } from './cascade.ts';
+export type { Cascade, CascadeSettings } from './cascade.ts';
 export { type ResolvedSpattenOptions, type SpattenOptions, spattenOptions } from './options.ts';
 export { type ProgressiveOptions, type ProgressiveProbabilities, progressiveProbabilities } from './progressive.ts';
 export { gpt2Medium, gpt2Small, type PublishedSettings } from './published.ts';

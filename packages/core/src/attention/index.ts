@@ -10,6 +10,7 @@ export {
   combineKeySets,
   type SetWeightNames,
 } from './combine-key-sets.ts';
+export type { AttentionCost } from './cost.ts';
 export { attentionKeyRows } from './cost.ts';
 export type { CustomNames, CustomText } from './custom-text.ts';
 export type { GivenProbabilities } from './given-probabilities.ts';
@@ -44,7 +45,9 @@ export {
   neighbourhoodBlocks,
   neighbourhoodWindow,
 } from './neighbourhood-blocks.ts';
-export type { NumberFormat, NumberGrouping } from './paged/number-format.ts';
+export type { NumberFormat, NumberGrouping, ResolvedNumberFormat } from './paged/number-format.ts';
+export type { PageFormat, PageSide, PageSizes } from './paged/page-format.ts';
+export type { PageStore } from './paged/paged-rows.ts';
 export { type KeyRows, PagedRows } from './paged/paged-rows.ts';
 export { denseRows } from './paged/unpack-rows.ts';
 export { readLogSumExp } from './read-log-sum-exp.ts';

@@ -1,3 +1,4 @@
+export type { ProbabilitySumsWhere } from '../attention/backward/probability-sums-backward.ts';
 export { customGradient, stopGradient } from './custom-gradient.ts';
 export { attention, type DifferentiableAttentionOptions } from './ops/attention.ts';
 export {

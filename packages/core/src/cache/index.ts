@@ -8,10 +8,11 @@ export {
 export { KvCache } from './kv-cache.ts';
 export type { CacheOptions, CachePrecision, PagedOptions } from './paged/precision.ts';
 export type { RowChoice } from './ragged-layout.ts';
-export type { SequencePass } from './sequence-pass.ts';
+export type { RowForm, SequencePass } from './sequence-pass.ts';
 export type { StateLayer } from './state-layer.ts';
 export type {
   CacheDtype,
+  CacheLayer,
   CacheView,
   ContiguousSpec,
   KeptRows,
@@ -19,9 +20,11 @@ export type {
   LayerCache,
   LayerCacheKind,
   LayerCacheSpec,
+  LayerSequence,
   PaddedRows,
   PagedSpec,
   RowGroup,
+  SavedLayer,
   StateSpec,
   WindowSpec,
 } from './types.ts';

@@ -1,3 +1,4 @@
+export type { FileTensor } from '../tensor/tensor-file.ts';
 export { loadCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 export {
   type AssociativeRecallBatch,

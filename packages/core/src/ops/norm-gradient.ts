@@ -69,7 +69,7 @@ const normGradientKernel = defineKernel<NormGradientVariant>({
   },
 });
 
-interface NormGradientInputs {
+export interface NormGradientInputs {
   readonly x: Tensor;
   readonly weight: Tensor;
   /** f32 in the shape of x. */

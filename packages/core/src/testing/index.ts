@@ -57,6 +57,7 @@ export {
   type LinearAttentionReferenceInput,
   linearAttentionReference,
 } from './reference/linear-attention.ts';
+export type { MaskReferenceSizes } from './reference/mask.ts';
 export { type HostMask, maskReference } from './reference/mask.ts';
 export { linearReference, matmulReference } from './reference/matmul.ts';
 export { gatedActivationReference } from './reference/mlp.ts';

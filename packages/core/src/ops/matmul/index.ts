@@ -4,4 +4,4 @@ export { gatedLinear, type LinearOptions, linear } from './linear.ts';
 export { type MatmulOptions, matmul } from './matmul.ts';
 export { quantizedTensor } from './quantized-tensor.ts';
 export { type QuantizedOperand, quantizedOperand, type RightOperand } from './right-operand.ts';
-export type { MatmulSchedule } from './schedules.ts';
+export type { BroadcastSchedule, MatmulSchedule } from './schedules.ts';

@@ -15,7 +15,7 @@ const broadcasts = {
   'broadcast 2 x 192': { rowsPerLane: 2, held: 192 },
 } as const satisfies Record<string, HeldRows>;
 
-type BroadcastSchedule = keyof typeof broadcasts;
+export type BroadcastSchedule = keyof typeof broadcasts;
 
 /** Rows of an invocation, and most inner positions of each that it holds. */
 interface HeldRows {
