@@ -5,6 +5,7 @@ only generator that there is.
 """
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -25,6 +26,13 @@ SPECIAL = ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<
 NOTHING = "nothing"
 # Questions start a text and answers follow a space; these are the words of the chat template and of the generator's questions.
 TEMPLATE_WORDS = ["User", "Assistant"]
+NOUNS = ["star", "moon", "ring", "cup", "circle", "heart", "bow", "arrow", "square", "triangle", "diamond", "cross"]
+COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"]
+PLURALS = {noun: f"{noun}es" if noun == "cross" else f"{noun}s" for noun in NOUNS}
+# All that cells say.
+CELL_WORDS = [*NOUNS, *COLOURS, *(str(digit) for digit in range(10)), "bar", NOTHING]
+# Deviation of initial weights; length of a word's embedding when training begins, and of its part in an image token.
+DEVIATION, LENGTH = 0.02, 1.28
 Sample = dict[str, object]
 
 
@@ -142,6 +150,11 @@ def config(tokenizer: dict[str, object]) -> Idefics3Config:
     )
 
 
+def drawn(stream: int, *shape: int) -> torch.Tensor:
+    """Normal numbers of the core's stream."""
+    return torch.from_numpy(normal(math.prod(shape), SEED, stream)).reshape(shape)
+
+
 def new_model(settings: Idefics3Config) -> Idefics3ForConditionalGeneration:
     """Initial weights that the core draws as well: the k-th parameter by name is normal with stream k, of deviation 0.02; what adds
     to a residual stream is smaller by the root of its number; norms are one, biases zero."""
@@ -152,37 +165,87 @@ def new_model(settings: Idefics3Config) -> Idefics3ForConditionalGeneration:
             if parameter.dim() == 1:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
                 continue
-            deviation = 0.02
+            deviation = DEVIATION
             if re.search(r"(out_proj|o_proj|fc2|down_proj)\.weight$", name):
                 tower = next(layers[part] for part in layers if part in name)
                 deviation /= (2 * tower) ** 0.5
-            drawn = torch.from_numpy(normal(parameter.numel(), SEED, stream)).reshape(parameter.shape)
-            parameter.copy_(drawn * deviation)
+            parameter.copy_(drawn(stream, *parameter.shape) * deviation)
     return model
 
 
 @torch.no_grad()
-def match_contents(model: Idefics3ForConditionalGeneration) -> None:
-    """Gives queries and keys of half of the decoder's heads one and the same random projection, so that a word attends to what is like
-    it, the image tokens that say it among them (cf. mimetic initialisation, Trockman and Kolter, 2023)."""
-    size = model.config.text_config.head_dim
-    heads = model.config.text_config.num_attention_heads // 2
-    for index, layer in enumerate(model.model.text_model.layers):
-        shape = (heads * size, model.config.text_config.hidden_size)
-        drawn = torch.from_numpy(normal(shape[0] * shape[1], SEED, 10_000 + index)).reshape(shape) * 0.05
-        layer.self_attn.q_proj.weight[: shape[0]] = drawn
-        layer.self_attn.k_proj.weight[: shape[0]] = drawn
+def prepare_words(model: Idefics3ForConditionalGeneration, prompts: Prompts) -> None:
+    """Makes the word embeddings as long as image tokens are to be, and those of plurals like their singulars'."""
+    embeddings = model.model.text_model.embed_tokens.weight
+    embeddings.mul_(LENGTH / (DEVIATION * embeddings.shape[1] ** 0.5))
+    for singular, plural in PLURALS.items():
+        one, many = prompts.word(singular), prompts.word(plural)
+        embeddings[many] = 0.8 * embeddings[one] + 0.6 * embeddings[many]
 
 
 @torch.no_grad()
-def copy_contents(model: Idefics3ForConditionalGeneration) -> None:
-    """Makes what the decoder's heads write a part of what they read, so that looking at an image token makes its words more probable."""
-    size = model.config.text_config.hidden_size
+def prepare_heads(model: Idefics3ForConditionalGeneration) -> None:
+    """Lets the decoder's heads begin as ones that look words up (cf. mimetic initialisation, Trockman and Kolter, 2023).
+
+    Half of them have one and the same random projection for queries and keys, in the slowly rotating pairs of RoPE alone, so that a
+    word attends to what says it, however far away. All write a part of what they read.
+    """
+    settings = model.config.text_config
+    size, half, quarter = settings.hidden_size, settings.num_attention_heads // 2, settings.head_dim // 4
     for index, layer in enumerate(model.model.text_model.layers):
-        drawn = torch.from_numpy(normal(size * size, SEED, 20_000 + index)).reshape(size, size)
-        basis = torch.linalg.qr(drawn.double()).Q.float()
+        alike = drawn(10_000 + index, half, settings.head_dim, size) * 0.1
+        alike[:, :quarter] = 0
+        alike[:, 2 * quarter : 3 * quarter] = 0
+        for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+            projection.weight[: half * settings.head_dim] = alike.flatten(0, 1)
+        basis = torch.linalg.qr(drawn(20_000 + index, size, size).double()).Q.float()
         layer.self_attn.v_proj.weight.copy_(basis.T * 0.5)
-        layer.self_attn.o_proj.weight.copy_(basis * 0.3)
+        layer.self_attn.o_proj.weight.copy_(basis * 0.5)
+
+
+class Meanings:
+    """What image tokens are to be: sums of the embeddings of their cell's words, and of vectors that say which cell it is.
+
+    A place has a vector of its row, one of its column and, growing from the left and from the top, one of each direction.
+    """
+
+    def __init__(self, model: Idefics3ForConditionalGeneration, prompts: Prompts) -> None:
+        self.prompts = prompts
+        self.embeddings = model.model.text_model.embed_tokens.weight.detach().clone()
+        size, side = self.embeddings.shape[1], int(IMAGE_TOKENS**0.5)
+        rows, columns, directions = (
+            functional.normalize(drawn(30_000 + index, count, size), dim=-1) for index, count in enumerate((side, side, 2))
+        )
+        along = torch.linspace(-1, 1, side)
+        down, across = along[:, None, None] * directions[0], along[None, :, None] * directions[1]
+        self.places = (0.5 * rows[:, None] + 0.5 * columns[None] + down + across).reshape(IMAGE_TOKENS, size) * LENGTH
+
+    def cells(self, samples: list[Sample]) -> list[list[list[int]]]:
+        """By image and cell: the words' ids."""
+        return [[[self.prompts.word(word) for word in cell or [NOTHING]] for cell in sample["cells"]] for sample in samples]
+
+    def tokens(self, samples: list[Sample]) -> torch.Tensor:
+        """[images, 64, 256]"""
+        sums = [[self.embeddings[ids].sum(0) for ids in cells] for cells in self.cells(samples)]
+        return torch.stack([torch.stack(row) for row in sums]) + self.places
+
+
+def meaning_loss(meanings: Meanings, features: torch.Tensor, samples: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far image tokens are from what they are to be, and how badly each known word is told to be or not to be in its cell. Cells
+    without words count a twentieth."""
+    ids = meanings.cells(samples)
+    nothing = meanings.prompts.word(NOTHING)
+    weights = torch.tensor([[0.05 if cell == [nothing] else 1.0 for cell in cells] for cells in ids])
+    said = torch.zeros(len(ids), IMAGE_TOKENS, len(meanings.embeddings))
+    for row, cells in enumerate(ids):
+        for column, words in enumerate(cells):
+            said[row, column, words] = 1
+    known = torch.tensor(sorted({meanings.prompts.word(word) for word in CELL_WORDS}))
+    distance = (features - meanings.tokens(samples)).square().sum(-1) / LENGTH**2
+    # One where a word is said, none where it is not.
+    found = (features - meanings.places) @ meanings.embeddings[known].T / LENGTH**2
+    surprise = functional.binary_cross_entropy_with_logits((found - 0.5) * 6, said[:, :, known], reduction="none").sum(-1)
+    return (distance * weights).sum() / weights.sum(), (surprise * weights).sum() / weights.sum()
 
 
 class Scenes:
@@ -203,47 +266,22 @@ def image_features(model: Idefics3ForConditionalGeneration, images: torch.Tensor
     return model.model.connector(model.model.vision_model(images).last_hidden_state)
 
 
-def cell_loss(model: Idefics3ForConditionalGeneration, features: torch.Tensor, prompts: Prompts, samples: list[Sample]) -> torch.Tensor:
-    """Each image token is to say its cell's words, read by the word embeddings; cells without words count a tenth."""
-    nothing = prompts.word(NOTHING)
-    cells = [[prompts.word(word) for word in cell] or [nothing] for sample in samples for cell in sample["cells"]]
-    rows = torch.tensor([row for row, said in enumerate(cells) for _ in said])
-    words = torch.tensor([word for said in cells for word in said])
-    weights = torch.tensor([0.1 if word == nothing else 1.0 for said in cells for word in said])
-    normed = functional.rms_norm(features.flatten(0, 1), features.shape[-1:])
-    surprise = -functional.log_softmax(normed @ model.lm_head.weight.T, dim=-1)[rows, words]
-    return (surprise * weights).sum() / weights.sum()
-
-
-def packed(
-    prompts: Prompts, turns: list[list[tuple[list[int], list[int]]]], shown: np.ndarray | None = None
-) -> dict[str, torch.Tensor]:
+def packed(prompts: Prompts, turns: list[list[tuple[list[int], list[int]]]]) -> dict[str, torch.Tensor]:
     """One row per image: the prefix once, then its turns, each of which sees the prefix and itself alone and stands where it would
-    stand without the others.
-
-    `shown` [images, 64] leaves image tokens out; the others stay at their positions.
-    """
-    before = prompts.prefix.index(prompts.image)
-    if shown is None:
-        shown = np.ones((len(turns), IMAGE_TOKENS), dtype=bool)
-    places = [
-        np.concatenate([np.arange(before), before + np.flatnonzero(own), np.arange(before + IMAGE_TOKENS, len(prompts.prefix))])
-        for own in shown
-    ]
-    length = max(len(own) + sum(len(asked) + len(answer) for asked, answer in row) for own, row in zip(places, turns))
+    stand without the others."""
+    prefix = len(prompts.prefix)
+    length = prefix + max(sum(len(asked) + len(answer) for asked, answer in row) for row in turns)
     ids = np.full((len(turns), length), prompts.end)
     positions = np.zeros((len(turns), length), dtype=np.int64)
     segments = np.full((len(turns), length), -1)
     targets = np.full((len(turns), length), -1)
-    for index, (own, row) in enumerate(zip(places, turns)):
-        at = len(own)
-        ids[index, :at] = np.array(prompts.prefix)[own]
-        positions[index, :at] = own
-        segments[index, :at] = 0
+    ids[:, :prefix], positions[:, :prefix], segments[:, :prefix] = prompts.prefix, np.arange(prefix), 0
+    for index, row in enumerate(turns):
+        at = prefix
         for number, (asked, answer) in enumerate(row):
             end = at + len(asked) + len(answer)
             ids[index, at:end] = asked + answer
-            positions[index, at:end] = len(prompts.prefix) + np.arange(end - at)
+            positions[index, at:end] = prefix + np.arange(end - at)
             segments[index, at:end] = number + 1
             targets[index, at + len(asked) - 1 : end - 1] = answer
             at = end
@@ -256,24 +294,44 @@ def packed(
         "mask": torch.from_numpy(mask)[:, None],
         "targets": torch.from_numpy(targets),
         "segments": torch.from_numpy(segments),
-        "shown": torch.from_numpy(shown),
     }
 
 
-def answer_logits(model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """[answer tokens, vocabulary]: what the model says where it is to answer."""
-    embedded = model.model.text_model.embed_tokens(batch["ids"])
+def decode(text_model: torch.nn.Module, x: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, layers: int) -> torch.Tensor:
+    """What transformers' Llama computes with its first layers, [rows, length, 256], without what it does besides: training is faster."""
+    settings = text_model.config
+    width, epsilon, half = settings.head_dim, settings.rms_norm_eps, settings.head_dim // 2
+    angles = positions[..., None].float() * 10000.0 ** (-torch.arange(half) / half)
+    cos = torch.cat([angles.cos()] * 2, -1)[:, None]
+    sin = torch.cat([-angles.sin(), angles.sin()], -1)[:, None]
+    for layer in text_model.layers[:layers]:
+        own = layer.self_attn
+        h = functional.rms_norm(x, x.shape[-1:], layer.input_layernorm.weight, epsilon)
+        q, k, v = (part(h).unflatten(-1, (-1, width)).transpose(1, 2) for part in (own.q_proj, own.k_proj, own.v_proj))
+        q, k = (part * cos + part.roll(half, -1) * sin for part in (q, k))
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + own.o_proj(mixed.transpose(1, 2).flatten(2))
+        h = functional.rms_norm(x, x.shape[-1:], layer.post_attention_layernorm.weight, epsilon)
+        x = x + layer.mlp.down_proj(functional.silu(layer.mlp.gate_proj(h)) * layer.mlp.up_proj(h))
+    return functional.rms_norm(x, x.shape[-1:], text_model.norm.weight, epsilon)
+
+
+def answer_logits(
+    model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor], layers: int | None = None
+) -> torch.Tensor:
+    """[answer tokens, vocabulary]: what the model says where it is to answer, with all of the decoder's layers or the first alone."""
+    text_model = model.model.text_model
     at = (batch["ids"] == model.config.image_token_id)[..., None]
-    inputs = embedded.masked_scatter(at, features[batch["shown"]])
-    hidden = model.model.text_model(
-        inputs_embeds=inputs, attention_mask=batch["mask"], position_ids=batch["positions"], use_cache=False
-    ).last_hidden_state
+    inputs = text_model.embed_tokens(batch["ids"]).masked_scatter(at, features)
+    hidden = decode(text_model, inputs, batch["positions"], batch["mask"], layers or len(text_model.layers))
     return model.lm_head(hidden[batch["targets"] >= 0])
 
 
-def answer_loss(model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def answer_loss(
+    model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor], layers: int | None = None
+) -> torch.Tensor:
     targets = batch["targets"]
-    return functional.cross_entropy(answer_logits(model, features, batch), targets[targets >= 0])
+    return functional.cross_entropy(answer_logits(model, features, batch, layers), targets[targets >= 0])
 
 
 @torch.no_grad()

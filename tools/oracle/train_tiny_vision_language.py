@@ -1,9 +1,17 @@
 """Trains the tiny vision-language model of packages/tiny-models, and writes its checkpoint, its log and golden logits.
 
-One thread. It stops and resumes anywhere: the state is kept in ~/.cache/saccade/tiny-models, and every step draws its batch from a seed
-of its own. The scenes are written there first, if they are missing.
+Encoder and decoder learn apart. The encoder learns to turn images into sums of word embeddings and places; meanwhile the decoder learns
+to answer from such sums, made from the scenes themselves with noise, first with few layers and few shapes. Then the decoder learns
+from what the encoder sees. The two parts can run at the same time in two processes of one thread each; both stop and resume anywhere,
+their states are kept in ~/.cache/saccade/tiny-models, and every step draws its batch from a seed of its own. The scenes are written
+there first, if they are missing.
 
-    OMP_NUM_THREADS=1 nice -n 15 python train_tiny_vision_language.py
+    OMP_NUM_THREADS=1 python train_tiny_vision_language.py encoder
+    OMP_NUM_THREADS=1 python train_tiny_vision_language.py decoder
+    OMP_NUM_THREADS=1 python train_tiny_vision_language.py export
+    OMP_NUM_THREADS=1 python train_tiny_vision_language.py warm-up
+
+The warm-up stands apart: sixty steps from the initial weights whose losses another implementation can repeat.
 """
 
 import json
@@ -11,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,97 +30,167 @@ import transformers
 from transformers import Idefics3ForConditionalGeneration
 
 from golden_files import ROOT, provenance, write_json, write_tensors
+from muon import Muon
 from tiny_vision_language import (
     FOLDER,
     IMAGE,
     IMAGE_TOKENS,
+    LENGTH,
     SEED,
+    Meanings,
     Prompts,
     Scenes,
     accuracies,
     answer_loss,
-    cell_loss,
     config,
-    copy_contents,
     image_features,
     make_tokenizer,
-    match_contents,
+    meaning_loss,
     new_model,
     packed,
     pixels,
+    prepare_heads,
+    prepare_words,
     words_of,
 )
 
-# The warm-up asks one question of each image, without anything else, so that another implementation can repeat its losses.
-WARM_UP = 60
-# Then the image encoder alone learns to say what each cell shows, then all learn to answer, then the decoder alone, which sees fewer
-# image tokens; then the first layers of the decoder alone, the others adding nothing; at last all parts together.
-ENCODER_UNTIL, TOGETHER_UNTIL, DECODER_UNTIL, SHALLOW_UNTIL = 800, 1000, 1300, 2600
-STEPS = int(os.environ.get("STEPS", 4200))
-# The decoder's heads are set to match what is alike, and to write what they read, from these steps on.
-MATCHES_FROM, COPIES_FROM = TOGETHER_UNTIL, 1200
-# The rate falls to nothing over the last steps.
-DECAY = 500
-# Rates, from these steps on.
-RATES = ((0, 1e-3), (400, 2e-3), (ENCODER_UNTIL, 1e-3), (TOGETHER_UNTIL, 2e-3), (DECODER_UNTIL, 1.5e-3), (SHALLOW_UNTIL, 1e-3))
-# The optimizer begins anew at these steps, with a warm-up of its own.
-FRESH = (0, DECODER_UNTIL, SHALLOW_UNTIL)
-FRESH_WARM_UP = 30
-# Images of a step, in each part.
-WARM_UP_BATCH, ENCODER_BATCH, TOGETHER_BATCH, DECODER_BATCH = 8, 16, 4, 6
-# Galleries beside the images when all learn together, for the encoder alone.
-GALLERIES = 4
-# The decoder alone sees every image token whose cell says something, and this share of the others, from these steps on.
-SHOWN = ((TOGETHER_UNTIL, 0.2), (DECODER_UNTIL, 0.0), (DECODER_UNTIL + 250, 0.1), (DECODER_UNTIL + 450, 0.3), (2200, 1.0))
-# Layers of the decoder that learn alone, and from how many scenes of the first level: the encoder sees each once.
-SHALLOW_LAYERS, SHALLOW_SCENES = 3, 1200
-# Of the scenes' levels 1 to 4, from these steps on.
-CURRICULUM = (
-    (0, (0.3, 0.4, 0.3, 0)),
-    (ENCODER_UNTIL, (0.5, 0.4, 0.1, 0)),
-    (TOGETHER_UNTIL, (0.8, 0.2, 0, 0)),
-    (SHALLOW_UNTIL, (0.4, 0.4, 0.2, 0)),
-    (3200, (0.25, 0.35, 0.3, 0.1)),
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the decoder's training."""
+
+    steps: int
+    # So many first layers learn; the others add nothing until their turn.
+    layers: int
+    # Of the scenes' levels 1 to 4.
+    shares: tuple[float, float, float, float]
+    # What the encoder sees, or what it is to see.
+    seen: bool
+
+
+STAGES = (
+    Stage(400, 3, (1, 0, 0, 0), False),
+    Stage(300, 3, (0.5, 0.5, 0, 0), False),
+    Stage(100, 3, (0.4, 0.4, 0.2, 0), False),
+    Stage(100, 6, (0.4, 0.4, 0.2, 0), False),
+    Stage(20, 6, (0.3, 0.4, 0.2, 0.1), True),
 )
-CELL_WEIGHT = 0.5
+STEPS = sum(stage.steps for stage in STAGES)
+DECODER_BATCH = 8
 # Tokens of questions and answers per image; what does not fit is not asked.
-ROOM = 136
-EVALUATE_EVERY = 100
+ROOM = 150
+# Of a word's length: noise on what the encoder is to see.
+NOISE = 0.3
+# Rates of matrices and of all else; steps, and what is left of the rates.
+DECODER_RATE, OTHER_RATE = 0.01, 2e-3
+DECODER_FALL = ((0, 19, 899, 900, 918, 919), (0.05, 1, 1, 2 / 7, 1 / 35, 0.02))
+
+ENCODER_BATCH, ENCODER_RATE, ENCODER_SEED = 16, 0.02, 7
+# Steps, and of the rate.
+ENCODER_FALL = ((0, 600, 700, 860), (1, 1, 7 / 9, 0))
+ENCODER_STEPS = ENCODER_FALL[0][-1]
+# Of galleries and of levels 1 to 4, from these steps on, at which the optimizers begin anew.
+ENCODER_SHARES = {0: (0.3, 0.15, 0.2, 0.2, 0.15), 600: (0.45, 0.1, 0.15, 0.15, 0.15)}
+
+# A run of its own, of one question an image and all parameters, that another implementation can repeat.
+WARM_UP, WARM_UP_BATCH, WARM_UP_RATE = 60, 8, 1e-3
 # Held-out scenes whose logits are written down: of levels 1, 2 and 4.
 GOLDEN_SCENES = (0, 60, 181)
+EVALUATE_EVERY = 50
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "saccade" / "tiny-models"
-STATE = CACHE / "scenes.pt"
+ENCODER, DECODER = CACHE / "scenes-encoder.pt", CACHE / "scenes-decoder.pt"
 
 
-def at_step(table: tuple, step: int) -> object:
-    """The value of a table of (first step, value) at a step."""
-    return next(value for start, value in reversed(table) if step >= start)
+def written_scenes() -> Path:
+    folder = CACHE / "scenes"
+    if not (folder / "gallery.jsonl").exists():
+        script = ROOT / "packages" / "tiny-models" / "training" / "write-scenes.ts"
+        command = ["node", "--conditions=@saccade/source", "--import", "tsx", str(script), str(folder)]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return folder
 
 
-def learning_rate(step: int) -> float:
-    fresh = max(start for start in FRESH if step >= start)
-    warm_up = WARM_UP if fresh == 0 else FRESH_WARM_UP
-    return at_step(RATES, step) * min(1, (step - fresh + 1) / warm_up, (STEPS - step) / DECAY)
+class Start:
+    """The scenes, the tokenizer of their words, and the model with which training begins."""
+
+    def __init__(self) -> None:
+        folder = written_scenes()
+        self.levels = {level: Scenes(folder, f"level-{level}") for level in (1, 2, 3, 4)}
+        self.galleries, self.held_out = Scenes(folder, "gallery"), Scenes(folder, "held-out")
+        self.tokenizer = make_tokenizer(words_of([sample for scenes in self.levels.values() for sample in scenes.samples]))
+        self.prompts = Prompts(tokenizers.Tokenizer.from_str(json.dumps(self.tokenizer)))
+        self.model = new_model(config(self.tokenizer))
+        prepare_words(self.model, self.prompts)
+        prepare_heads(self.model)
+        self.meanings = Meanings(self.model, self.prompts)
 
 
-def draw(levels: dict[int, Scenes], step: int, count: int) -> tuple[list[dict[str, object]], torch.Tensor]:
-    """Scenes of a step, with their images."""
-    generator = np.random.default_rng(SEED + step)
-    shares = at_step(CURRICULUM, step)
-    chosen = [
-        (levels[level], int(generator.integers(len(levels[level].samples))))
-        for level in generator.choice([1, 2, 3, 4], size=count, p=shares)
-    ]
-    images = np.stack([scenes.images[index] for scenes, index in chosen])
-    return [scenes.samples[index] for scenes, index in chosen], pixels(images)
+def draw(
+    parts: list[Scenes], generator: np.random.Generator, count: int, shares: tuple[float, ...]
+) -> tuple[list[dict[str, object]], list[tuple[Scenes, int]]]:
+    chosen = [parts[part] for part in generator.choice(len(parts), size=count, p=shares)]
+    places = [(scenes, int(generator.integers(len(scenes.samples)))) for scenes in chosen]
+    return [scenes.samples[index] for scenes, index in places], places
 
 
-def warm_up_batch(prompts: Prompts, easy: Scenes, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The step's eight scenes of the first level, in order, one question each."""
-    rows = range(WARM_UP_BATCH * step, WARM_UP_BATCH * (step + 1))
-    samples = [easy.samples[index] for index in rows]
-    questions = [sample["questions"][step % len(sample["questions"])] for sample in samples]
-    return pixels(easy.images[rows.start : rows.stop]), packed(prompts, [[prompts.turn(question)] for question in questions])
+def images_of(places: list[tuple[Scenes, int]]) -> torch.Tensor:
+    return pixels(np.stack([scenes.images[index] for scenes, index in places]))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def stored(path: Path) -> dict[str, object]:
+    if path.exists():
+        return torch.load(path, weights_only=True)
+    return {"step": 0, "seconds": 0.0, "losses": [], "curve": []}
+
+
+def store(path: Path, state: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def train_encoder(start: Start) -> None:
+    """The vision tower and the projector, against fixed embeddings."""
+    model, meanings = start.model, start.meanings
+    names = [name for name, _ in model.named_parameters() if "text_model" not in name]
+    learning = [model.get_parameter(name) for name in names]
+    matrices = [value for name, value in zip(names, learning) if value.dim() == 2 and "embed" not in name]
+    others = [value for value in learning if all(value is not matrix for matrix in matrices)]
+    state = stored(ENCODER)
+    if state["step"] > 0:
+        model.load_state_dict(state["model"], strict=False)
+    optimizers: list[torch.optim.Optimizer] = []
+    parts = [start.galleries, *start.levels.values()]
+    began = time.process_time() - state["seconds"]
+    for step in range(state["step"], ENCODER_STEPS):
+        first = max(start for start in ENCODER_SHARES if start <= step)
+        if step == first or not optimizers:
+            adam = torch.optim.AdamW(others, OTHER_RATE, (0.9, 0.98), weight_decay=0, fused=True)
+            optimizers = [Muon(matrices, ENCODER_RATE), adam]
+            if step > first:
+                for optimizer, own in zip(optimizers, state["optimizers"]):
+                    optimizer.load_state_dict(own)
+        samples, places = draw(parts, np.random.default_rng([ENCODER_SEED, step]), ENCODER_BATCH, ENCODER_SHARES[first])
+        distance, surprise = meaning_loss(meanings, image_features(model, images_of(places)), samples)
+        model.zero_grad()
+        (distance + surprise).backward()
+        share = min((step - first + 1) / 30, float(np.interp(step, *ENCODER_FALL)))
+        for optimizer, rate in zip(optimizers, (ENCODER_RATE, OTHER_RATE)):
+            set_rate(optimizer, rate * share)
+            optimizer.step()
+        state["losses"].append([distance.item(), surprise.item()])
+        if (step + 1) % EVALUATE_EVERY == 0 or step + 1 == ENCODER_STEPS:
+            recent = np.mean(state["losses"][-EVALUATE_EVERY:], 0).round(4).tolist()
+            state["curve"].append({"step": step + 1, "distance": recent[0], "surprise": recent[1]})
+            print(json.dumps(state["curve"][-1]), flush=True)
+            state |= {"step": step + 1, "seconds": time.process_time() - began}
+            state |= {"model": {name: value.detach() for name, value in zip(names, learning)}}
+            store(ENCODER, state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]})
 
 
 def asked(prompts: Prompts, sample: dict[str, object], generator: np.random.Generator) -> list[tuple[list[int], list[int]]]:
@@ -125,156 +204,126 @@ def asked(prompts: Prompts, sample: dict[str, object], generator: np.random.Gene
     return turns
 
 
-def training_tokenizer(levels: dict[int, Scenes]) -> dict[str, object]:
-    return make_tokenizer(words_of([sample for scenes in levels.values() for sample in scenes.samples]))
+def stage_at(step: int) -> tuple[int, Stage]:
+    """The stage of a step, and the step at which it begins."""
+    first = 0
+    for stage in STAGES:
+        if step < first + stage.steps:
+            return first, stage
+        first += stage.steps
+    raise ValueError(step)
 
 
-def written_scenes() -> Path:
-    folder = CACHE / "scenes"
-    if not (folder / "gallery.jsonl").exists():
-        script = ROOT / "packages" / "tiny-models" / "training" / "write-scenes.ts"
-        command = ["node", "--conditions=@saccade/source", "--import", "tsx", str(script), str(folder)]
-        subprocess.run(command, cwd=ROOT, check=True)
-    return folder
+class Decoder:
+    """The decoder as it learns."""
 
-
-def is_shallow(step: int) -> bool:
-    return DECODER_UNTIL <= step < SHALLOW_UNTIL
-
-
-class Training:
-    """The model with what it learns from; `loss(step)` is that of a step's batch."""
-
-    def __init__(self, levels: dict[int, Scenes], galleries: Scenes) -> None:
-        self.levels, self.galleries = levels, galleries
-        tokenizer = training_tokenizer(levels)
-        self.prompts = Prompts(tokenizers.Tokenizer.from_str(json.dumps(tokenizer)))
-        self.model = new_model(config(tokenizer))
-        self.layers = self.model.model.text_model.layers
-        self.seen: dict[int, torch.Tensor] = {}
-
-    def loss(self, step: int) -> tuple[torch.Tensor, tuple[float, float]]:
-        """The loss, and of it what answers and cells have."""
-        if step < WARM_UP:
-            images, batch = warm_up_batch(self.prompts, self.levels[1], step)
-            loss = answer_loss(self.model, image_features(self.model, images), batch)
-            return loss, (loss.item(), 0.0)
-        if step < ENCODER_UNTIL:
-            samples, images = draw(self.levels, step, ENCODER_BATCH)
-            loss = cell_loss(self.model, image_features(self.model, images), self.prompts, samples)
-            return loss, (0.0, loss.item())
-        if TOGETHER_UNTIL <= step < SHALLOW_UNTIL:
-            loss = self.decoder_loss(step)
-            return loss, (loss.item(), 0.0)
-        samples, images = draw(self.levels, step, TOGETHER_BATCH)
-        generator = np.random.default_rng([SEED, step])
-        shown = generator.integers(len(self.galleries.samples), size=GALLERIES).tolist()
-        features = image_features(self.model, torch.cat([images, pixels(self.galleries.images[shown])]))
-        others = [self.galleries.samples[index] for index in shown]
-        cells = cell_loss(self.model, features, self.prompts, [*samples, *others])
-        turns = [asked(self.prompts, sample, generator) for sample in samples]
-        answers = answer_loss(self.model, features[:TOGETHER_BATCH], packed(self.prompts, turns))
-        return answers + CELL_WEIGHT * cells, (answers.item(), cells.item())
-
-    def decoder_loss(self, step: int) -> torch.Tensor:
-        """The answers' loss with an encoder that stays as it is."""
-        generator = np.random.default_rng([SEED, step])
-        if is_shallow(step):
-            chosen = generator.integers(SHALLOW_SCENES, size=DECODER_BATCH).tolist()
-            samples = [self.levels[1].samples[index] for index in chosen]
-            features = torch.stack([self.features(index) for index in chosen])
-        else:
-            samples, images = draw(self.levels, step, DECODER_BATCH)
-            with torch.no_grad():
-                features = image_features(self.model, images)
-        says = np.array([[len(cell) > 0 for cell in sample["cells"]] for sample in samples])
-        shown = says | (generator.random(says.shape) < at_step(SHOWN, step))
-        turns = [asked(self.prompts, sample, generator) for sample in samples]
-        return answer_loss(self.model, features, packed(self.prompts, turns, shown))
-
-    @torch.no_grad()
-    def features(self, index: int) -> torch.Tensor:
-        """[64, 256] of a scene of the first level, which the encoder sees once."""
-        if index not in self.seen:
-            self.seen[index] = image_features(self.model, pixels(self.levels[1].images[[index]]))[0]
-        return self.seen[index]
-
-    @torch.no_grad()
-    def prepare(self, step: int) -> None:
-        """What is changed before a step."""
-        if step == MATCHES_FROM:
-            match_contents(self.model)
-        if step == COPIES_FROM:
-            copy_contents(self.model)
-        if step == DECODER_UNTIL:
-            for layer in self.layers[SHALLOW_LAYERS:]:
+    def __init__(self, start: Start) -> None:
+        self.start, self.model = start, start.model
+        named = dict(start.model.model.text_model.named_parameters())
+        self.matrices = {name: value for name, value in named.items() if value.dim() == 2 and "embed" not in name}
+        self.others = [value for name, value in named.items() if name not in self.matrices]
+        self.muon: Muon | None = None
+        self.adam = torch.optim.AdamW(self.others, OTHER_RATE, (0.9, 0.98), weight_decay=0, fused=True)
+        with torch.no_grad():
+            for layer in start.model.model.text_model.layers[STAGES[0].layers :]:
                 layer.self_attn.o_proj.weight.zero_()
                 layer.mlp.down_proj.weight.zero_()
-        # Layers that add nothing are not computed.
-        own = self.layers[:SHALLOW_LAYERS] if is_shallow(step) else self.layers
-        self.model.model.text_model.layers = own
 
-    def optimizer(self, step: int) -> torch.optim.AdamW:
-        shallow = is_shallow(step)
-        learning = [value for name, value in self.model.named_parameters() if not shallow or "text_model" in name]
-        groups = [
-            {"params": [value for value in learning if value.dim() > 1], "weight_decay": 0.05},
-            {"params": [value for value in learning if value.dim() == 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=RATES[0][1], betas=(0.9, 0.98), fused=True)
+    def enter(self, stage: Stage) -> None:
+        """Before the first step of a stage or of a resumed run."""
+        own = [value for name, value in self.matrices.items() if int(name.split(".")[1]) < stage.layers]
+        if self.muon is None or len(self.muon.param_groups[0]["params"]) != len(own):
+            self.muon = Muon(own, DECODER_RATE)
+        if stage.seen:
+            self.model.load_state_dict(torch.load(ENCODER, weights_only=True)["model"], strict=False)
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Of all layers."""
-        self.model.model.text_model.layers = self.layers
-        return {name: value.clone() for name, value in self.model.state_dict().items()}
+    @torch.no_grad()
+    def features(self, stage: Stage, step: int, samples: list[dict[str, object]], places: list[tuple[Scenes, int]]) -> torch.Tensor:
+        if stage.seen:
+            return image_features(self.model, images_of(places))
+        tokens = self.start.meanings.tokens(samples)
+        noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(step))
+        return tokens + noise * (LENGTH / tokens.shape[-1] ** 0.5 * NOISE)
 
-
-def train(levels: dict[int, Scenes], galleries: Scenes, held_out: Scenes) -> dict[str, object]:
-    """Trains to the end, from the stored state where there is one; returns the final state."""
-    training = Training(levels, galleries)
-    model = training.model
-    state: dict[str, object] = {"step": 0, "seconds": 0.0, "losses": [], "curve": []}
-    if STATE.exists():
-        state = torch.load(STATE, weights_only=True)
-        model.load_state_dict(state["model"])
-    optimizer = None
-    evaluated = [index for index in range(len(held_out.samples)) if index % 60 < 12 and index < 180]
-    started = time.monotonic() - state["seconds"]
-    for step in range(state["step"], STEPS):
-        training.prepare(step)
-        if optimizer is None or step in FRESH:
-            optimizer = training.optimizer(step)
-            if step == state["step"] and "optimizer" in state and step not in FRESH:
-                optimizer.load_state_dict(state["optimizer"])
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
-        loss, parts = training.loss(step)
-        optimizer.zero_grad()
+    def step(self, step: int) -> float:
+        _, stage = stage_at(step)
+        generator = np.random.default_rng([SEED, step])
+        samples, places = draw(list(self.start.levels.values()), generator, DECODER_BATCH, stage.shares)
+        features = self.features(stage, step, samples, places)
+        batch = packed(self.start.prompts, [asked(self.start.prompts, sample, generator) for sample in samples])
+        loss = answer_loss(self.model, features, batch, stage.layers)
+        self.model.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        state["losses"].append(parts)
-        if (step + 1) % 20 == 0:
-            recent = np.array(state["losses"][-20:]).mean(0).round(4)
-            print(step + 1, round(time.monotonic() - started), *recent, flush=True)
+        torch.nn.utils.clip_grad_norm_(self.others, 1.0)
+        share = float(np.interp(step, *DECODER_FALL))
+        for optimizer, rate in ((self.muon, DECODER_RATE), (self.adam, OTHER_RATE)):
+            set_rate(optimizer, rate * share)
+            optimizer.step()
+        return loss.item()
+
+
+def train_decoder(start: Start) -> None:
+    """The language model and its embeddings."""
+    state = stored(DECODER)
+    decoder = Decoder(start)
+    if state["step"] > 0:
+        start.model.load_state_dict(state["model"])
+        decoder.enter(stage_at(state["step"] - 1)[1])
+        decoder.muon.load_state_dict(state["muon"])
+        decoder.adam.load_state_dict(state["adam"])
+    some = [index for index in range(len(start.held_out.samples)) if index % 60 < 12 and index < 180]
+    began = time.process_time() - state["seconds"]
+    for step in range(state["step"], STEPS):
+        first, stage = stage_at(step)
+        if step in (first, state["step"]):
+            decoder.enter(stage)
+        state["losses"].append(decoder.step(step))
         if (step + 1) % EVALUATE_EVERY == 0 or step + 1 == STEPS:
-            point = {"step": step + 1, "seconds": round(time.monotonic() - started)}
-            recent = np.array(state["losses"][-EVALUATE_EVERY:])
-            point |= {"answers": round(float(recent[:, 0].mean()), 4), "cells": round(float(recent[:, 1].mean()), 4)}
-            weights = training.weights()
-            if step >= ENCODER_UNTIL:
+            recent = state["losses"][-EVALUATE_EVERY:]
+            point: dict[str, object] = {"step": step + 1, "loss": round(float(np.mean(recent)), 4)}
+            if stage.seen:
+                counted = accuracies(start.model, start.prompts, start.held_out, some)
                 point["accuracy"] = {
                     kind: {level: round(right / count, 3) for level, (right, count) in counts.items()}
-                    for kind, counts in accuracies(model, training.prompts, held_out, evaluated).items()
+                    for kind, counts in counted.items()
                 }
             print(json.dumps(point), flush=True)
             state["curve"].append(point)
-            state |= {"step": step + 1, "seconds": time.monotonic() - started}
-            state |= {"model": weights, "optimizer": optimizer.state_dict()}
-            STATE.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, STATE.with_suffix(".new"))
-            STATE.with_suffix(".new").replace(STATE)
-    return state
+            state |= {"step": step + 1, "seconds": time.process_time() - began, "model": start.model.state_dict()}
+            store(DECODER, state | {"muon": decoder.muon.state_dict(), "adam": decoder.adam.state_dict()})
+
+
+def warm_up(start: Start) -> None:
+    """From the initial weights: eight scenes of the first level a step, in order, one question each."""
+    model = new_model(config(start.tokenizer))
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [value for value in parameters if value.dim() > 1], "weight_decay": 0.05},
+        {"params": [value for value in parameters if value.dim() == 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, WARM_UP_RATE, (0.9, 0.98), fused=True)
+    losses = []
+    for step, turns in enumerate(warm_up_turns(start)):
+        images = pixels(start.levels[1].images[WARM_UP_BATCH * step : WARM_UP_BATCH * (step + 1)])
+        loss = answer_loss(model, image_features(model, images), packed(start.prompts, [[turn] for turn in turns]))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        set_rate(optimizer, WARM_UP_RATE * (step + 1) / WARM_UP)
+        optimizer.step()
+        losses.append(round(loss.item(), 6))
+    write_warm_up(start, losses, provenance("train_tiny_vision_language.py", torch, transformers))
+
+
+def warm_up_turns(start: Start) -> list[list[tuple[list[int], list[int]]]]:
+    """By step and image."""
+    return [
+        [
+            start.prompts.turn(sample["questions"][step % len(sample["questions"])])
+            for sample in start.levels[1].samples[WARM_UP_BATCH * step : WARM_UP_BATCH * (step + 1)]
+        ]
+        for step in range(WARM_UP)
+    ]
 
 
 # SmolVLM's: images stand for themselves, and turns end with a token.
@@ -324,15 +373,9 @@ def write_settings(tokenizer: dict[str, object]) -> None:
     write_json(FOLDER / "processor_config.json", {"image_seq_len": IMAGE_TOKENS, "processor_class": "Idefics3Processor"})
 
 
-def write_warm_up(prompts: Prompts, easy: Scenes, losses: list[float], made_by: str) -> None:
-    """The tokens of the warm-up's batches and its losses, so that another implementation can repeat them; images are drawn by seed."""
-    turns = [
-        [
-            prompts.turn(sample["questions"][step % len(sample["questions"])])
-            for sample in easy.samples[WARM_UP_BATCH * step : WARM_UP_BATCH * (step + 1)]
-        ]
-        for step in range(WARM_UP)
-    ]
+def write_warm_up(start: Start, losses: list[float], made_by: str) -> None:
+    """The tokens of the warm-up's batches and its losses; images are drawn by seed."""
+    prompts = start.prompts
     write_json(
         ROOT / "packages" / "tiny-models" / "test" / "golden" / "scenes-warm-up.json",
         {
@@ -340,7 +383,7 @@ def write_warm_up(prompts: Prompts, easy: Scenes, losses: list[float], made_by: 
             "prefix": prompts.prefix,
             "imageStart": prompts.prefix.index(prompts.image),
             "end": prompts.end,
-            "turns": turns,
+            "turns": warm_up_turns(start),
             "losses": losses,
         },
     )
@@ -363,66 +406,51 @@ def golden(model: Idefics3ForConditionalGeneration, prompts: Prompts, held_out: 
     return tensors
 
 
-def export(state: dict[str, object], tokenizer: dict[str, object], easy: Scenes, held_out: Scenes) -> None:
-    prompts = Prompts(tokenizers.Tokenizer.from_str(json.dumps(tokenizer)))
-    model = new_model(config(tokenizer)).eval()
+def export(start: Start) -> None:
+    prompts, model, held_out = start.prompts, start.model.eval(), start.held_out
+    state, encoder = stored(DECODER), stored(ENCODER)
     model.load_state_dict(state["model"])
     model.to(torch.float16).save_pretrained(FOLDER)
     (FOLDER / "model.safetensors").chmod(0o644)
     (FOLDER / "generation_config.json").unlink(missing_ok=True)
-    write_settings(tokenizer)
+    write_settings(start.tokenizer)
 
     # What is measured is the stored checkpoint, rounded weights and all, computed in f32.
-    stored = Idefics3ForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    checkpoint = Idefics3ForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
     made_by = provenance("train_tiny_vision_language.py", torch, transformers)
     everything = list(range(len(held_out.samples)))
     accuracy = {
         name: {
             kind: {level: {"right": right, "of": count} for level, (right, count) in sorted(counts.items())}
-            for kind, counts in sorted(accuracies(stored, prompts, held_out, everything, blind).items())
+            for kind, counts in sorted(accuracies(checkpoint, prompts, held_out, everything, blind).items())
         }
         for name, blind in (("seeing", False), ("blind", True))
     }
-    losses = [round(answers if step < WARM_UP else cells, 6) for step, (answers, cells) in enumerate(state["losses"][:100])]
     write_json(
         FOLDER / "training-log.json",
         {
             "madeBy": made_by,
             "seed": SEED,
-            "parameters": sum(parameter.numel() for parameter in stored.parameters()),
-            "steps": len(state["losses"]),
-            "imagesPerStep": {
-                "warmUp": WARM_UP_BATCH,
-                "encoder": ENCODER_BATCH,
-                "decoder": DECODER_BATCH,
-                "together": TOGETHER_BATCH,
-            },
-            "parts": {
-                "warmUpUntil": WARM_UP,
-                "encoderUntil": ENCODER_UNTIL,
-                "togetherUntil": TOGETHER_UNTIL,
-                "decoderUntil": DECODER_UNTIL,
-                "shallowUntil": SHALLOW_UNTIL,
-            },
-            "seconds": round(state["seconds"]),
+            "parameters": sum(parameter.numel() for parameter in checkpoint.parameters()),
+            "steps": {"encoder": encoder["step"], "decoder": state["step"]},
+            "imagesPerStep": {"encoder": ENCODER_BATCH, "decoder": DECODER_BATCH},
+            "stages": [{"steps": stage.steps, "layers": stage.layers, "levels": stage.shares, "seen": stage.seen} for stage in STAGES],
+            "processorSeconds": {"encoder": round(encoder["seconds"]), "decoder": round(state["seconds"])},
             "heldOut": {"scenesPerLevel": len(held_out.samples) // 5, **accuracy},
-            "curve": state["curve"],
-            "firstLosses": losses,
+            "encoderCurve": encoder["curve"],
+            "decoderCurve": state["curve"],
         },
     )
-    write_warm_up(prompts, easy, losses[:WARM_UP], made_by)
     path = ROOT / "packages" / "tiny-models" / "test" / "golden" / "scenes.safetensors"
-    write_tensors(path, golden(stored, prompts, held_out), made_by)
+    write_tensors(path, golden(checkpoint, prompts, held_out), made_by)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    folder = written_scenes()
-    levels = {level: Scenes(folder, f"level-{level}") for level in (1, 2, 3, 4)}
-    held_out = Scenes(folder, "held-out")
-    state = train(levels, Scenes(folder, "gallery"), held_out)
-    if "--no-export" not in sys.argv:
-        export(state, training_tokenizer(levels), levels[1], held_out)
+    parts = {"warm-up": warm_up, "encoder": train_encoder, "decoder": train_decoder, "export": export}
+    if len(sys.argv) != 2 or sys.argv[1] not in parts:
+        sys.exit(f"Say which part: {', '.join(parts)}.")
+    parts[sys.argv[1]](Start())
 
 
 if __name__ == "__main__":

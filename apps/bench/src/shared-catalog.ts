@@ -12,6 +12,7 @@ import { methods } from './methods.ts';
 import { gemma3 } from './models/gemma3.ts';
 import { persuasionBytes } from './models/persuasion-bytes.ts';
 import { persuasionDiffusion } from './models/persuasion-diffusion.ts';
+import { scenes } from './models/scenes.ts';
 import { shapesDit } from './models/shapes-dit.ts';
 import { smollm2 } from './models/smollm2.ts';
 import { smolvlm } from './models/smolvlm.ts';
@@ -84,5 +85,5 @@ export const sharedCatalog: RegistryContent = {
     denoisingStripes,
     windowReuse,
   ],
-  models: [smollm2, gemma3, persuasionBytes, persuasionDiffusion, shapesDit, smolvlm],
+  models: [smollm2, gemma3, persuasionBytes, persuasionDiffusion, shapesDit, scenes, smolvlm],
 };

@@ -4,11 +4,14 @@ import {
   type LanguageModel,
   type LoadDiffusionModelOptions,
   type LoadLanguageModelOptions,
+  type LoadVisionLanguageModelOptions,
   loadDiffusionModel,
   loadLanguageModel,
   loadMaskedDiffusionModel,
+  loadVisionLanguageModel,
   type MaskedDiffusionModel,
   modelFilesFromUrls,
+  type VisionLanguageModel,
 } from '@saccade/models';
 
 /** A checkpoint that this package holds. */
@@ -55,4 +58,16 @@ export function loadTinyDiffusion(
   options: Pick<LoadDiffusionModelOptions, 'signal' | 'onProgress' | 'dtype'> = {},
 ): Promise<DiffusionPipeline> {
   return loadDiffusionModel(gpu, modelFilesFromUrls(model.name, model.files), options);
+}
+
+/**
+ * Loads a model of this package that sees, as {@link loadTinyModel} loads the others.
+ * @throws as {@link loadTinyModel}
+ */
+export function loadTinyVisionLanguageModel(
+  gpu: Gpu,
+  model: TinyModel,
+  options: Pick<LoadVisionLanguageModelOptions, 'signal' | 'onProgress' | 'dtype'> = {},
+): Promise<VisionLanguageModel> {
+  return loadVisionLanguageModel(gpu, modelFilesFromUrls(model.name, model.files), options);
 }

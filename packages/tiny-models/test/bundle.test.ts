@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build, type Rolldown } from 'vite';
 import { expect, it } from 'vitest';
-import { persuasionBytes, persuasionDiffusion, shapesDit } from '../src/index.ts';
+import { persuasionBytes, persuasionDiffusion, scenes, shapesDit } from '../src/index.ts';
 
 it('bundles for browsers with the weights as an asset', async () => {
   const bundle = (await build({
@@ -20,7 +20,7 @@ it('bundles for browsers with the weights as an asset', async () => {
   })) as Rolldown.RolldownOutput;
   const assets = bundle.output.filter((file) => file.type === 'asset');
   const weights = assets.filter(({ fileName }) => fileName.endsWith('.safetensors'));
-  for (const { files } of [persuasionBytes, persuasionDiffusion, shapesDit]) {
+  for (const { files } of [persuasionBytes, persuasionDiffusion, scenes, shapesDit]) {
     const [name] = Object.keys(files).filter((each) => each.endsWith('.safetensors')) as [string];
     const stored = readFileSync(files[name] as URL);
     expect(weights.some(({ source }) => stored.equals(source as Uint8Array))).toBe(true);

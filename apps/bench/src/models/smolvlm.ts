@@ -3,7 +3,7 @@ import type { ModelEntry } from '../model-entry.ts';
 
 const hubName = 'HuggingFaceTB/SmolVLM-256M-Instruct';
 
-/** The default of scenarios with images. Pictures of the scenarios are small: they are not split into tiles. */
+/** Pictures of the scenarios are small: they are not split into tiles. */
 export const smolvlm: ModelEntry = {
   name: 'smolvlm-256m-instruct',
   title: 'SmolVLM-256M-Instruct',
