@@ -4,7 +4,7 @@ Pixel space, diffusers' `DiTTransformer2DModel`, v-prediction on the cosine sche
 the size, which teaches what is where at a quarter of the cost, then at full size. Initial weights, pictures, noise and
 timesteps come from the core's random numbers, so that other code can repeat the first losses without any file.
 
-One thread, about 40 minutes. It stops and resumes anywhere: the state is kept in ~/.cache/saccade/tiny-models.
+One thread, about 80 minutes. It stops and resumes anywhere: the state is kept in ~/.cache/saccade/tiny-models.
 
     OMP_NUM_THREADS=1 nice -n 5 python train_tiny_dit.py
 """
@@ -26,11 +26,10 @@ from tiny_shapes import CLASSES, SIZE, choices, draw, grid, halved
 SEED = 2027
 # Seeds of what is drawn besides the weights; held-out pictures have their own.
 PICTURES, TIMES, NOISE, HELD_OUT_SEED = SEED + 1, SEED + 2, SEED + 3, SEED + 4
-# (side of the picture, pictures of a step, steps, learning rate, share of the averaged weights that a step keeps)
-STAGES = ((16, 16, 1600, 1e-3, 0.998), (32, 8, 400, 6e-4, 0.99))
+# (side of the picture, pictures of a step, steps, learning rate, steps at the end over which it falls to nothing, share of the
+# averaged weights that a step keeps)
+STAGES = ((16, 16, 1600, 1e-3, 0, 0.998), (32, 8, 400, 6e-4, 100, 0.99), (32, 8, 1600, 6e-4, 1200, 0.998))
 STEPS = sum(stage[2] for stage in STAGES)
-# Steps at the end over which the rate falls to nothing.
-COOLDOWN = 100
 WARM_UP = 50
 DROPPED_LABELS = 0.1
 SAVE_EVERY = 100
@@ -71,17 +70,17 @@ def new_model() -> DiTTransformer2DModel:
 
 
 def stage_of(step: int) -> tuple[int, int, int, float, float]:
-    """Side, pictures of a step, the number of the step's first picture, peak rate, share that the average keeps."""
+    """Side, pictures of a step, the number of the step's first picture, rate before the warm-up, share that the average keeps."""
     first = 0
-    for side, count, steps, rate, kept in STAGES:
+    for side, count, steps, rate, cooldown, kept in STAGES:
         if step < steps:
-            return side, count, first + step * count, rate, kept
+            return side, count, first + step * count, rate * min(1, (steps - step) / max(1, cooldown)), kept
         step, first = step - steps, first + steps * count
     raise ValueError("no such step")
 
 
 def learning_rate(step: int) -> float:
-    return stage_of(step)[3] * min(1, (step + 1) / WARM_UP, (STEPS - step) / COOLDOWN)
+    return stage_of(step)[3] * min(1, (step + 1) / WARM_UP)
 
 
 def noised(pictures: np.ndarray, times: np.ndarray, noise: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,7 +199,7 @@ def export(state: dict[str, object]) -> None:
             "seed": SEED,
             "parameters": sum(parameter.numel() for parameter in stored.parameters()),
             "classes": list(CLASSES),
-            "stages": [dict(zip(("side", "pictures", "steps", "rate", "average"), stage)) for stage in STAGES],
+            "stages": [dict(zip(("side", "pictures", "steps", "rate", "cooldown", "average"), stage)) for stage in STAGES],
             "seconds": round(state["seconds"]),
             "heldOut": held_out(stored),
             "curve": state["curve"],

@@ -4,7 +4,7 @@ It is made of the tiny byte model as Dream was made of Qwen2.5: the causal mask 
 logits still tell the byte behind. Loss and masks are LLaDA's. Batches and masks come from the core's random numbers, so that other code can
 repeat the losses.
 
-One thread, minutes of processor time. It stops and resumes anywhere: the state is kept in ~/.cache/saccade/tiny-models.
+One thread, about 35 minutes of processor time. It stops and resumes anywhere: the state is kept in ~/.cache/saccade/tiny-models.
 
     OMP_NUM_THREADS=1 nice -n 5 python train_tiny_masked_diffusion.py
 """
@@ -34,14 +34,15 @@ MASK = 256
 SEED = 2028
 # Seeds of the places and the masks of training, and of the masks under which losses are measured.
 PLACES, MASKS, MEASURED = SEED + 1, SEED + 2, SEED + 3
-STEPS = 400
+# Of the peak rate, from these steps on, in straight lines between them; the share of the averaged weights that a step keeps.
+RATES = ((0, 19, 300, 399, 400, 1600, 3050, 4000), (0.05, 1, 1, 0.01, 1, 1, 0.67, 0))
+KEPT = ((0, 0.98), (400, 0.999))
+STEPS = RATES[0][-1]
 BYTES_PER_STEP = 1024
 ROW_LENGTHS = (256, 256, 256, 256, 256, 256, 256, CONTEXT)
 PEAK_RATE = 1e-3
-WARM_UP, COOLDOWN = 20, 100
 # Least share of masked tokens, so that no loss is divided by nothing.
 LEAST_MASKED = 1e-3
-EMA = 0.98
 EVALUATE_EVERY = 50
 # Masks of each measured row.
 DRAWS = 4
@@ -73,7 +74,7 @@ def new_model() -> MaskedDiffusion:
 
 
 def learning_rate(step: int) -> float:
-    return PEAK_RATE * min(1, (step + 1) / WARM_UP, (STEPS - step) / COOLDOWN)
+    return PEAK_RATE * float(np.interp(step, *RATES))
 
 
 def batch(text: torch.Tensor, step: int) -> torch.Tensor:
@@ -133,7 +134,7 @@ def train() -> dict[str, object]:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
-            kept = min(EMA, (step + 1) / (step + 10))
+            kept = min(next(share for first, share in reversed(KEPT) if step >= first), (step + 1) / (step + 10))
             for mean, value in zip(average.parameters(), model.parameters()):
                 mean.lerp_(value, 1 - kept)
         state["losses"].append(loss.item())
