@@ -43,7 +43,7 @@ afterAll(() => {
   judge.dispose();
 });
 
-it('check 8: sparse first steps leave less of the dense text than sparse last ones, yet not a worse one', {
+it('check 8: sparse first steps leave less of the dense text than sparse last ones, and a worse one', {
   timeout: 240_000,
 }, async () => {
   const prompts = passages(4, 96);
@@ -73,6 +73,6 @@ it('check 8: sparse first steps leave less of the dense text than sparse last on
   const first = await write(sparseIn(0, border, 0.01));
   const last = await write(sparseIn(border, sizes.steps, 0.01));
   expect(agreement(first)).toBeLessThan(agreement(last) - 0.05);
-  // The loss, by which the paper tells the same, goes the other way at this scale.
-  expect(await loss(first)).toBeLessThan(await loss(last));
+  // By which the paper tells it.
+  expect(await loss(first)).toBeGreaterThan((await loss(last)) + 0.1);
 });
