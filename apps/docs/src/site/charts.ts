@@ -96,15 +96,15 @@ function lines({ title, xLabel = '', yLabel }: Chart, labels: readonly string[],
   const height = 380;
   const xs = labels.map((label) => numberIn(label) ?? Number.NaN);
   const known = series.flatMap(({ values }) => values.filter((value) => value !== undefined));
-  const x = scale(xs, 60, width - 150);
+  const x = scale(xs, 60, width - 40);
   const y = scale(known, height - 50, 60);
   const content = [
     ...xs.map((value) =>
       text(x(value), height - 28, value.toLocaleString('en'), 'text-anchor="middle" font-size="12"'),
     ),
-    text((60 + width - 150) / 2, height - 8, xLabel, 'text-anchor="middle"'),
+    text((60 + width - 40) / 2, height - 8, xLabel, 'text-anchor="middle"'),
     ...powers(known).flatMap((value) => [
-      `<path d="M60 ${y(value)}H${width - 150}" stroke="#ddd"/>`,
+      `<path d="M60 ${y(value)}H${width - 40}" stroke="#ddd"/>`,
       text(
         52,
         y(value) + 4,
@@ -118,11 +118,10 @@ function lines({ title, xLabel = '', yLabel }: Chart, labels: readonly string[],
       const points = values.flatMap((value, at) =>
         value === undefined ? [] : [[x(xs[at] as number), y(value)] as const],
       );
-      const [lastX, lastY] = points.at(-1) ?? [0, 0];
       return [
         `<path d="M${points.map((point) => point.join(' ')).join('L')}" fill="none" stroke="${colour}" stroke-width="2.5"/>`,
         ...points.map(([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="3.5" fill="${colour}"/>`),
-        text(lastX + 8, lastY + 4, name, `fill="${colour}" font-size="12" font-weight="600"`),
+        text(76, 74 + 18 * index, name, `fill="${colour}" font-size="13" font-weight="600"`),
       ];
     }),
   ];
