@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { build, preview } from 'vite';
 import { commit, packageVersions } from '../result-file/environment.ts';
 
+/** The bundler tells how long its plugins took, which is nothing to a user. */
+const quietBuild = { rolldownOptions: { checks: { pluginTimings: false } } };
 const root = fileURLToPath(new URL('./', import.meta.url));
 
 /** The page on an address of this machine. */
@@ -32,8 +34,8 @@ export async function servePage({ port, host = 'localhost' }: ServeOptions): Pro
       resolve: { conditions: ['@saccade/source', 'browser', 'module', 'import', 'default'] },
       define: { __SACCADE_BUILD__: JSON.stringify({ packages: packageVersions(), commit: commit() }) },
       oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-      worker: { format: 'es' },
-      build: { outDir, emptyOutDir: true, target: 'es2023', chunkSizeWarningLimit: 4096 },
+      worker: { format: 'es', ...quietBuild },
+      build: { outDir, emptyOutDir: true, target: 'es2023', chunkSizeWarningLimit: 4096, ...quietBuild },
     });
     const server = await preview({ ...shared, build: { outDir }, preview: { port, host, strictPort: port !== 0 } });
     const url = server.resolvedUrls?.local[0] ?? server.resolvedUrls?.network[0];
