@@ -32,7 +32,8 @@ function cli(args: readonly string[], environment: NodeJS.ProcessEnv = {}, cwd =
   });
 }
 
-describe.concurrent('saccade-bench', () => {
+// Each command is a process that compiles the workspace; on a loaded machine they wait for one another.
+describe.concurrent('saccade-bench', { timeout: 180_000 }, () => {
   it('lists what there is, without a GPU', async () => {
     const text = await cli(['list']);
     expect(text).toMatchObject({ status: 0, stderr: '' });
