@@ -57,7 +57,7 @@ export function testProjects(
         include: ['test/**/*.test.ts'],
         exclude: ['test/**/*.{gpu,browser}.test.ts'],
         pool: 'forks',
-        testTimeout: 30_000,
+        testTimeout: 90_000,
         sequence: { groupOrder: 0 },
       },
     };

@@ -25,7 +25,7 @@ export function gpuTestOptions(groupOrder: number): GpuTestOptions {
     pool: { name: 'saccade-gpu', createPoolWorker: (options: PoolOptions) => new GpuPoolWorker(options) },
     isolate: false,
     maxWorkers: 1,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 120_000,
     sequence: { groupOrder },
     globalSetup: [siblingModule('vitest/global-setup')],
