@@ -3,15 +3,14 @@ import {
   add,
   attention,
   attentionStatistics,
-  contiguous,
   type Gpu,
-  gather,
   type KeyRows,
   largestMask,
   massCount,
   multiply,
   type Tensor,
 } from '@saccade/core';
+import { gatherTokens } from './gather-tokens.ts';
 import { inverseVisits, type ProbeChoice, probeRows } from './probe-rows.ts';
 
 /** The probe queries of a prompt on the GPU; every layer asks the same. */
@@ -71,7 +70,7 @@ export function probeScores(
   options: Pick<AttentionOptions, 'scale' | 'scoreModifiers'> = {},
 ): Tensor {
   const n = q.shape[2] as number;
-  const asked = queries(q, probes.positions);
+  const asked = gatherTokens(q, probes.positions);
   const mask = {
     kind: 'tokenRelation',
     relation: 'notLater',
@@ -86,15 +85,6 @@ export function probeScores(
     want: { keyMass: { per: 'allHeads' } },
   });
   return keyMass.reshape([-1]).slice(0, 0, n);
-}
-
-/** Queries at these positions, [1, H, m, D]. */
-function queries(q: Tensor, positions: Tensor): Tensor {
-  const rows = contiguous(q.transpose(0, 2, 1, 3));
-  const [, n, heads, size] = rows.shape as [number, number, number, number];
-  return gather(rows.reshape([n, heads, size]), positions)
-    .reshape([1, positions.size, heads, size])
-    .transpose(0, 2, 1, 3);
 }
 
 /** Accumulated attention as the mean over the probes that may see a token, f32 [n] (eq. 7). */

@@ -3,12 +3,12 @@ import {
   attention,
   contiguous,
   denseRows,
-  gather,
   type KeyRows,
   maskPositions,
   scatterRows,
   type Tensor,
 } from '@saccade/core';
+import { gatherTokens } from './gather-tokens.ts';
 
 /** What {@link sparsePrefillAttention} passes on to attention. */
 export type SparsePrefillOptions = Pick<AttentionOptions, 'scale' | 'scoreModifiers' | 'keyRowCounter'>;
@@ -35,9 +35,9 @@ export function sparsePrefillAttention(
     const { indices, counts } = maskPositions(important.reshape([1, n]));
     const positions = indices.reshape([n]);
     const { output } = attention(
-      gathered(q, positions),
-      gathered(denseRows(keys, n), positions),
-      gathered(denseRows(values, n), positions),
+      gatherTokens(q, positions),
+      gatherTokens(denseRows(keys, n), positions),
+      gatherTokens(denseRows(values, n), positions),
       { ...options, causal: true, queryOffset: 0, keyLength: counts, queryLength: counts },
     );
     const [, heads, , size] = q.shape as [number, number, number, number];
@@ -45,13 +45,4 @@ export function sparsePrefillAttention(
     scatterRows(result, positions, contiguous(output.transpose(0, 2, 1, 3)).reshape([n, heads, size]));
     return result.reshape([1, n, heads, size]).transpose(0, 2, 1, 3);
   });
-}
-
-/** Rows at these positions; places past the last one hold zeros. */
-function gathered(x: Tensor, positions: Tensor): Tensor {
-  const rows = contiguous(x.transpose(0, 2, 1, 3));
-  const [, n, heads, size] = rows.shape as [number, number, number, number];
-  return gather(rows.reshape([n, heads, size]), positions)
-    .reshape([1, positions.size, heads, size])
-    .transpose(0, 2, 1, 3);
 }
