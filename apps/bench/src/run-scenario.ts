@@ -70,7 +70,8 @@ function scenarioContext(run: ScenarioRun): ScenarioContext {
   };
 }
 
-type Identity = 'scenario' | 'model' | 'method' | 'options' | 'baseline' | 'seed' | 'budget';
+/** What tells one row of a run from another. */
+export type Identity = 'scenario' | 'model' | 'method' | 'options' | 'baseline' | 'seed' | 'budget';
 
 function identity(
   run: ScenarioRun,
@@ -103,8 +104,12 @@ function failedRow(
   extra: Readonly<Record<string, unknown>>,
   error: unknown,
 ): ResultRow {
+  return { ...identity(run, variant, extra), ...failedMeasurement(error) };
+}
+
+/** What a row says of a measurement that was refused or broke. */
+export function failedMeasurement(error: unknown): Omit<ResultRow, Identity> {
   return {
-    ...identity(run, variant, extra),
     samples: 0,
     density: null,
     status: RefusedError.isInstance(error) ? 'refused' : 'failed',

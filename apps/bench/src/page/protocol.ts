@@ -9,9 +9,10 @@ export type ModelChoice =
   | { readonly kind: 'hub'; readonly name: string }
   | { readonly kind: 'files'; readonly name: string; readonly files: readonly File[] };
 
-/** A method with what the user set; `text` is in the command line's notation without the name. */
+/** A method with what the user set. */
 export interface MethodChoice {
   readonly name: string;
+  /** In the command line's notation, without the name. */
   readonly options: string;
   /** Share of the context that it may read, where it has a budget. */
   readonly budget: number;

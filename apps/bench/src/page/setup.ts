@@ -153,15 +153,16 @@ export function setupFromHash(hash: string): Setup {
     attention: text('attention') !== 'false',
     lengths: text('lengths'),
     repeats: text('repeats'),
-    methods: methods.length > 0 ? methods.slice(0, 2) : defaultSetup.methods,
+    // With a model and no method, the page chooses one that suits it.
+    methods: methods.length > 0 || parameters.has('model') ? methods.slice(0, 2) : defaultSetup.methods,
   };
 }
 
 function methodFromText(text: string): MethodSetup | undefined {
-  const match = /^([a-z0-9-]+)@([\d.]+)(?::(.*))?$/.exec(text);
+  const match = /^([a-z0-9-]+)(?:@([\d.]+))?(?::(.*))?$/.exec(text);
   if (!match) return undefined;
   const [, name = '', budget, options = ''] = match;
-  const share = Number(budget);
+  const share = budget === undefined ? methodSetup(name).budget : Number(budget);
   if (!(share > 0 && share <= 1)) return undefined;
   const pairs = options
     .split(',')

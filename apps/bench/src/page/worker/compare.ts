@@ -1,9 +1,10 @@
 import { type GivenOptions, type ModelHandle, type OptionSchema, optionsFromText, RefusedError } from '@saccade/core';
-import { LanguageModel, MaskedDiffusionModel } from '@saccade/models';
+import { LanguageModel, MaskedDiffusionModel, VisionLanguageModel } from '@saccade/models';
 import type { HostImage } from '../../measure/image-quality.ts';
 import { type MethodRequest, variantsOf } from '../../method-request.ts';
 import type { Registry } from '../../registry.ts';
 import type { ResultRow } from '../../result-file/types.ts';
+import { failedMeasurement, type Identity } from '../../run-scenario.ts';
 import type { Measured, Variant } from '../../scenario.ts';
 import { PipelineModel } from '../../scenarios/diffusion/pipeline-model.ts';
 import { ownTasks } from '../own-tasks.ts';
@@ -11,6 +12,7 @@ import type { CompareRequest, MethodChoice } from '../protocol.ts';
 import { drawImage } from './draw-image.ts';
 import { explain } from './explain.ts';
 import { fillText } from './fill-text.ts';
+import { methodPrompt } from './prompt.ts';
 import type { Side, SideResult } from './side.ts';
 import { writeText } from './write-text.ts';
 
@@ -30,7 +32,7 @@ export async function compare(
   registry: Registry,
   { request, signal, report }: Pick<Side, 'request' | 'signal' | 'report'>,
 ): Promise<void> {
-  const contextLength = contextOf(model, request);
+  const contextLength = await contextOf(model, request);
   const choices = [{ name: 'dense', options: '', budget: 1 }, ...request.methods];
   const variants = choices.map(
     (choice) => variantsOf(requestOf(choice, registry), [choice.budget], contextLength)[0] as Variant,
@@ -62,7 +64,7 @@ export async function compare(
       // Without the device, or without the dense run, there is nothing to go on with.
       if (side === 0 || trouble.kind === 'device-lost') throw error;
       report({ type: 'trouble', side, trouble });
-      report({ type: 'row', side, row: { ...identity, ...failed(error) } });
+      report({ type: 'row', side, row: { ...identity, ...failedMeasurement(error) } });
     }
   }
 }
@@ -81,14 +83,22 @@ function runSide(side: Side, dense: unknown): Promise<SideResult<unknown>> {
   throw new RefusedError(`${model.facts.name} is of no kind that this page can run.`);
 }
 
-/** Tokens that the last step sees: what a budget is a share of. */
-function contextOf(model: ModelHandle, request: CompareRequest): number {
+/** Tokens that the last step sees, those of images included: what a budget is a share of. */
+async function contextOf(model: ModelHandle, request: CompareRequest): Promise<number> {
   if (model instanceof PipelineModel) {
     const { network } = model.pipeline.model;
     const { height, width } = network.grid(network.sampleSize);
     return height * width;
   }
-  return (model.tokenizer?.encode(request.prompt).length ?? 0) + request.tokens;
+  if (!(model instanceof VisionLanguageModel)) {
+    return (model.tokenizer?.encode(request.prompt).length ?? 0) + request.tokens;
+  }
+  const encoded = await model.encode(methodPrompt(model, request));
+  try {
+    return encoded.ids.length + request.tokens;
+  } finally {
+    encoded.dispose();
+  }
 }
 
 function scenarioOf(model: ModelHandle): string {
@@ -98,18 +108,4 @@ function scenarioOf(model: ModelHandle): string {
 
 function completed({ peak: _, speed, status = 'ok', ...measured }: Measured): Omit<ResultRow, Identity> {
   return { ...measured, speed, status };
-}
-
-type Identity = 'scenario' | 'model' | 'method' | 'options' | 'baseline' | 'seed' | 'budget';
-
-function failed(error: unknown): Omit<ResultRow, Identity> {
-  return {
-    samples: 0,
-    density: null,
-    status: RefusedError.isInstance(error) ? 'refused' : 'failed',
-    message: error instanceof Error ? error.message : String(error),
-    quality: {},
-    speed: {},
-    memory: {},
-  };
 }
