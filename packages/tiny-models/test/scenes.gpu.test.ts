@@ -58,6 +58,14 @@ async function firstQuestion(level: Level, index: number) {
   return { image, text, prompt: await model.encode({ images: [image], text }) };
 }
 
+it("an image's features are those that PyTorch gives the decoder", async () => {
+  const { image, prompt } = await firstQuestion(1, 0);
+  prompt.dispose();
+  const features = await model.imageFeatures(image);
+  assertClose(await features.read(), golden('0.features').data, { absolute: 2e-3, relative: 1e-3 });
+  features.dispose();
+});
+
 it.each([...goldenScenes.entries()])("scene %i has transformers' logits", async (number, [level, index]) => {
   const ids = [...golden(`${number}.input_ids`).data];
   const expected = golden(`${number}.logits`);

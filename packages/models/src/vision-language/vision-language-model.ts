@@ -18,7 +18,7 @@ import type { Tokenizer } from '../tokenizer/types.ts';
 import { axisPositions } from './axis-positions.ts';
 import { imageToken, placeImages } from './place-images.ts';
 import { type RenderedPrompt, renderedPrompt, renderPrompt } from './render-prompt.ts';
-import type { VisionEncoder } from './vision-encoder.ts';
+import type { PreparedImage, VisionEncoder } from './vision-encoder.ts';
 import type { VisionLanguageConfig } from './vision-language-config.ts';
 
 /** What a model that sees is made of, beside its language model. */
@@ -66,6 +66,15 @@ export class VisionLanguageModel extends LanguageModel {
     return [...placeImages(this.tokenizer, this.#parts.config, this.#render(prompt), []).ids];
   }
 
+  /**
+   * An image as the decoder reads it, f32 [tokens, hiddenSize]. The caller disposes the tensor.
+   *
+   * @throws ImageError for an image that cannot be used
+   */
+  async imageFeatures(image: ImageInput): Promise<Tensor> {
+    return this.#parts.encoder.encode([await this.#prepare(image)]);
+  }
+
   override get weightBytes(): number {
     return this.#parts.weights.reduce((sum, tensor) => sum + this.gpu.bytesOf(tensor), super.weightBytes);
   }
@@ -101,11 +110,14 @@ export class VisionLanguageModel extends LanguageModel {
     return this.#render([...system, { role: 'user', content }]);
   }
 
+  async #prepare(image: ImageInput): Promise<PreparedImage> {
+    const { encoder, maximumPixels } = this.#parts;
+    return encoder.prepare(await loadImage(image, { maximumPixels }));
+  }
+
   async #encode(rendered: RenderedPrompt, images: readonly ImageInput[]): Promise<EncodedPrompt> {
-    const { config, encoder, maximumPixels } = this.#parts;
-    const prepared = (await Promise.all(images.map((image) => loadImage(image, { maximumPixels })))).map((image) =>
-      encoder.prepare(image),
-    );
+    const { config, encoder } = this.#parts;
+    const prepared = await Promise.all(images.map((image) => this.#prepare(image)));
     const tokens = prepared.map((image) => image.tokens);
     const { ids, spans, imagePositions } = placeImages(this.tokenizer, config, rendered, tokens);
     const { positions } = config.text;

@@ -1,4 +1,5 @@
 import { encodePng } from '@saccade/models';
+import { imageBytes } from '../../measure/image-bytes.ts';
 import type { HostImage } from '../../measure/image-quality.ts';
 import { base64 } from '../../result-file/base64.ts';
 
@@ -21,15 +22,11 @@ export async function imageGrid(rows: readonly (readonly HostImage[])[]): Promis
 }
 
 function paint(rgb: Uint8Array, width: number, image: HostImage, top: number, left: number): void {
-  const { channels, values } = image;
-  const size = image.height * image.width;
+  const bytes = imageBytes(image);
   for (let y = 0; y < image.height * zoom; y++) {
     for (let x = 0; x < image.width * zoom; x++) {
       const at = Math.floor(y / zoom) * image.width + Math.floor(x / zoom);
-      for (const channel of [0, 1, 2]) {
-        const value = values[Math.min(channel, channels - 1) * size + at] as number;
-        rgb[3 * ((top + y) * width + left + x) + channel] = Math.round(127.5 * (Math.min(1, Math.max(-1, value)) + 1));
-      }
+      rgb.set(bytes.subarray(3 * at, 3 * at + 3), 3 * ((top + y) * width + left + x));
     }
   }
 }

@@ -1,6 +1,7 @@
 import { SaccadeError } from '@saccade/core';
 import type { DiffusionPipeline } from '@saccade/models';
 import { DenoisingDensity } from '../../measure/denoising-density.ts';
+import { FeatureDistance } from '../../measure/feature-distance.ts';
 import { type HostImage, psnr, ssim } from '../../measure/image-quality.ts';
 import { interleave, speedup } from '../../measure/interleave.ts';
 import type { ResultRow } from '../../result-file/types.ts';
@@ -19,7 +20,7 @@ export const diffusionImage: Scenario = {
   name: 'diffusion/image',
   title: 'Images by a diffusion transformer',
   description:
-    'One image at a time, each of another class, by DDIM with guidance 2 in 20 steps; the context is the image’s tokens. PSNR and SSIM are against ' +
+    'One image at a time, each of another class, by DDIM with guidance 2 in 20 steps; the context is the image’s tokens. PSNR, SSIM and the distance of patch features of the shipped vision encoder are against ' +
     'the dense image from the same seed. Methods are run in turn; a repeat is an image, and the time of a step is the mean over its run.',
   needs: 'diffusion',
   phases: ['denoise'],
@@ -103,25 +104,32 @@ async function* measureImages(
     { rounds: repeats, warmUp: 0, signal },
   );
   const denseTimes = times.get('0');
-  for (const [index, run] of able.entries()) {
-    const own = times.get(`${index}`);
-    if (!own || !denseTimes) continue;
-    yield await context.measure(run.variant, extra, async () => {
-      const mean = (measure: (image: HostImage, reference: HostImage, range: number) => number) =>
-        run.images.reduce((sum, image, at) => sum + measure(image, dense.images[at] as HostImage, range), 0) / repeats;
-      const { median, p10, p90, n } = own.summary;
-      return {
-        samples: repeats,
-        density: run.density,
-        quality: run === dense ? {} : { psnr: mean(psnr), ssim: mean(ssim) },
-        speed: {
-          stepMs: { median: median / steps, p10: p10 / steps, p90: p90 / steps, n },
-          sampleMs: own.summary,
-          ...(run === dense ? {} : { speedup: speedup(denseTimes, own) }),
-        },
-        memory: {},
-      };
-    });
+  const features = await FeatureDistance.open(gpu, signal);
+  try {
+    for (const [index, run] of able.entries()) {
+      const own = times.get(`${index}`);
+      if (!own || !denseTimes) continue;
+      yield await context.measure(run.variant, extra, async () => {
+        const featureDistance = await features.mean(run.images, dense.images);
+        const mean = (measure: (image: HostImage, reference: HostImage, range: number) => number) =>
+          run.images.reduce((sum, image, at) => sum + measure(image, dense.images[at] as HostImage, range), 0) /
+          repeats;
+        const { median, p10, p90, n } = own.summary;
+        return {
+          samples: repeats,
+          density: run.density,
+          quality: run === dense ? {} : { psnr: mean(psnr), ssim: mean(ssim), featureDistance },
+          speed: {
+            stepMs: { median: median / steps, p10: p10 / steps, p90: p90 / steps, n },
+            sampleMs: own.summary,
+            ...(run === dense ? {} : { speedup: speedup(denseTimes, own) }),
+          },
+          memory: {},
+        };
+      });
+    }
+  } finally {
+    features.dispose();
   }
   const shown = Array.from({ length: Math.min(repeats, 8) }, (_, image) => image);
   const nameOf = ({ variant }: Drawn) =>
