@@ -113,6 +113,7 @@ export { sumTo } from './ops/sum-to.ts';
 export { takeAlongAxis } from './ops/take-along-axis.ts';
 export type { TokenOrder } from './ops/token-order.ts';
 export { tokenPermute, tokenUnpermute } from './ops/token-permute.ts';
+export { type TokenRowsOptions, tokenRows } from './ops/token-rows.ts';
 export { type TopK, type TopKOptions, topK } from './ops/top-k.ts';
 export { topPFilter } from './ops/top-p.ts';
 export { type UnmaskOptions, unmaskTokens } from './ops/unmask.ts';

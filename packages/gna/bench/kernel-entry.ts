@@ -4,8 +4,7 @@ import { gnaKernelOptions } from '../src/index.ts';
 export const gnaKernelEntry = {
   name: 'gna-kernel',
   title: 'Generalized neighborhood attention, tile by tile',
-  description:
-    'Tokens are ordered by tiles, tiles of queries visit the tiles of keys that they see, the output is put back.',
+  description: 'Tiles of queries visit the tiles of keys that they see; tables say which tokens stand in a tile.',
   paper: 'arXiv 2504.16922',
   role: 'method' as const,
   phases: ['prefill', 'denoise'] as const,

@@ -11,12 +11,10 @@ import {
   resolveLayers,
   type Tensor,
   type TokenGrid,
-  tokenPermute,
-  tokenUnpermute,
 } from '@saccade/core';
 import { type Neighborhood, perAxis } from './neighborhood.ts';
 import { type GnaOptions, gnaOptions, type ResolvedGnaOptions } from './options.ts';
-import type { NeighborhoodPlan, PlannedTokens } from './plan.ts';
+import type { PlannedTokens } from './plan.ts';
 import { GnaState } from './state.ts';
 
 type Context = AttentionContext<GnaState>;
@@ -110,7 +108,7 @@ function rowMajor({ layout, start, others }: SequenceTokens, axes: Neighborhood)
   };
 }
 
-/** Tokens tile by tile, attention over the tiles that each tile sees, and back. */
+/** Attention of tiles over the tiles that each sees; tokens stay where they are. */
 function attendInTiles(
   { gpu, state }: Context,
   { q, keys, values, options }: AttentionCall,
@@ -122,15 +120,6 @@ function attendInTiles(
     ...{ otherQueries: others, otherKeys: others },
   };
   const plan = state.plan(gpu, tokens, axes);
-  const { output } = attention(
-    inTiles(q, plan.queryOrder),
-    inTiles(keys as Tensor, plan.keyOrder),
-    inTiles(values as Tensor, plan.keyOrder),
-    { ...plan.where, ...(options.scale === undefined ? {} : { scale: options.scale }) },
-  );
-  return { output: plan.queryOrder ? tokenUnpermute(output, plan.queryOrder) : output };
-}
-
-function inTiles(x: Tensor, order: NeighborhoodPlan['queryOrder']): Tensor {
-  return order ? tokenPermute(x, order) : x;
+  const scale = options.scale === undefined ? {} : { scale: options.scale };
+  return attention(q, keys as Tensor, values as Tensor, { ...plan.where, ...plan.tables, ...scale });
 }

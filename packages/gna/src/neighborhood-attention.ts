@@ -8,8 +8,6 @@ import {
   mergeAttention,
   ShapeError,
   type Tensor,
-  tokenPermute,
-  tokenUnpermute,
 } from '@saccade/core';
 import * as differentiable from '@saccade/core/autodiff';
 import { NeighborhoodPlan, type NeighborhoodPlanOptions } from './plan.ts';
@@ -123,8 +121,8 @@ function withPlan<T>(
 }
 
 /**
- * Attention of each token over its neighbourhood on a grid (Generalized Neighborhood Attention, arXiv 2504.16922): tokens are ordered tile by
- * tile, tiles of queries visit only the tiles of keys that they see, and the output is put back.
+ * Attention of each token over its neighbourhood on a grid (Generalized Neighborhood Attention, arXiv 2504.16922): tiles of queries visit only the
+ * tiles of keys that they see. Tokens stay where they are; tables of the plan say which stand in a tile.
  *
  * @param q f32 or f16 [B, X1, ..., Xr, H, D], r from 1 to 3 axes, slowest first
  * @param k f32 or f16 [B, X1, ..., Xr, Hkv, D]; query head h reads key/value head floor(h Hkv / H)
@@ -151,20 +149,13 @@ export function neighborhoodAttention(
   return gpu.tidy(() =>
     withPlan(gpu, sizes, apart ? 0 : sizes.additional, options, (plan) => {
       const [queries, keys, values] = [headsFirst(q), headsFirst(k), headsFirst(v)];
-      const ordered = (x: Tensor, more: Tensor | undefined) => {
-        const all = more && !apart ? concatenate([x, headsFirst(more)], 2) : x;
-        return plan.keyOrder ? tokenPermute(all, plan.keyOrder) : all;
-      };
-      const own = attention(
-        plan.queryOrder ? tokenPermute(queries, plan.queryOrder) : queries,
-        ordered(keys, additionalKeys),
-        ordered(values, additionalValues),
-        { ...plan.where, ...common, returnLogSumExp: returnLogSumExp || apart },
+      const all = (x: Tensor, more: Tensor | undefined) => (more && !apart ? concatenate([x, headsFirst(more)], 2) : x);
+      let result: Partial<AttentionPartial> = attention(
+        queries,
+        all(keys, additionalKeys),
+        all(values, additionalValues),
+        { ...plan.where, ...plan.tables, ...common, returnLogSumExp: returnLogSumExp || apart },
       );
-      let result: Partial<AttentionPartial> = {
-        output: inPlace(own.output, plan),
-        ...(own.logSumExp ? { logSumExp: rowsInPlace(own.logSumExp, plan) } : {}),
-      };
       if (apart) {
         const others = attention(queries, headsFirst(additionalKeys), headsFirst(additionalValues as Tensor), {
           ...{ ...common, returnLogSumExp: true },
@@ -180,17 +171,6 @@ export function neighborhoodAttention(
   );
 }
 
-function inPlace(x: Tensor, { queryOrder }: NeighborhoodPlan): Tensor {
-  return queryOrder ? tokenUnpermute(x, queryOrder) : x;
-}
-
-/** The same of numbers per row, [B, H, N]. */
-function rowsInPlace(x: Tensor, plan: NeighborhoodPlan): Tensor {
-  const [batches, heads, rows] = x.shape as [number, number, number];
-  const back = tokensFirst(inPlace(x.reshape([batches, heads, rows, 1]), plan)).transpose(0, 2, 1, 3);
-  return contiguous(back).reshape([batches, heads, back.shape[2] as number]);
-}
-
 /** [B, H, N, D] as dense [B, N, H, D]. */
 function tokensFirst(x: Tensor): Tensor {
   return contiguous(x.transpose(0, 2, 1, 3));
@@ -204,7 +184,8 @@ export interface DifferentiableNeighborhoodOptions extends Pick<NeighborhoodAtte
 }
 
 /**
- * The output of {@link neighborhoodAttention} with gradients by queries, keys and values, additional ones included: the same tiles, forward and backward.
+ * The output of {@link neighborhoodAttention} with gradients by queries, keys and values, additional ones included: the same tiles, forward and
+ * backward. Here tokens are copied in the order of tiles, and gradients back.
  *
  * @param plan lives until the backward pass is over; make it once per layout
  * @returns f32 [B, X1, ..., Xr, H, D]

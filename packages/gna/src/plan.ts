@@ -1,10 +1,13 @@
 import {
   ArgumentError,
+  type AttentionOrder,
   type BlockList,
   type Gpu,
   type NeighbourhoodMask,
   neighbourhoodBlocks,
+  type Tensor,
   type TokenOrder,
+  tokenRows,
 } from '@saccade/core';
 import { isDense, type NeighborhoodOptions, resolveNeighborhood } from './neighborhood.ts';
 import { chooseTiles } from './search.ts';
@@ -30,8 +33,8 @@ export interface PlannedTokens {
 }
 
 /**
- * Everything that does not depend on the tensors: the two orders of tokens, the mask and the lists of blocks. Make it once per layout
- * and use it for every layer and step; dispose it.
+ * Everything that does not depend on the tensors: the two orders of tokens and their tables, the mask and the lists of blocks. Make it once per
+ * layout and use it for every layer and step; dispose it.
  */
 export class NeighborhoodPlan {
   readonly layout: readonly number[];
@@ -40,9 +43,11 @@ export class NeighborhoodPlan {
   readonly otherKeys: number;
   /** Everything sees everything: there is nothing to plan. */
   readonly dense: boolean;
-  /** How queries and keys stand; undefined where rows stay where they are. */
+  /** How queries and keys stand in tiles; undefined where rows stay where they are. */
   readonly queryOrder: TokenOrder | undefined;
   readonly keyOrder: TokenOrder | undefined;
+  /** The same for the attention engine, which then reads and writes tokens where they are; absent where they stand in tiles. */
+  readonly tables: { readonly order?: AttentionOrder };
   /** Where the attention engine looks, in these orders. */
   readonly where: { readonly blocks?: BlockList; readonly mask?: NeighbourhoodMask; readonly queryOffset?: 0 };
   /** Blocks of keys that are visited over all blocks of queries, and those of them whose pairs are masked one by one. */
@@ -50,7 +55,7 @@ export class NeighborhoodPlan {
   readonly maskedBlocks: number;
   readonly queryTile: readonly number[];
   readonly keyTile: readonly number[];
-  readonly #lists: BlockList | undefined;
+  readonly #kept: Tensor[] = [];
 
   /** @throws ArgumentError for windows, strides and tiles that do not fit the layout */
   constructor(gpu: Gpu, tokens: PlannedTokens, options: NeighborhoodPlanOptions) {
@@ -73,6 +78,7 @@ export class NeighborhoodPlan {
     this.dense = isDense(layout, axes);
     if (this.dense) {
       this.where = {};
+      this.tables = {};
       [this.visitedBlocks, this.maskedBlocks] = [0, 0];
       return;
     }
@@ -85,12 +91,12 @@ export class NeighborhoodPlan {
       ...(causal.includes(true) ? { causal } : {}),
       ...(otherQueries + otherKeys > 0 ? { others: 'seen' } : {}),
     };
-    const { list, listed, partial } = gpu.tidy(() => {
-      const found = neighbourhoodBlocks(gpu, mask, { batches, otherQueries, otherKeys });
-      for (const tensor of [found.list.indices, found.list.counts, found.list.full]) gpu.keep(tensor);
-      return found;
-    });
-    this.#lists = list;
+    const kept = (tensor: Tensor): Tensor => {
+      this.#kept.push(gpu.keep(tensor));
+      return tensor;
+    };
+    const { list, listed, partial } = neighbourhoodBlocks(gpu, mask, { batches, otherQueries, otherKeys });
+    for (const tensor of [list.indices, list.counts, list.full]) kept(tensor);
     this.visitedBlocks = listed;
     this.maskedBlocks = partial;
     // Where every block is full, nothing is left to mask.
@@ -98,15 +104,23 @@ export class NeighborhoodPlan {
     const order = (tile: readonly number[]): TokenOrder => ({ grid: layout, tile, dilation, start });
     // Tiles of a line are stretches of it: rows stand where they are, if nothing stands beside them.
     const inPlace = layout.length === 1 && dilation[0] === 1 && otherQueries + otherKeys === 0;
-    if (inPlace) return;
+    if (inPlace) {
+      this.tables = {};
+      return;
+    }
     this.queryOrder = order(queryTile);
     this.keyOrder = order(keyTile);
+    const gridTokens = layout.reduce((total, size) => total * size, 1);
+    this.tables = {
+      order: {
+        queries: kept(tokenRows(gpu, this.queryOrder, { tokens: gridTokens + otherQueries })),
+        keys: kept(tokenRows(gpu, this.keyOrder, { tokens: gridTokens + otherKeys, padding: 'repeat' })),
+      },
+    };
   }
 
   dispose(): void {
-    if (!this.#lists) return;
-    const { indices, counts, full } = this.#lists as { [K in 'indices' | 'counts' | 'full']: { dispose(): void } };
-    for (const tensor of [indices, counts, full]) tensor.dispose();
+    for (const tensor of this.#kept.splice(0)) tensor.dispose();
   }
 
   [Symbol.dispose](): void {

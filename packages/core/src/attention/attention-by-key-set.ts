@@ -31,7 +31,7 @@ export function attentionByKeySet(
   q: Tensor,
   k: KeyRows,
   v: KeyRows,
-  options: Omit<AttentionOptions, 'returnLogSumExp' | 'returnRowMaximum' | 'givenProbabilities'> & {
+  options: Omit<AttentionOptions, 'returnLogSumExp' | 'returnRowMaximum' | 'givenProbabilities' | 'order'> & {
     readonly keySets: KeySets;
   },
 ): KeySetPartials {
@@ -64,6 +64,7 @@ function checkKeySets({ ids }: KeySets, shape: AttentionShape, options: Attentio
   if (ids.shape.some((size, axis) => size !== expected[axis])) {
     throw new ShapeError('attentionByKeySet', `keySets are of [${ids.shape}]; it takes [${expected}].`);
   }
+  if (options.order) throw new ArgumentError('attentionByKeySet: order', 'given', 'tensors in the order of positions');
   if (options.keyStarts) throw new ArgumentError('attentionByKeySet: keyStarts', 'a tensor', 'no ragged storage');
   if (options.scoreModifiers?.some(({ kind }) => kind === 'sinks')) {
     throw new ArgumentError('attentionByKeySet: scoreModifiers', 'sinks', 'no sinks: they belong to no set');

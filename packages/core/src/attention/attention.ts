@@ -5,7 +5,7 @@ import { launchTileLoop } from './launch-tile-loop.ts';
 import { mergeResultParts } from './merge.ts';
 import { assertTensor, type KeyRows } from './paged/paged-rows.ts';
 import { planCall } from './plan-call.ts';
-import { resultViews } from './result.ts';
+import { resultViews, storedShape } from './result.ts';
 import type { AttentionOptions, AttentionResult } from './types.ts';
 import { callSources } from './where-to-look.ts';
 
@@ -28,6 +28,7 @@ export function attention(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionO
   checkLists('attention', sources, shape);
   const given = options.givenProbabilities;
   if (given) checkGivenProbabilities(given, shape, options);
+  const stored = storedShape(shape, q);
   const call = planCall(gpu, shape, options, sources);
   const { parts, launchedParts } = call.plan;
   const { returnLogSumExp = false, returnRowMaximum = false } = options;
@@ -36,7 +37,7 @@ export function attention(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionO
     const loop = launchTileLoop(q, k, v, { shape, sources, call, options, statistics: statistics || parts > 1 });
     const result =
       parts > 1
-        ? mergeResultParts(loop, launchedParts, shape, {
+        ? mergeResultParts(loop, launchedParts, stored, {
             statistics: statistics ? 'all' : 'none',
             normalised: options.normalizer !== undefined,
           })
@@ -45,6 +46,6 @@ export function attention(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionO
       assertTensor('attention: v with givenProbabilities', v);
       giveProbabilities(v, given, shape, options, result);
     }
-    return resultViews(result, shape, { logSumExp: returnLogSumExp, rowMaximum: returnRowMaximum });
+    return resultViews(result, stored, { logSumExp: returnLogSumExp, rowMaximum: returnRowMaximum });
   });
 }

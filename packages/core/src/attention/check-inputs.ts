@@ -2,6 +2,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BlockList, HeadGrouping, TokenList } from './lists.ts';
 import type { MaskSources } from './mask-sources.ts';
+import { type AttentionOrder, orderedLengths } from './order.ts';
 import type { KeyRows } from './paged/paged-rows.ts';
 import type { AttentionOptions, WhereToLook } from './types.ts';
 
@@ -63,17 +64,45 @@ function checkRagged(
 
 /** Checks everything that `attention` takes. */
 export function checkInputs(q: Tensor, k: KeyRows, v: KeyRows, options: AttentionOptions): AttentionShape {
-  const shape = checkWhereToLook('attention', q, k, options);
+  const shape = checkWhereToLook('attention', q, k, options, options.order);
   if (v.dtype !== k.dtype || v.rank !== k.rank || v.shape.some((size, axis) => size !== k.shape[axis])) {
     throw new ShapeError('attention', `v ${v.dtype}[${v.shape}] is not like k ${k.dtype}[${k.shape}].`);
   }
+  if (options.order) checkOrder(k, options);
   return shape;
 }
 
-/** Checks queries, keys and the options that say where to look, but for lists (see {@link checkLists}), and the scale. */
-export function checkWhereToLook(operation: string, q: Tensor, k: KeyRows, options: WhereToLook): AttentionShape {
+/** Options that count rows, or that have no row of their own where several positions share one. */
+const unordered = ['keyPositions', 'keyStarts', 'keyMultipliers', 'normalizer', 'givenProbabilities'] as const;
+
+/** @throws ArgumentError for what a call with an order does not take */
+function checkOrder(k: KeyRows, options: AttentionOptions): void {
+  const refused = unordered.find((name) => options[name] !== undefined);
+  if (refused) throw new ArgumentError(`attention: order with ${refused}`, 'both', 'one of them');
+  if (k.dtype === 'paged') throw new ArgumentError('attention: order with keys in pages', 'both', 'keys in a tensor');
+}
+
+/**
+ * Checks queries, keys and the options that say where to look, but for lists (see {@link checkLists}), and the scale. With an order, the shape is
+ * that of the positions.
+ */
+export function checkWhereToLook(
+  operation: string,
+  q: Tensor,
+  k: KeyRows,
+  options: WhereToLook,
+  order?: AttentionOrder,
+): AttentionShape {
+  if (!order && Reflect.get(options, 'order') !== undefined) {
+    throw new ArgumentError(
+      `${operation}: order`,
+      'given',
+      'tensors in the order of positions: `tokenPermute` makes them',
+    );
+  }
   const { keyStarts, keyLength, keyPositions, queryOffset } = options;
-  const shape = keyStarts ? checkRagged(operation, q, k, keyStarts, options) : checkQueryAndKey(operation, q, k);
+  const rows = keyStarts ? checkRagged(operation, q, k, keyStarts, options) : checkQueryAndKey(operation, q, k);
+  const shape = order ? { ...rows, ...orderedLengths(operation, order, rows) } : rows;
   const { batches, kvHeads, keys } = shape;
   if (keyLength instanceof Tensor && keyLength.rank === 2) {
     checkDeviceNumbers(`${operation}: keyLength`, keyLength, [batches, kvHeads]);

@@ -1,7 +1,8 @@
 import { butterflySums } from './butterfly.ts';
 import { inputAccess, quadOfRow, type RowDtype } from './elements.ts';
 import type { LayoutBuilder, RowState, TileLoopVariant } from './layout.ts';
-import { entryRow, gathered, keyPosition, loadRow } from './positions.ts';
+import { isWritten, queryRow } from './order.ts';
+import { entryRow, keyPosition, loadRow, lookedUp } from './positions.ts';
 import { range } from './text.ts';
 
 /**
@@ -44,7 +45,7 @@ function workgroupPlace(variant: TileLoopVariant): string {
       (row) => `let row_${row} = min(first_row + ${row}u, last_row);
   let query_${row} = row_${row} / params.shared_heads;
   let head_${row} = head + row_${row} % params.shared_heads;
-  let query_at_${row} = params.query_start + batch * params.query_batch + head_${row} * params.query_head + query_${row} * params.query_row;`,
+  let query_at_${row} = params.query_start + batch * params.query_batch + head_${row} * params.query_head + ${queryRow(variant, `query_${row}`)} * params.query_row;`,
     )
     .join('\n  ')}`;
 }
@@ -104,7 +105,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   const hasUnit = (cell: number) => `${8 * cell}u + subgroup_lane < ${units}u`;
   /** Row to load for a key of the tile; `index` is WGSL. */
   const loadedRow = (index: string) =>
-    gathered(variant) ? `subgroupShuffle(load_row, ${index})` : `min(tile + ${index}, part_end - 1u)`;
+    lookedUp(variant) ? `subgroupShuffle(load_row, ${index})` : `min(tile + ${index}, part_end - 1u)`;
   const product = width === 4 ? (a: string, b: string) => `dot(${a}, ${b})` : (a: string, b: string) => `${a} * ${b}`;
   const dots = (index: string, name: (row: number) => string) => `
       {
@@ -208,7 +209,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
   )}`,
     scores: `
     let lane_key_row = ${entryRow(variant, 'tile + subgroup_lane')};
-    ${gathered(variant) ? `let load_row = ${loadRow(variant, 'lane_key_row')};` : ''}
+    ${lookedUp(variant) ? `let load_row = ${loadRow(variant, 'lane_key_row')};` : ''}
     ${variant.list ? touches : ''}
     ${ofPacks('key_row')}
     ${variant.keyPositions ? `let lane_position = ${keyPosition(variant, 'lane_key_row')};\n    ${ofPacks('position')}` : ''}
@@ -227,7 +228,7 @@ export const subgroupFeatures: LayoutBuilder = (variant, capabilities) => {
         (row) => `
   let at_${row} = subgroupShuffle(output_row, ${row}u);
   let inverse_${row} = subgroupShuffle(inverse, ${row}u);
-  if (first_row + ${row}u <= last_row) {
+  if (${isWritten(variant, `first_row + ${row}u <= last_row`, `at_${row}`)}) {
     ${overCells((cell, unit) => store(row, cell, unit))}
   }`,
       )
@@ -346,7 +347,7 @@ var<workgroup> load_rows: array<u32, ${size}>;`,
     write: rows
       .map(
         (row) => `
-  if (first_row + ${row}u <= last_row) {
+  if (${isWritten(variant, `first_row + ${row}u <= last_row`, `output_row_${row}`)}) {
     ${cells
       .map((cell) => {
         const store = `output[output_row_${row} + ${cell * size}u + lane] = total_${row}_${cell} * inverse_${row};`;

@@ -45,6 +45,7 @@ export {
   neighbourhoodBlocks,
   neighbourhoodWindow,
 } from './neighbourhood-blocks.ts';
+export type { AttentionOrder } from './order.ts';
 export type { NumberFormat, NumberGrouping, ResolvedNumberFormat } from './paged/number-format.ts';
 export type { PageFormat, PageSide, PageSizes } from './paged/page-format.ts';
 export type { PageStore } from './paged/paged-rows.ts';

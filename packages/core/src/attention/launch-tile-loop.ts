@@ -7,9 +7,10 @@ import type { AttentionDtype, RowDtype } from './elements.ts';
 import { type KeySets, keySetInputs } from './key-sets.ts';
 import type { TileLoopVariant } from './layout.ts';
 import type { MaskSources } from './mask-sources.ts';
+import { orderInputs } from './order.ts';
 import { type KeyRows, rowInput } from './paged/paged-rows.ts';
 import type { CallPlan } from './plan-call.ts';
-import { type ResultBuffer, resultBuffer } from './result.ts';
+import { type ResultBuffer, resultBuffer, storedShape } from './result.ts';
 import { scoreText } from './score-modifiers.ts';
 import { bindSideInputs } from './side-inputs.ts';
 import { inQuads, placeOf, stridedInput } from './strided-input.ts';
@@ -52,7 +53,8 @@ export function launchTileLoop(
   const score = scoreText(options.scoreModifiers, shape, parts);
   const trust = trustText(options, shape, parts);
   const sets = keySets ? keySetInputs(keySets, where, parts) : where;
-  const result = resultBuffer(gpu, shape, plan.parts, statistics);
+  const order = orderInputs(options.order, q.shape[2] as number, parts);
+  const result = resultBuffer(gpu, storedShape(shape, q), plan.parts, statistics);
   const side = bindSideInputs(gpu, parts.sides, gpu.capabilities.maxStorageBuffers - (counting ? 5 : 4));
   const variant: TileLoopVariant = {
     layout: plan.layout,
@@ -65,6 +67,7 @@ export function launchTileLoop(
     statistics,
     counting,
     ...sets,
+    ...order,
     ...score,
     ...trust,
     functions: parts.functions,

@@ -1,5 +1,6 @@
 import { LOWEST } from '../kernels/wgsl.ts';
 import type { Layout, RowState, ScoreSlot, TileLoopVariant } from './layout.ts';
+import { isWritten, resultRow } from './order.ts';
 import { loadRow, pairArguments, type QueryNames, visible } from './positions.ts';
 import { multiplierAt } from './trust.ts';
 
@@ -115,20 +116,22 @@ function inverse({ normalizer }: TileLoopVariant, suffix: string, row: string): 
 export function epilogue(variant: TileLoopVariant, layout: Layout): string {
   const { rows, write, leads } = layout;
   const rowMaximum = tracksRowMaximum(variant, layout) ? 'row_maximum' : 'maximum';
-  const places = rows.map(
-    ({ suffix, query, head }) => `
-  let row_index${suffix} = ((part * params.batches + batch) * params.queries + ${query}) * params.heads + ${head};
-  let output_row${suffix} = row_index${suffix} * ${variant.headSize}u;
-  let inverse${suffix} = ${inverse(variant, suffix, `(batch * params.heads + ${head}) * params.queries + ${query}`)};`,
-  );
-  const statistics = rows.map(
-    ({ suffix, query, head, exists }) => `
-  if (${leads} && ${exists}) {
-    let at = ((part * params.batches + batch) * params.heads + ${head}) * params.queries + ${query};
+  const places = rows.map(({ suffix, query, head }) => {
+    const own = resultRow(variant, query);
+    return `
+  let row_index${suffix} = ((part * params.batches + batch) * ${own.rows} + ${own.row}) * params.heads + ${head};
+  let output_row${suffix} = ${own.orNowhere(`row_index${suffix} * ${variant.headSize}u`)};
+  let inverse${suffix} = ${inverse(variant, suffix, `(batch * params.heads + ${head}) * params.queries + ${query}`)};`;
+  });
+  const statistics = rows.map(({ suffix, query, head, exists }) => {
+    const own = resultRow(variant, query);
+    return `
+  if (${leads} && ${isWritten(variant, exists, `output_row${suffix}`)}) {
+    let at = ((part * params.batches + batch) * params.heads + ${head}) * ${own.rows} + ${own.row};
     let seen = sum${suffix} > 0.0;
     output[params.log_sum_exp_start + at] = select(${LOWEST}, maximum${suffix} + log(max(sum${suffix}, 1e-37)), seen);
     output[params.row_maximum_start + at] = select(${LOWEST}, ${rowMaximum}${suffix}, seen);
-  }`,
-  );
+  }`;
+  });
   return [...places, write, ...(variant.statistics ? statistics : [])].join('');
 }

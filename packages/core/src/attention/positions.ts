@@ -43,6 +43,9 @@ export interface PositionVariant extends SideInputVariant {
   readonly listSees: string;
   readonly blocksSees: string;
   readonly rangeSees: string;
+  /** Positions of queries and of keys stand for rows that a table names. */
+  readonly queryRows: boolean;
+  readonly keyRows: boolean;
   /** Parts of the keys are key sets: ranges of a sorted order of all rows, or entries of lists that are compared. */
   readonly keySets: 'none' | 'sorted' | 'compared';
   /** Sets differ between key/value heads. */
@@ -73,6 +76,8 @@ export const everyKey = {
   listSees: '',
   blocksSees: '',
   rangeSees: '',
+  queryRows: false,
+  keyRows: false,
   keySets: 'none',
   keySetsPerHead: false,
   rangeBegin: '',
@@ -82,6 +87,11 @@ export const everyKey = {
 /** Whether an entry's row is looked up rather than counted. */
 export function gathered({ list, blocks }: PositionVariant): boolean {
   return list || blocks;
+}
+
+/** Whether the row to load is another number than the entry. */
+export function lookedUp(variant: PositionVariant): boolean {
+  return gathered(variant) || variant.keyRows;
 }
 
 /** Whether keys come from more than one source. */
@@ -262,9 +272,10 @@ export function entryRow(variant: PositionVariant, entry: string): string {
   return variant.list ? `select(${row}, ${inList(clamped)}, ${clamped} < list_end)` : row;
 }
 
-/** Row that is loaded: for listed rows past the valid keys, which get weight zero, the last valid one. */
+/** Row that is loaded: for listed rows past the valid keys, which get weight zero, the last valid one; by its table, where the call has an order. */
 export function loadRow(variant: PositionVariant, row: string): string {
-  return gathered(variant) ? `min(${row}, key_length - 1u)` : row;
+  const valid = gathered(variant) ? `min(${row}, key_length - 1u)` : row;
+  return variant.keyRows ? sideLoad(variant, 'key_rows', valid) : valid;
 }
 
 /** Sequence position of the key in a row. */

@@ -31,6 +31,11 @@ export function resultBuffer(gpu: Gpu, shape: ResultShape, parts: number, statis
   return { buffer: gpu.empty([size]), logSumExpStart, rowMaximumStart };
 }
 
+/** The shape of a call's results, which have the rows of q, in whatever order they are looked at. */
+export function storedShape<S extends ResultShape>(shape: S, q: Tensor): S {
+  return { ...shape, queries: q.shape[2] as number };
+}
+
 /** The named views of a result of one part. Call inside `gpu.tidy`, which frees the views in between. */
 export function resultViews(
   result: ResultBuffer,

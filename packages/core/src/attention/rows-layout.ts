@@ -1,5 +1,6 @@
 import { inputAccess, quadOfRow } from './elements.ts';
 import type { LayoutBuilder, ScoreSlot } from './layout.ts';
+import { isWritten, queryRow } from './order.ts';
 import { entryRow, keyPosition, loadRow } from './positions.ts';
 import { range } from './text.ts';
 
@@ -54,7 +55,7 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
   var query_row: array<vec4f, ${quads}>;
   var accumulator: array<vec4f, ${quads}>;
   {
-    let at = params.query_start + batch * params.query_batch + head * params.query_head + min(own_query, last_query) * params.query_row;
+    let at = params.query_start + batch * params.query_batch + head * params.query_head + ${queryRow(variant, 'min(own_query, last_query)')} * params.query_row;
     for (var quad = 0u; quad < ${bound}; quad++) {
       query_row[quad] = ${quadOfRow(query, headSize, '(at + 4u * quad)', 'quad')};
       accumulator[quad] = vec4f();
@@ -81,7 +82,7 @@ export const stagedRows: LayoutBuilder = (variant, capabilities) => {
     }`,
     reduceSum: '',
     write: `
-  if (${exists}) {
+  if (${isWritten(variant, exists, 'output_row')}) {
     for (var quad = 0u; quad < ${bound}; quad++) {
       let value = accumulator[quad] * inverse;
       ${range(4)

@@ -1,6 +1,7 @@
 import { inputAccess, quadOfRow } from './elements.ts';
 import { sharedPlace } from './features-layout.ts';
 import type { LayoutBuilder } from './layout.ts';
+import { isWritten, queryRow } from './order.ts';
 import { entryRow, keyPosition, loadRow } from './positions.ts';
 import { subgroupRowsWorkgroup } from './prefill-variants.ts';
 import { quadOfLane, range } from './text.ts';
@@ -55,7 +56,7 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
       (row) => `let row_${row} = min(first_row + ${row * workgroupSize}u + lane, last_row);
   let query_${row} = row_${row} / params.shared_heads;
   let head_${row} = head + row_${row} % params.shared_heads;
-  let query_at_${row} = params.query_start + batch * params.query_batch + head_${row} * params.query_head + query_${row} * params.query_row;`,
+  let query_at_${row} = params.query_start + batch * params.query_batch + head_${row} * params.query_head + ${queryRow(variant, `query_${row}`)} * params.query_row;`,
     )
     .join('\n  ')}`,
     rows: rows.map((row) => ({
@@ -98,7 +99,7 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
     ${each((row, quad) => `result_${row} = select(result_${row}, total_${row}_${quad}, quad == ${quad}u);`)}
     ${rows
       .map(
-        (row) => `if (${exists(row)}) {
+        (row) => `if (${isWritten(variant, exists(row), `output_row_${row}`)}) {
       result_${row} *= inverse_${row};
       ${range(4)
         .map((d) => {

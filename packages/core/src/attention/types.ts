@@ -2,6 +2,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { GivenProbabilities } from './given-probabilities.ts';
 import type { BlockList, TokenList } from './lists.ts';
 import type { Mask } from './mask.ts';
+import type { AttentionOrder } from './order.ts';
 import type { ScoreModifier } from './score-modifiers.ts';
 import type { KeyMultipliers } from './trust.ts';
 
@@ -41,6 +42,11 @@ export interface AttentionOptions {
   readonly blocks?: BlockList;
   /** Attend to the keys that this lets see only, of those that the other options do. Positions as for `causal`. */
   readonly mask?: Mask;
+  /**
+   * Where the tensors are not in the order of positions, such as tokens of a grid that are looked at tile by tile: tables of rows, in place of copies.
+   * Not with `keyPositions`, `keyStarts`, `keyMultipliers`, `normalizer`, `givenProbabilities` and keys in pages.
+   */
+  readonly order?: AttentionOrder;
   /** What is done to scaled scores before the softmax, in this order. */
   readonly scoreModifiers?: readonly ScoreModifier[];
   /** Factors on the probabilities of stored keys. */

@@ -11,6 +11,7 @@ const operation = 'attentionBackward';
 const refused: Readonly<Record<string, string>> = {
   normalizer: 'rows normalised by their own log-sum-exp: the gradient through a given one is unknown',
   givenProbabilities: 'probabilities of the scores: those given from outside have no gradient by q and k',
+  order: 'tensors in the order of positions: `tokenPermute` has a gradient',
   keyStarts: 'keys and values [B, Hkv, M, D]: ragged storage is a cache after eviction',
 };
 
