@@ -248,12 +248,45 @@ def meaning_loss(meanings: Meanings, features: torch.Tensor, samples: list[Sampl
     return (distance * weights).sum() / weights.sum(), (surprise * weights).sum() / weights.sum()
 
 
+# Words for a difference along an axis (of rows, of columns) below zero and above.
+RELATIONS = (("above", "below"), ("left", "right"))
+
+
+def drills(sample: Sample, generator: np.random.Generator, pairs: int, singles: int) -> list[Sample]:
+    """Further questions that the cells of a scene answer, of the kinds that are learned slowly: how pairs of shapes that occur once lie to
+    each other, and how many there are of each shape that occurs more than once and of some others."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    side = int(len(sample["cells"]) ** 0.5)
+    for index, words in enumerate(sample["cells"]):
+        for noun in words:
+            if noun in PLURALS:
+                places.setdefault(noun, []).append(divmod(index, side))
+    single = [noun for noun, found in places.items() if len(found) == 1]
+    counted = [noun for noun, found in places.items() if 1 < len(found) < 10]
+    counted += [str(noun) for noun in generator.permutation(single)[:singles]]
+    asked = [{"kind": "count", "text": f"How many {PLURALS[noun]} are there?", "answer": str(len(places[noun]))} for noun in counted]
+    for _ in range(pairs if len(single) > 1 else 0):
+        first, second = generator.choice(single, size=2, replace=False)
+        axis, turned = generator.integers(2, size=2)
+        difference = places[first][0][axis] - places[second][0][axis]
+        # Two cells apart are more than the distance at which the generator asks.
+        if abs(difference) > 1:
+            either = " or ".join(RELATIONS[axis][::-1] if turned else RELATIONS[axis])
+            text = f"Is the {first} {either}{' of' if axis == 1 else ''} the {second}?"
+            asked.append({"kind": "relation", "text": text, "answer": RELATIONS[axis][int(difference > 0)]})
+    return asked
+
+
 class Scenes:
     """Scenes of a file: images u8 [count, 128, 128, 3], mapped, and their questions."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.samples: list[Sample] = [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
         self.images = np.memmap(folder / f"{name}.u8", np.uint8, "r").reshape(-1, IMAGE, IMAGE, 3)
+        # Indices by kind.
+        self.kinds: dict[str, list[int]] = {}
+        for index, sample in enumerate(self.samples):
+            self.kinds.setdefault(sample["kind"], []).append(index)
 
 
 def pixels(images: np.ndarray) -> torch.Tensor:
@@ -328,10 +361,21 @@ def answer_logits(
 
 
 def answer_loss(
-    model: Idefics3ForConditionalGeneration, features: torch.Tensor, batch: dict[str, torch.Tensor], layers: int | None = None
+    model: Idefics3ForConditionalGeneration,
+    features: torch.Tensor,
+    batch: dict[str, torch.Tensor],
+    layers: int | None = None,
+    alike: bool = False,
 ) -> torch.Tensor:
+    """The mean over tokens of answers or, if answers count alike however long they are, over answers."""
     targets = batch["targets"]
-    return functional.cross_entropy(answer_logits(model, features, batch, layers), targets[targets >= 0])
+    logits = answer_logits(model, features, batch, layers)
+    if not alike:
+        return functional.cross_entropy(logits, targets[targets >= 0])
+    answers = batch["segments"] + torch.arange(len(targets))[:, None] * targets.shape[1]
+    _, which, lengths = answers[targets >= 0].unique(return_inverse=True, return_counts=True)
+    losses = functional.cross_entropy(logits, targets[targets >= 0], reduction="none")
+    return (losses / lengths[which]).sum() / len(lengths)
 
 
 @torch.no_grad()

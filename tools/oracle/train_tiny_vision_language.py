@@ -43,6 +43,7 @@ from tiny_vision_language import (
     accuracies,
     answer_loss,
     config,
+    drills,
     image_features,
     make_tokenizer,
     meaning_loss,
@@ -66,6 +67,9 @@ class Stage:
     shares: tuple[float, float, float, float]
     # What the encoder sees, or what it is to see.
     seen: bool
+    # Favours what is learned slowly: so many relations and so many counts of single shapes are asked besides, numbers are shown more
+    # often, and short answers count as much as long ones.
+    drill: tuple[int, int] | None = None
 
 
 STAGES = (
@@ -74,23 +78,32 @@ STAGES = (
     Stage(100, 3, (0.4, 0.4, 0.2, 0), False),
     Stage(100, 6, (0.4, 0.4, 0.2, 0), False),
     Stage(20, 6, (0.3, 0.4, 0.2, 0.1), True),
+    Stage(930, 6, (0.15, 0.5, 0.25, 0.1), False, (8, 1)),
+    Stage(250, 6, (0.25, 0.35, 0.25, 0.15), True, (8, 1)),
+    Stage(270, 6, (0.25, 0.35, 0.25, 0.15), True, (3, 4)),
+    Stage(260, 6, (0.15, 0.4, 0.3, 0.15), True, (1, 1)),
 )
+# Of drilled stages.
+KINDS = {"objects": 0.65, "number": 0.25, "chart": 0.1}
 STEPS = sum(stage.steps for stage in STAGES)
 DECODER_BATCH = 8
 # Tokens of questions and answers per image; what does not fit is not asked.
-ROOM = 150
+ROOM, DRILLED_ROOM = 150, 240
 # Of a word's length: noise on what the encoder is to see.
 NOISE = 0.3
 # Rates of matrices and of all else; steps, and what is left of the rates.
 DECODER_RATE, OTHER_RATE = 0.01, 2e-3
-DECODER_FALL = ((0, 19, 899, 900, 918, 919), (0.05, 1, 1, 2 / 7, 1 / 35, 0.02))
+DECODER_FALL = (
+    (0, 19, 899, 900, 918, 919, 949, 2020, 2369, 2390, 2500, 2629),
+    (0.05, 1, 1, 2 / 7, 1 / 35, 0.02, 1, 1, 0.01, 0.6, 0.6, 0.01),
+)
 
 ENCODER_BATCH, ENCODER_RATE, ENCODER_SEED = 16, 0.02, 7
 # Steps, and of the rate.
-ENCODER_FALL = ((0, 600, 700, 860), (1, 1, 7 / 9, 0))
+ENCODER_FALL = ((0, 600, 700, 859, 860, 1500, 1900), (1, 1, 7 / 9, 0.005, 1, 1, 0))
 ENCODER_STEPS = ENCODER_FALL[0][-1]
 # Of galleries and of levels 1 to 4, from these steps on, at which the optimizers begin anew.
-ENCODER_SHARES = {0: (0.3, 0.15, 0.2, 0.2, 0.15), 600: (0.45, 0.1, 0.15, 0.15, 0.15)}
+ENCODER_SHARES = {0: (0.3, 0.15, 0.2, 0.2, 0.15), 600: (0.45, 0.1, 0.15, 0.15, 0.15), 860: (0.25, 0.2, 0.2, 0.2, 0.15)}
 
 # A run of its own, of one question an image and all parameters, that another implementation can repeat.
 WARM_UP, WARM_UP_BATCH, WARM_UP_RATE = 60, 8, 1e-3
@@ -126,10 +139,14 @@ class Start:
 
 
 def draw(
-    parts: list[Scenes], generator: np.random.Generator, count: int, shares: tuple[float, ...]
+    parts: list[Scenes], generator: np.random.Generator, count: int, shares: tuple[float, ...], kinds: dict[str, float] | None = None
 ) -> tuple[list[dict[str, object]], list[tuple[Scenes, int]]]:
     chosen = [parts[part] for part in generator.choice(len(parts), size=count, p=shares)]
-    places = [(scenes, int(generator.integers(len(scenes.samples)))) for scenes in chosen]
+    if kinds:
+        asked = generator.choice(list(kinds), size=count, p=list(kinds.values()))
+        places = [(scenes, int(generator.choice(scenes.kinds[kind]))) for scenes, kind in zip(chosen, asked)]
+    else:
+        places = [(scenes, int(generator.integers(len(scenes.samples)))) for scenes in chosen]
     return [scenes.samples[index] for scenes, index in places], places
 
 
@@ -193,10 +210,13 @@ def train_encoder(start: Start) -> None:
             store(ENCODER, state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]})
 
 
-def asked(prompts: Prompts, sample: dict[str, object], generator: np.random.Generator) -> list[tuple[list[int], list[int]]]:
-    turns, room = [], ROOM
-    for index in generator.permutation(len(sample["questions"])):
-        question = sample["questions"][index]
+def asked(
+    prompts: Prompts, sample: dict[str, object], generator: np.random.Generator, drill: tuple[int, int] | None
+) -> list[tuple[list[int], list[int]]]:
+    turns, room = [], DRILLED_ROOM if drill else ROOM
+    questions = [*sample["questions"], *(drills(sample, generator, *drill) if drill else [])]
+    for index in generator.permutation(len(questions)):
+        question = questions[index]
         turn = prompts.turn(question)
         if len(turn[0]) + len(turn[1]) <= room:
             turns.append(turn)
@@ -248,10 +268,11 @@ class Decoder:
     def step(self, step: int) -> float:
         _, stage = stage_at(step)
         generator = np.random.default_rng([SEED, step])
-        samples, places = draw(list(self.start.levels.values()), generator, DECODER_BATCH, stage.shares)
+        kinds = KINDS if stage.drill else None
+        samples, places = draw(list(self.start.levels.values()), generator, DECODER_BATCH, stage.shares, kinds)
         features = self.features(stage, step, samples, places)
-        batch = packed(self.start.prompts, [asked(self.start.prompts, sample, generator) for sample in samples])
-        loss = answer_loss(self.model, features, batch, stage.layers)
+        turns = [asked(self.start.prompts, sample, generator, stage.drill) for sample in samples]
+        loss = answer_loss(self.model, features, packed(self.start.prompts, turns), stage.layers, alike=stage.drill is not None)
         self.model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
@@ -434,7 +455,10 @@ def export(start: Start) -> None:
             "parameters": sum(parameter.numel() for parameter in checkpoint.parameters()),
             "steps": {"encoder": encoder["step"], "decoder": state["step"]},
             "imagesPerStep": {"encoder": ENCODER_BATCH, "decoder": DECODER_BATCH},
-            "stages": [{"steps": stage.steps, "layers": stage.layers, "levels": stage.shares, "seen": stage.seen} for stage in STAGES],
+            "stages": [
+                {"steps": stage.steps, "layers": stage.layers, "levels": stage.shares, "seen": stage.seen, "drill": stage.drill}
+                for stage in STAGES
+            ],
             "processorSeconds": {"encoder": round(encoder["seconds"]), "decoder": round(state["seconds"])},
             "heldOut": {"scenesPerLevel": len(held_out.samples) // 5, **accuracy},
             "encoderCurve": encoder["curve"],

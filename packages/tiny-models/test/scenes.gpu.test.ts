@@ -10,6 +10,7 @@ import {
   loadTinyVisionLanguageModel,
   pixelTensor,
   type QuestionKind,
+  questionKinds,
   renderScene,
   scenes,
   scenesConfig,
@@ -122,17 +123,23 @@ function share(counts: Counts, kind: QuestionKind, levels: readonly Level[]): nu
   return total('right') / total('of');
 }
 
-// Counting, relations and numbers it did not learn: the README says so.
-const seen: readonly QuestionKind[] = ['existence', 'colour', 'position', 'chart', 'description'];
+/** By question kind: levels at which looking helps. Of few shapes the likeliest count is mostly right; many shapes are too many words. */
+const seenAt: readonly (readonly [QuestionKind, readonly Level[]])[] = [
+  ...(['existence', 'colour', 'position', 'relation', 'number', 'chart'] as const).map(
+    (kind) => [kind, [1, 2, 3, 4]] as const,
+  ),
+  ['count', [3, 4]],
+  ['description', [1, 2]],
+];
 
-it.each(seen)('sees more than it guesses when asked for: %s', (kind) => {
-  const [seeing, blind] = [heldOut.seeing, heldOut.blind].map((counts) => share(counts, kind, [1, 2]));
+it.each(seenAt)('sees more than it guesses when asked for: %s', (kind, levels) => {
+  const [seeing, blind] = [heldOut.seeing, heldOut.blind].map((counts) => share(counts, kind, levels));
   expect((seeing as number) - (blind as number)).toBeGreaterThan(0.15);
 });
 
 it('fails where shapes lie in heaps', () => {
   const over = (levels: readonly Level[]) =>
-    seen.reduce((sum, kind) => sum + share(heldOut.seeing, kind, levels), 0) / seen.length;
+    questionKinds.reduce((sum, kind) => sum + share(heldOut.seeing, kind, levels), 0) / questionKinds.length;
   expect(over([5])).toBeLessThan(over([1]) - 0.15);
 });
 

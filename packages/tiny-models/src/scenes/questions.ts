@@ -131,10 +131,13 @@ function relationQuestion([a, b]: readonly SceneObject[], random: RandomStream):
   const horizontal = random.integer(2) === 0;
   const difference = horizontal ? a.x - b.x : a.y - b.y;
   if (Math.abs(difference) < 12) return undefined;
-  const [less, more] = horizontal ? ['left of', 'right of'] : ['above', 'below'];
-  const asked = random.integer(2) === 0 ? less : more;
-  const holds = (asked === less) === difference < 0;
-  return { kind: 'relation', text: `Is the ${a.noun} ${asked} the ${b.noun}?`, answer: holds ? 'yes' : 'no' };
+  const [less, more] = horizontal ? ['left', 'right'] : ['above', 'below'];
+  const either = random.integer(2) === 0 ? `${less} or ${more}` : `${more} or ${less}`;
+  return {
+    kind: 'relation',
+    text: `Is the ${a.noun} ${either}${horizontal ? ' of' : ''} the ${b.noun}?`,
+    answer: (difference < 0 ? less : more) as string,
+  };
 }
 
 function numberQuestions({ digits }: NumberScene): Question[] {

@@ -28,20 +28,23 @@ export const blindEntry: MethodEntry = {
 /** Scenes of each level whose answers are counted. */
 const counted = 150;
 
-/** How a question begins: what it asks for. */
-const beginning = (text: string) => text.split(' ').slice(0, 2).join(' ');
+/** What a question asks for: how it begins or, where it names two answers, which. */
+function askedFor(text: string): string {
+  const either = /(\w+) or (\w+)/.exec(text);
+  return either ? either.slice(1).sort().join(' or ') : text.split(' ').slice(0, 2).join(' ');
+}
 
 let usual: ReadonlyMap<string, string> | undefined;
 
-/** By a question's beginning: what is answered to it most often in scenes that are not asked about. */
+/** By what a question asks for: what is answered to it most often in scenes that are not asked about. */
 function usualAnswers(): ReadonlyMap<string, string> {
   if (usual) return usual;
   const counts = new Map<string, Map<string, number>>();
   for (const level of levels) {
     for (let seed = 0; seed < counted; seed++) {
       for (const { text, answer } of sceneQuestions(drawScene(seed, level), seed)) {
-        const own = counts.get(beginning(text)) ?? new Map<string, number>();
-        counts.set(beginning(text), own.set(answer, (own.get(answer) ?? 0) + 1));
+        const own = counts.get(askedFor(text)) ?? new Map<string, number>();
+        counts.set(askedFor(text), own.set(answer, (own.get(answer) ?? 0) + 1));
       }
     }
   }
@@ -55,7 +58,7 @@ function usualAnswers(): ReadonlyMap<string, string> {
 export const usualAnswerEntry: MethodEntry = {
   name: 'usual-answer',
   title: 'Usual answer',
-  description: 'Each question gets the answer that questions which begin alike have most often; nothing is looked at.',
+  description: 'Each question gets the answer that questions of its kind have most often; nothing is looked at.',
   role: 'baseline',
   phases: ['prefill'],
   needs: 'vision',
@@ -64,7 +67,7 @@ export const usualAnswerEntry: MethodEntry = {
   answer:
     () =>
     async (_, { text }) =>
-      usualAnswers().get(beginning(text)) ?? '',
+      usualAnswers().get(askedFor(text)) ?? '',
 };
 
 /** What every table of these scenarios shows beside the methods. */

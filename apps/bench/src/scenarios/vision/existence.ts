@@ -8,14 +8,14 @@ import { existenceScores } from './scores.ts';
 import { promptTokens, visionModel } from './vision-model.ts';
 
 /** Levels that the model sees well enough to be tempted rather than lost. */
-const levels = [2, 3] as const;
+const levels = [4, 5] as const;
 
 /** `vision/existence`: is there an object, with absent ones of three kinds. */
 export const visionExistence: Scenario = {
   name: 'vision/existence',
   title: 'Is it there?',
   description:
-    'Held-out scenes of levels 2 and 3 are asked for two shapes that they show and two that they do not, as POPE does: absent ones are drawn ' +
+    'Held-out scenes of levels 4 and 5 are asked for two shapes that they show and two that they do not, as POPE does: absent ones are drawn ' +
     'at random, by how often they occur, or by how often they occur with what the scene shows (options.negatives). Yes is the positive answer; a repeat is an image, ' +
     'and intervals are bootstrapped over images.',
   needs: 'vision',
