@@ -33,9 +33,13 @@ export interface ListedMethod {
   readonly role: MethodEntry['role'];
   readonly phases: readonly Phase[];
   readonly needs: 'vision' | null;
+  /** Of some scenarios alone, which say what it does there. */
+  readonly ofScenario: boolean;
   /** A procedure around a model, not a method. */
   readonly procedure: boolean;
   readonly hasBudget: boolean;
+  /** Names of the options that a budget sets; giving one of them replaces it. */
+  readonly budgetOptions: readonly string[];
   readonly options: OptionSchema;
 }
 
@@ -69,8 +73,10 @@ export function listing(registry: Registry): Listing {
       role: entry.role,
       phases: entry.phases,
       needs: entry.needs ?? null,
+      ofScenario: !registry.methods.includes(entry),
       procedure: entry.answer !== undefined,
       hasBudget: entry.atBudget !== undefined,
+      budgetOptions: Object.keys(entry.atBudget?.(1, 1024) ?? {}),
       options: entry.options,
     })),
     models: registry.models.map(({ name, title, description, family }) => ({ name, title, description, family })),

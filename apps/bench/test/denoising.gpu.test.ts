@@ -1,6 +1,7 @@
 import { type Method, parseOptions } from '@saccade/core';
 import { sharedGpu } from '@saccade/core/testing';
 import type { MaskedDiffusionModel } from '@saccade/models';
+import { sparseD } from '@saccade/sparsed';
 import { loadTinyMaskedDiffusion, persuasionDiffusion } from '@saccade/tiny-models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { denoisingStripes, denoisingWindow, windowReuse } from '../src/baselines/index.ts';
@@ -53,5 +54,11 @@ describe('baselines of denoising', () => {
     // Steps: dense at 0, dense and the window at 1, the window alone at 2, 3, 4.
     const reuse = await run(methodOf(windowReuse, { density: 0.25, denseShare: 0.2 }));
     expect(reuse.density).toBeCloseTo((2 + 4 * share) / 5, 10);
+  });
+
+  it('blocks that stand over the end count with the keys that they have', async () => {
+    // The prompt and the answer, 32 tokens in blocks of 12: two are full and one is short. Every block is chosen, so every pair is read.
+    const whole = await run(sparseD({ blockSize: 12, select: 1, skip: 0.2, isolated: false }));
+    expect(whole.density).toBeCloseTo(1, 6);
   });
 });

@@ -115,7 +115,7 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
       .toBeGreaterThan(3);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await run.waitFor();
-    await page.getByText('Cancelled. What was measured before stays.').waitFor({ state: 'attached' });
+    await page.locator('.action').getByText('Cancelled. What was measured before stays.').waitFor();
     expect(await page.getByTestId('row').count()).toBe(2);
 
     const session = await browser.newBrowserCDPSession();
@@ -126,6 +126,23 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
     await page.getByRole('button', { name: 'Open the GPU again' }).click();
     await expect.poll(() => run.isEnabled(), patient).toBe(true);
     expect(await alert.count()).toBe(0);
+    await page.close();
+  }, 150_000);
+
+  it('fills text in by masked diffusion with lists of blocks, and shows where it looked', async () => {
+    const { page, run } = await opened('#model=persuasion-diffusion&prompt=Anne+was+&tokens=8&steps=3');
+    await run.click();
+    await expect.poll(() => page.getByTestId('row').count(), patient).toBe(2);
+    expect(await page.getByTestId('row').last().textContent()).toMatch(/^sparsed.*ok/);
+    // Dense, and with SparseD.
+    expect(await page.getByTestId('attention').locator('canvas').count()).toBe(2);
+
+    await page.getByTestId('method-0').locator('summary').click();
+    const blockSize = page.getByTestId('method-0').locator('input[name=blockSize]');
+    await blockSize.fill('0');
+    await blockSize.blur();
+    await expect.poll(() => run.isEnabled(), patient).toBe(false);
+    await page.getByText('SparseD: option blockSize: got 0').waitFor();
     await page.close();
   }, 150_000);
 

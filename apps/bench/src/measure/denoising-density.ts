@@ -1,5 +1,18 @@
-import type { AttentionOptions, Gpu, Mask, Method, Tensor } from '@saccade/core';
-import { cast, sum } from '@saccade/core';
+import {
+  type AttentionOptions,
+  type BlockList,
+  cast,
+  type Gpu,
+  type Mask,
+  type Method,
+  maximum,
+  minimum,
+  multiply,
+  scale,
+  subtract,
+  sum,
+  type Tensor,
+} from '@saccade/core';
 
 /**
  * Counts which share of the keys attention was asked to look at over all steps of a denoising run: every call of the engine, dense ones and
@@ -50,23 +63,60 @@ export class DenoisingDensity {
       keyLength,
     }: { readonly pairs: number; readonly queryLength: number; readonly keyLength: number },
   ): void {
-    const list = blocks ?? tokens;
-    if (list) {
-      const { counts, indices } = list;
-      const [lists, width] = [indices.size / (indices.shape.at(-1) as number), indices.shape.at(-1) as number];
-      // Keys of an entry, for all pairs of a query and a head that share the list.
-      const each = blocks?.keyBlock ?? 1;
-      const factor = (pairs / keyLength / lists) * each;
+    if (blocks) {
+      const tensor = gpu.keep(gpu.tidy(() => pairsOfBlocks(gpu, blocks, queryLength, keyLength)));
+      const [batches, heads] = blocks.indices.shape as [number, number];
+      this.#counts.push({ tensor, factor: pairs / (queryLength * keyLength * batches * heads) });
+      return;
+    }
+    if (tokens) {
+      const { counts, indices } = tokens;
+      const width = indices.shape.at(-1) as number;
+      const lists = indices.size / width;
+      // For all pairs of a query and a head that share the list.
+      const factor = pairs / keyLength / lists;
       if (typeof counts === 'object') {
         const tensor = gpu.keep(gpu.tidy(() => sum(cast(counts, 'f32'))));
         this.#counts.push({ tensor, factor });
-      } else this.#read += Math.min(factor * lists * (counts ?? width), pairs);
+      } else this.#read += factor * lists * (counts ?? width);
       return;
     }
     const share = mask ? maskShare(mask, queryLength, keyLength) : 1;
     if (share === undefined) this.#known = false;
     else this.#read += share * pairs;
   }
+}
+
+/** Pairs of a query and a key, f32 [1], over all lists: the last blocks of queries and of keys may be short. */
+function pairsOfBlocks(gpu: Gpu, { indices, counts, ...size }: BlockList, queries: number, keys: number): Tensor {
+  const [batches, heads, blocks, width] = indices.shape as [number, number, number, number];
+  const numbers = (length: number, at: (index: number) => number) =>
+    gpu.tensor(
+      Float32Array.from({ length }, (_, index) => at(index)),
+      [length],
+    );
+  const between = (x: Tensor, most: number) =>
+    minimum(
+      maximum(
+        x,
+        numbers(1, () => 0),
+      ),
+      numbers(1, () => most),
+    );
+  const inBlock = between(scale(cast(indices, 'f32'), -size.keyBlock, keys), size.keyBlock);
+  const held =
+    typeof counts === 'object'
+      ? cast(counts, 'f32').reshape([batches, heads, blocks, 1])
+      : numbers(1, () => counts ?? width);
+  const counted = between(
+    subtract(
+      held,
+      numbers(width, (entry) => entry),
+    ),
+    1,
+  );
+  const rows = numbers(blocks, (block) => Math.min(size.queryBlock, queries - block * size.queryBlock));
+  return sum(multiply(multiply(inBlock, counted), rows.reshape([blocks, 1]))).reshape([1]);
 }
 
 /** Share of the pairs that a mask lets see, counted pair by pair; undefined for masks whose parts stand on the device. */

@@ -28,8 +28,9 @@ export async function open(): Promise<void> {
 
 /** Loads the chosen model unless it is there, then runs the chosen task. */
 export async function run(): Promise<void> {
-  const { setup, status, sides, trouble } = store;
+  const { setup, status, sides, trouble, notice } = store;
   trouble.value = undefined;
+  notice.value = '';
   const current = setup.value;
   const scenario = store.listing.value?.scenarios.find(({ name }) => name === current.task);
   const lengths = current.lengths

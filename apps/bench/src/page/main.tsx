@@ -11,4 +11,6 @@ if (page) {
   page.textContent = '';
   render(<App />, page);
 }
+// A file that misses its place must not replace the page.
+for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
 void open();

@@ -9,7 +9,9 @@ export async function openResultFiles(files: Iterable<File>): Promise<void> {
     try {
       const { environment: where, results, pictures = [] } = validateResultFile(JSON.parse(await file.text()));
       const adapter = where.adapter ? adapterName(where.adapter) : 'no adapter';
-      const label = `${file.name.replace(/\.json$/, '')} (${adapter})`;
+      const plain = `${file.name.replace(/\.json$/, '')} (${adapter})`;
+      const before = openedFiles.value.filter(({ label }) => label === plain || label.startsWith(`${plain}, `)).length;
+      const label = before === 0 ? plain : `${plain}, ${before + 1}`;
       openedFiles.value = [...openedFiles.value, { label, environment: where, rows: results, pictures }];
     } catch (error) {
       trouble.value = {

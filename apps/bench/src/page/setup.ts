@@ -53,8 +53,8 @@ const preferred: Readonly<Record<ModelFamily, string>> = {
 };
 
 /** Whether a method makes sense for models of a kind; whether it fits the very model is known when it runs. */
-export function fits({ name, phases, needs, procedure }: ListedMethod, family: ModelFamily): boolean {
-  if (name === 'dense' || procedure || (needs !== null && needs !== family)) return false;
+export function fits({ name, phases, needs, procedure, ofScenario }: ListedMethod, family: ModelFamily): boolean {
+  if (name === 'dense' || procedure || ofScenario || (needs !== null && needs !== family)) return false;
   const denoises = family === 'diffusion' || family === 'masked-diffusion';
   return denoises ? phases.includes('denoise') : phases.includes('prefill') || phases.includes('decode');
 }
@@ -106,6 +106,16 @@ export function optionProblem({ options }: ListedMethod, name: string, value: st
     if (error instanceof OptionError) return error.message;
     throw error;
   }
+}
+
+/** What is wrong with the options of a method as typed. */
+export function optionProblems(entry: ListedMethod, { given }: MethodSetup): readonly string[] {
+  return Object.keys(entry.options).flatMap((name) => optionProblem(entry, name, given[name] ?? '') ?? []);
+}
+
+/** Options as typed that a budget would set, and which stand in its place. */
+export function inPlaceOfBudget({ budgetOptions }: ListedMethod, { given }: MethodSetup): readonly string[] {
+  return budgetOptions.filter((name) => (given[name] ?? '') !== '');
 }
 
 /** An option's default as it would be typed. */

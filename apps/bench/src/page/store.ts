@@ -52,13 +52,20 @@ export const runFiles = computed<readonly RunFile[]>(() => {
   const own = environment.value;
   const mine =
     own && ownRows.value.length > 0
-      ? [{ label: 'this page', environment: own, rows: ownRows.value, pictures: ownPictures.value }]
+      ? [{ label: `this page (${adapter.value})`, environment: own, rows: ownRows.value, pictures: ownPictures.value }]
       : [];
   return [...mine, ...openedFiles.value];
 });
 
+// A link that is opened in this tab changes only the part of the address behind #.
+addEventListener('hashchange', () => {
+  const given = setupFromHash(location.hash);
+  setup.value = listing.value ? settled(given, listing.value) : given;
+});
+
 /** Changes the set-up, drops what no longer fits, and keeps the address in step. */
 export function change(part: Partial<Setup>): void {
+  notice.value = '';
   const changed = { ...setup.value, ...part };
   setup.value = listing.value ? settled(changed, listing.value) : changed;
   history.replaceState(null, '', `#${setupToHash(setup.value)}`);

@@ -14,8 +14,9 @@ export interface Point {
   readonly facet: string;
 }
 
-/** A reference line: the dense run, in one small multiple. */
+/** A reference line: a dense run, in one small multiple. */
 export interface Reference {
+  readonly series: string;
   readonly y: number;
   readonly low: number;
   readonly high: number;
@@ -45,10 +46,9 @@ export function chartsFor(group: Group): readonly Chart[] {
   return [...qualityCharts(group), ...timeCharts(group)];
 }
 
-/** The name that every chart gives the dense run's series. */
-export function denseSeries(group: Group): string | undefined {
-  const dense = group.rows.find((row) => row.method === 'dense');
-  return dense === undefined ? undefined : group.seriesOf(dense);
+/** The names that every chart gives the series of dense runs: one, or one for each of several runs. */
+export function denseSeries(group: Group): readonly string[] {
+  return [...new Set(group.rows.filter((row) => row.method === 'dense').map((row) => group.seriesOf(row)))];
 }
 
 function* qualityCharts(group: Group): Generator<Chart> {
@@ -74,7 +74,7 @@ function* qualityCharts(group: Group): Generator<Chart> {
         series: seriesNames(group, [...dense, ...budgeted]),
         points: budgeted.map(({ row, measure }) => point(group, row, row.budget as number, measure, facetOf(row))),
         references: dense
-          .map(({ row, measure }) => ({ ...bounds(measure), facet: facetOf(row) }))
+          .map(({ row, measure }) => ({ series: group.seriesOf(row), ...bounds(measure), facet: facetOf(row) }))
           .filter(({ facet }) => facets.includes(facet)),
       };
     } else if (new Set(rows.map(({ row }) => contextLength(row))).size > 1) {

@@ -23,14 +23,15 @@ const symbols: readonly Plot.SymbolType[] = [
 const height = 300;
 const margin = { left: 58, right: 12, top: 34, bottom: 44 };
 
-/** Gives each series of a page its look; the dense run is always the neutral dashed line. */
-export function styleSeries(names: readonly string[], dense: string | undefined): ReadonlyMap<string, SeriesStyle> {
-  const others = names.filter((name) => name !== dense);
+/** Gives each series of a page its look; dense runs are dashed, and the first of them is neutral. */
+export function styleSeries(names: readonly string[], dense: readonly string[]): ReadonlyMap<string, SeriesStyle> {
+  const [first] = dense;
   const styles = new Map<string, SeriesStyle>();
-  if (dense !== undefined) styles.set(dense, { color: 'var(--dense)', symbol: 'circle', dashed: true });
+  if (first !== undefined) styles.set(first, { color: 'var(--dense)', symbol: 'circle', dashed: true });
+  const others = names.filter((name) => name !== first);
   others.forEach((name, index) => {
     const symbol = symbols[(index + 1) % symbols.length] as Plot.SymbolType;
-    styles.set(name, { color: `var(--series-${index % symbols.length})`, symbol, dashed: false });
+    styles.set(name, { color: `var(--series-${index % symbols.length})`, symbol, dashed: dense.includes(name) });
   });
   return styles;
 }
@@ -74,7 +75,7 @@ export function chartSvg(chart: Chart, styles: ReadonlyMap<string, SeriesStyle>)
       Plot.ruleY(chart.references, {
         y: 'y',
         ...facet,
-        stroke: 'var(--dense)',
+        stroke: color,
         strokeWidth: 1.5,
         strokeDasharray: '5 4',
       }),

@@ -359,17 +359,40 @@ fn entry_sees(source: u32, in_block: bool, ${pairParameters}) -> bool {
 
 /** Whether a query sees an entry. */
 export function visible(variant: PositionVariant, names: EntryNames, own: QueryNames): string {
+  const { compared, looked } = visibleTerms(variant, names, own);
+  return [...compared, ...looked].join(' && ');
+}
+
+/**
+ * The same in parentheses, without branches around comparisons, for kernels that ask for many pairs at once: SwiftShader
+ * takes ever longer to compile with every branch in a loop, and with 64 of them does not come to an end.
+ */
+export function visibleAtOnce(variant: PositionVariant, names: EntryNames, own: QueryNames): string {
+  const { compared, looked } = visibleTerms(variant, names, own);
+  const plain = `(${compared.map((term) => `(${term})`).join(' & ')})`;
+  return looked.length === 0 ? plain : `(${[plain, ...looked].join(' && ')})`;
+}
+
+interface VisibleTerms {
+  /** Of values at hand. */
+  readonly compared: readonly string[];
+  /** With loads or calls, which are worth a branch. */
+  readonly looked: readonly string[];
+}
+
+function visibleTerms(variant: PositionVariant, names: EntryNames, own: QueryNames): VisibleTerms {
   const { entry, row, position } = names;
   const { suffix } = own;
-  const terms = [`${entry} < part_end`];
+  const compared = [`${entry} < part_end`];
+  const looked: string[] = [];
   if (variant.keyPositions) {
-    if (gathered(variant)) terms.push(`${row} < key_length`);
-    terms.push(variant.causal ? `${position} < upper${suffix}` : `upper${suffix} > 0u`);
-  } else if (gathered(variant) || variant.causal || variant.queryLengths) terms.push(`${position} < upper${suffix}`);
-  else terms.push(`upper${suffix} > 0u`);
-  if (variant.window) terms.push(`${position} >= lower${suffix}`);
+    if (gathered(variant)) compared.push(`${row} < key_length`);
+    compared.push(variant.causal ? `${position} < upper${suffix}` : `upper${suffix} > 0u`);
+  } else if (gathered(variant) || variant.causal || variant.queryLengths) compared.push(`${position} < upper${suffix}`);
+  else compared.push(`upper${suffix} > 0u`);
+  if (variant.window) compared.push(`${position} >= lower${suffix}`);
   if (variant.keySets === 'compared') {
-    terms.push(`load_set_ids(${setPlace(variant)} + ${loadRow(variant, row)}) == part`);
+    looked.push(`load_set_ids(${setPlace(variant)} + ${loadRow(variant, row)}) == part`);
   }
   if (united(variant)) {
     const listed = variant.blocks ? `select(2u, 1u, ${entry} < blocks_end)` : '2u';
@@ -378,10 +401,10 @@ export function visible(variant: PositionVariant, names: EntryNames, own: QueryN
       variant.list && variant.blocks
         ? `${entry} < list_end && in_blocks(${row} / params.key_block, blocks_base, blocks_held)`
         : 'false';
-    terms.push(`entry_sees(${source}, ${inBlock}, ${pairArguments(names, own)})`);
+    looked.push(`entry_sees(${source}, ${inBlock}, ${pairArguments(names, own)})`);
   } else if (variant.rangeSees || variant.blocksSees || variant.listSees) {
     const sees = `entry_sees(${pairArguments(names, own)})`;
-    terms.push(variant.fullBlocks === 'none' ? sees : `(${entry} < full_end || ${sees})`);
+    looked.push(variant.fullBlocks === 'none' ? sees : `(${entry} < full_end || ${sees})`);
   }
-  return terms.join(' && ');
+  return { compared, looked };
 }

@@ -19,6 +19,6 @@ export function blobSource(blob: Blob, name = blob instanceof File ? blob.name :
 export function truncated(name: string, offset: number, length: number, size: number): WeightFileError {
   return new WeightFileError(
     'truncated',
-    `${name} ends at ${size} bytes, but bytes ${offset} to ${offset + length} are needed; fetch the file again.`,
+    `${name} ends at ${size} bytes, but bytes ${offset} to ${offset + length} are needed.`,
   );
 }

@@ -50,6 +50,6 @@ export function meanOfLayers(layers: readonly (Float32Array | undefined)[]): Flo
 
 /** Keys that got any probability, of all that there were. */
 export function keysLookedAt(row: Float32Array | undefined): string {
-  if (!row) return 'reused, nothing read anew';
+  if (!row) return 'not recorded';
   return `${row.reduce((count, value) => count + Number(value > 0), 0)} of ${row.length}`;
 }

@@ -15,6 +15,8 @@ export function AttentionPanel() {
   const layer = useSignal(-1);
   const playing = useSignal(false);
   const shown = sides.value.filter(({ steps, keys }) => steps.length > 0 && keys);
+  // A method that puts attention of its own in the model's place gives nothing to watch.
+  const unseen = sides.value.filter(({ steps, row }) => row?.status === 'ok' && steps.length === 0);
   const count = Math.max(0, ...shown.map(({ steps }) => steps.length));
   const layers = Math.max(0, ...shown.map(({ steps }) => steps[0]?.layers.length ?? 0));
   useEffect(() => {
@@ -27,7 +29,6 @@ export function AttentionPanel() {
   if (shown.length === 0) return null;
   const at = step.value < 0 ? count - 1 : Math.min(step.value, count - 1);
   const label = shown[0]?.steps[Math.min(at, (shown[0]?.steps.length ?? 1) - 1)]?.label ?? '';
-  const grid = shown.some(({ keys }) => keys?.kind === 'grid');
   return (
     <section class="card" aria-label="Attention" data-testid="attention">
       <div class="panel-head">
@@ -68,14 +69,14 @@ export function AttentionPanel() {
         </div>
       </div>
       <p class="soft">
-        {grid
-          ? 'The attention of one patch or answer token, mean over heads; each square is a layer. Click an image above to choose another patch for the next run.'
-          : 'The attention from which the next token was made, mean over heads. In the map a row is a layer and a column a token; the text below shows the chosen layers.'}
+        {explanation(shown)}
+        {unseen.length > 0 &&
+          ` Of ${unseen.map(({ title }) => title).join(' and ')} nothing was recorded: attention is computed in its own way.`}
       </p>
       <div class={`sides of-${shown.length}`}>
         {shown.map((side) => (
           <SideAttention
-            key={side.title}
+            key={sides.value.indexOf(side)}
             side={side}
             keys={side.keys as AttentionKeys}
             step={side.steps[Math.min(at, side.steps.length - 1)] as AttentionStep}
@@ -86,6 +87,17 @@ export function AttentionPanel() {
       </div>
     </section>
   );
+}
+
+function explanation(shown: readonly SideView[]): string {
+  if (shown.some(({ image }) => image))
+    return 'The attention of one patch, mean over heads; each square is a layer. Click an image above, or change the row and column of the patch, to choose another one for the next run.';
+  if (shown.some(({ keys }) => keys?.kind === 'grid'))
+    return 'Which parts of the image each answer token was made from, mean over heads; each square is a layer.';
+  const of = shown.some(({ row }) => row?.speed.stepMs !== undefined)
+    ? 'The attention of the first token that is filled in'
+    : 'The attention from which the next token was made';
+  return `${of}, mean over heads. In the map a row is a layer and a column a token; the text below shows the chosen layers.`;
 }
 
 function SideAttention({
@@ -120,7 +132,7 @@ function SideAttention({
                     label={`${side.title}, layer ${index}, ${step.label}`}
                   />
                 </div>
-                <figcaption>{values ? `layer ${index}` : `layer ${index}: reused`}</figcaption>
+                <figcaption>{values ? `layer ${index}` : `layer ${index}: not recorded`}</figcaption>
               </figure>
             ) : null,
           )}

@@ -1,7 +1,7 @@
 import type { Listing } from '../../listing.ts';
 import { cancel, run } from '../client.ts';
-import { familyOf } from '../setup.ts';
-import { change, droppedFiles, model, promptImage, setup, status } from '../store.ts';
+import { familyOf, optionProblems } from '../setup.ts';
+import { change, droppedFiles, model, notice, promptImage, setup, status } from '../store.ts';
 import { MethodControls } from './method-controls.tsx';
 import { ModelControls } from './model-controls.tsx';
 import { TaskControls } from './task-controls.tsx';
@@ -12,12 +12,7 @@ export function Controls({ listing }: { readonly listing: Listing }) {
   const busy = kind === 'busy';
   const scenario = listing.scenarios.find(({ name }) => name === setup.value.task);
   const family = model.value?.family ?? familyOf(setup.value, listing);
-  const lacks =
-    setup.value.model === 'files' && droppedFiles.value.length === 0
-      ? 'Choose the model’s files first.'
-      : family === 'vision' && !scenario && !promptImage.value
-        ? 'Choose an image first.'
-        : undefined;
+  const lacks = lacking(listing, family === 'vision' && !scenario);
   return (
     <form
       class="controls"
@@ -43,26 +38,44 @@ export function Controls({ listing }: { readonly listing: Listing }) {
             <button type="submit" class="primary" disabled={kind !== 'ready' || lacks !== undefined}>
               {scenario ? 'Run the scenario' : 'Run and compare'}
             </button>
-            <p class="soft">
-              {lacks ?? (kind === 'starting' ? 'Opening the GPU …' : 'Dense first, then each method.')}
+            <p class={lacks ? 'problem' : 'soft'}>
+              {lacks ?? (kind === 'starting' ? 'Opening the GPU …' : notice.value || 'Dense first, then each method.')}
             </p>
           </>
         )}
       </div>
       <p class="link-row">
-        <button
-          type="button"
-          class="quiet"
-          onClick={() => {
-            change({});
-            void navigator.clipboard?.writeText(location.href);
-          }}
-        >
+        <button type="button" class="quiet" onClick={() => void copyLink()}>
           Copy a link to this set-up
         </button>
       </p>
     </form>
   );
+}
+
+/** What keeps the set-up from running, or undefined. */
+function lacking(listing: Listing, wantsImage: boolean): string | undefined {
+  const { model: name, methods } = setup.value;
+  if (name === 'files' && droppedFiles.value.length === 0) return 'Choose the model’s files first.';
+  if (name === 'hub:') return 'Write the model’s name first, such as Qwen/Qwen3-0.6B.';
+  if (wantsImage && !promptImage.value) return 'Choose an image first.';
+  for (const method of methods) {
+    const entry = listing.methods.find((candidate) => candidate.name === method.name);
+    const problems = entry ? optionProblems(entry, method) : [];
+    if (problems.length > 0) return `${entry?.title}: ${problems[0]}`;
+  }
+  return undefined;
+}
+
+/** Keeps the set-up in the address, and the address in the clipboard where the browser lets it. */
+async function copyLink(): Promise<void> {
+  change({});
+  try {
+    await navigator.clipboard.writeText(location.href);
+    notice.value = 'The link is copied.';
+  } catch {
+    notice.value = 'Copy the link from the address bar: it holds this set-up.';
+  }
 }
 
 function Progress() {

@@ -1,6 +1,14 @@
 import type { Option } from '@saccade/core';
 import type { ListedMethod, Listing } from '../../listing.ts';
-import { choicesFor, defaultText, type MethodSetup, methodSetup, optionProblem } from '../setup.ts';
+import {
+  choicesFor,
+  defaultText,
+  inPlaceOfBudget,
+  type MethodSetup,
+  methodSetup,
+  optionProblem,
+  optionProblems,
+} from '../setup.ts';
 import { change, setup } from '../store.ts';
 
 /** One or two methods, each with the controls of its own schema. */
@@ -49,6 +57,8 @@ function MethodFields({
   const update = (part: Partial<MethodSetup>) =>
     change({ methods: methods.map((other, at) => (at === index ? { ...other, ...part } : other)) });
   const names = Object.keys(entry?.options ?? {});
+  const set = names.filter((name) => (method.given[name] ?? '') !== '').length;
+  const replacing = entry ? inPlaceOfBudget(entry, method) : [];
   const groups = [
     { label: 'Methods of papers', role: 'method' },
     { label: 'Plain baselines', role: 'baseline' },
@@ -85,7 +95,8 @@ function MethodFields({
         )}
       </div>
       {entry && <p class="soft">{entry.description}</p>}
-      {entry?.hasBudget && (
+      {entry && replacing.length > 0 && <p class="soft">How much it may read is set by {replacing.join(' and ')}.</p>}
+      {entry?.hasBudget && replacing.length === 0 && (
         <label>
           <span class="row">
             <span class="grow">May read of the context</span>
@@ -102,8 +113,8 @@ function MethodFields({
         </label>
       )}
       {entry && names.length > 0 && (
-        <details open={Object.values(method.given).some((value) => value !== '')}>
-          <summary>Options</summary>
+        <details open={optionProblems(entry, method).length > 0}>
+          <summary>Options{set === 0 ? '' : `, ${set} set`}</summary>
           {names.map((name) => (
             <OptionField
               key={name}

@@ -1,7 +1,7 @@
 import type { ListedScenario, Listing } from '../../listing.ts';
 import { rawImage } from '../raw-image.ts';
 import { familyOf } from '../setup.ts';
-import { change, model, promptImage, setup } from '../store.ts';
+import { change, model, promptImage, setup, trouble } from '../store.ts';
 import { NumberField } from './number-field.tsx';
 
 /** What the model does: an own prompt or image, or a scenario of the bench. */
@@ -133,22 +133,58 @@ function OwnFields({ listing }: { readonly listing: Listing }) {
         />
         Show attention{denoises ? '' : ' (a second, untimed run)'}
       </label>
+      {draws && attention && <PatchFields />}
     </>
   );
+}
+
+/** Row and column of the patch whose attention is shown: what a click on an image sets, for the keyboard. */
+function PatchFields() {
+  const grid = model.value?.grid;
+  if (!grid) return null;
+  const patch = Math.min(setup.value.patch, grid.rows * grid.columns - 1);
+  const [row, column] = [Math.floor(patch / grid.columns), patch % grid.columns];
+  return (
+    <div class="pair">
+      <NumberField
+        label="Patch: row"
+        value={row}
+        min={0}
+        max={grid.rows - 1}
+        onValue={(value) => change({ patch: value * grid.columns + column })}
+      />
+      <NumberField
+        label="Column"
+        value={column}
+        min={0}
+        max={grid.columns - 1}
+        onValue={(value) => change({ patch: row * grid.columns + value })}
+      />
+    </div>
+  );
+}
+
+async function takeImage(file: File | undefined): Promise<void> {
+  promptImage.value = undefined;
+  if (!file) return;
+  try {
+    promptImage.value = await rawImage(file);
+    trouble.value = undefined;
+  } catch (error) {
+    trouble.value = {
+      kind: 'failed',
+      title: `${file.name} is no image that this browser can read`,
+      detail: error instanceof Error ? error.message : String(error),
+      advice: 'Choose a PNG, JPEG or WebP file.',
+    };
+  }
 }
 
 function ImageField() {
   return (
     <label>
       Image
-      <input
-        type="file"
-        accept="image/*"
-        onChange={async ({ currentTarget }) => {
-          const file = currentTarget.files?.[0];
-          promptImage.value = file && (await rawImage(file));
-        }}
-      />
+      <input type="file" accept="image/*" onChange={({ currentTarget }) => void takeImage(currentTarget.files?.[0])} />
     </label>
   );
 }

@@ -1,6 +1,7 @@
 import { type Gpu, type Method, mean, type Phase, type Tensor } from '@saccade/core';
 import { attentionStatistics } from '@saccade/core/attention';
 import type { AttentionStep } from '../protocol.ts';
+import { whereOneQueryLooks } from './one-query.ts';
 
 interface Recorded {
   readonly step: number;
@@ -42,12 +43,13 @@ export class AttentionRecorder {
       const place = `${number}/${layer}`;
       if (!wanted || !result.logSumExp || this.#seen.has(place)) return result;
       this.#seen.add(place);
-      const rows = { queries: [this.#query(queryLength)], keys: { start: 0, end: keyLength } };
+      const query = this.#query(queryLength);
+      const rows = { queries: [query], keys: { start: 0, end: keyLength } };
       const { logSumExp } = result;
       const row = gpu.keep(
         gpu.tidy(() => {
           const { probabilityRows } = attentionStatistics(q, keys, {
-            ...options,
+            ...whereOneQueryLooks(gpu, options, query),
             logSumExp,
             want: { probabilityRows: rows },
           });

@@ -41,7 +41,7 @@ export async function compare(
   let denseMs: number | undefined;
   for (const [side, variant] of variants.entries()) {
     signal.throwIfAborted();
-    report({ type: 'side', side, title: variant.entry.title });
+    report({ type: 'side', side, title: titleOf(variant, choices, side) });
     const place = { side, variant, model, request, signal, report };
     const identity = {
       scenario: scenarioOf(model),
@@ -67,6 +67,15 @@ export async function compare(
       report({ type: 'row', side, row: { ...identity, ...failedMeasurement(error) } });
     }
   }
+}
+
+/** A method's title; with its budget and options where it runs twice. */
+function titleOf({ entry }: Variant, choices: readonly MethodChoice[], side: number): string {
+  const { name, options, budget } = choices[side] as MethodChoice;
+  if (choices.filter((choice) => choice.name === name).length < 2) return entry.title;
+  return [entry.title, ...(entry.atBudget ? [`${Math.round(budget * 100)}%`] : []), ...(options ? [options] : [])].join(
+    ', ',
+  );
 }
 
 /** Milliseconds per token or step. */

@@ -87,7 +87,7 @@ const blockMeanKernel = defineKernel<SecondPassVariant>({
               key: { entry: `entry_${key}`, row: `row_${key}`, position: `position_${key}` },
               own: { query: `query_${query}`, head: 'head', suffix: `_${query}` },
             };
-            const sees = `walk + ${query}u < queries_end && ${seen(variant, pair)}`;
+            const sees = `(walk + ${query}u < queries_end) & ${seen(variant, pair)}`;
             return `total += ${probability(variant, pair, `log_sum_exp_${query}`, sees)};`;
           });
           return `let log_sum_exp_${query} = ${logSumExpAt(variant, rowAt('head', `query_${query}`))};

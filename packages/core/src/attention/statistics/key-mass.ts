@@ -175,7 +175,7 @@ const keyMassKernel = defineKernel<KeyMassVariant>({
       ${queries
         .flatMap((query) =>
           own.map((key) => {
-            const sees = `let seen_${query}_${key} = walk + ${query}u < range_end && ${seen(variant, pair(0, query, key))};`;
+            const sees = `let seen_${query}_${key} = (walk + ${query}u < range_end) & ${seen(variant, pair(0, query, key))};`;
             const counts = `count_${key} += select(0.0, ${joined ? `${tileHeads}.0` : '1.0'}, seen_${query}_${key});`;
             return measure === 'score' ? `${sees} ${counts}` : sees;
           }),

@@ -21,7 +21,7 @@ import {
   loadRow,
   type PositionVariant,
   type QueryNames,
-  visible,
+  visibleAtOnce,
 } from '../positions.ts';
 import { scoreText } from '../score-modifiers.ts';
 import {
@@ -274,7 +274,7 @@ export interface Pair {
 
 /** Whether the query sees the key. */
 export function seen(variant: SecondPassVariant, { key, own }: Pair): string {
-  return visible(variant, key, own);
+  return visibleAtOnce(variant, key, own);
 }
 
 /** The pair's score, as in the tile loop. */
@@ -288,6 +288,6 @@ export function score(variant: SecondPassVariant, { raw, key, own }: Pair): stri
  */
 export function probability(variant: SecondPassVariant, pair: Pair, logSumExp: string, sees: string): string {
   const exponent = `${score(variant, pair)} - ${logSumExp}`;
-  const weight = `exp(select(${LOWEST}, ${exponent}, (${sees}) && ${logSumExp} > 0.5 * ${LOWEST}))`;
+  const weight = `exp(select(${LOWEST}, ${exponent}, (${sees}) & (${logSumExp} > 0.5 * ${LOWEST})))`;
   return variant.multiplied ? `${weight} * ${multiplierAt(pair.own.head, loadRow(variant, pair.key.row))}` : weight;
 }

@@ -39,7 +39,7 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsCo
   if (announced > maximumHeaderBytes || announced < 2) {
     throw new WeightFileError(
       'not-a-weight-file',
-      `${source.name} is not a safetensors file: its header has ${announced} bytes.`,
+      `${source.name} begins neither as a GGUF file nor as a safetensors file.`,
     );
   }
   const headerBytes = Number(announced);
