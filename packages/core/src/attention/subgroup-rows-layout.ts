@@ -2,7 +2,7 @@ import { inputAccess, quadOfRow } from './elements.ts';
 import { sharedPlace } from './features-layout.ts';
 import type { LayoutBuilder } from './layout.ts';
 import { isWritten, queryRow } from './order.ts';
-import { entryRow, keyPosition, loadRow } from './positions.ts';
+import { entryRow, keyPosition, loadRow, lookedUp } from './positions.ts';
 import { subgroupRowsWorkgroup } from './prefill-variants.ts';
 import { quadOfLane, range } from './text.ts';
 
@@ -45,6 +45,42 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
     }`,
       )
       .join('\n    ');
+  // Loads and stores are long in the code of a software adapter, so they stand in a loop of a few quads per turn, and a turn's quads go where they belong.
+  const perTurn = Math.min(4, quads.length);
+  const turnsNeeded = range(Math.ceil(quads.length / perTurn));
+  /** A loop over turns: statements per quad of a turn, then those that a quad of each turn needs, then the turn's last. */
+  const inTurns = (
+    first: (at: number) => readonly string[],
+    each: (turn: number, at: number) => readonly string[],
+    last: readonly string[] = [],
+  ) => `for (var turn = 0u; ${perTurn}u * turn < params.quads; turn++) {
+    ${range(perTurn)
+      .map((at) => [`let turn_quad_${at} = ${perTurn}u * turn + ${at}u;`, ...first(at)].join(' '))
+      .join('\n    ')}
+    ${turnsNeeded
+      .flatMap((turn) =>
+        range(perTurn)
+          .filter((at) => turn * perTurn + at < quads.length)
+          .map((at) => each(turn, at).join(' ')),
+      )
+      .join('\n    ')}
+    ${last.join('\n    ')}
+  }`;
+  // A row that is looked up is known a key ahead, so that the loads of a key wait for no other load.
+  const [ahead, lookUp] = lookedUp(variant)
+    ? [
+        `var next_key_row = ${entryRow(variant, 'part_begin')};
+  var next_load_row = ${loadRow(variant, 'next_key_row')};`,
+        `let key_row = next_key_row;
+    let load_row = next_load_row;
+    next_key_row = ${entryRow(variant, '(tile + 1u)')};
+    next_load_row = ${loadRow(variant, 'next_key_row')};`,
+      ]
+    : [
+        '',
+        `let key_row = ${entryRow(variant, 'tile')};
+    let load_row = ${loadRow(variant, 'key_row')};`,
+      ];
   return {
     workgroupSize,
     tile: 1,
@@ -73,16 +109,23 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
         },
       ],
     })),
-    // Loads and stores are long in the code of a software adapter, so they stand in loops, and a turn's quad goes where it belongs.
     prepare: `
+  ${ahead}
   ${each((row, quad) => `var query_${row}_${quad} = vec4f(); var total_${row}_${quad} = vec4f();`)}
-  for (var quad = 0u; quad < params.quads; quad++) {
-    ${rows.map((row) => `let loaded_${row} = ${quadOfRow(query, headSize, `(query_at_${row} + 4u * quad)`, 'quad')};`).join('\n    ')}
-    ${each((row, quad) => `query_${row}_${quad} = select(query_${row}_${quad}, loaded_${row}, quad == ${quad}u);`)}
-  }`,
+  ${inTurns(
+    (at) =>
+      rows.map(
+        (row) =>
+          `let loaded_${row}_${at} = ${quadOfRow(query, headSize, `(query_at_${row} + 4u * turn_quad_${at})`, `turn_quad_${at}`)};`,
+      ),
+    (turn, at) =>
+      rows.map((row) => {
+        const name = `query_${row}_${turn * perTurn + at}`;
+        return `${name} = select(${name}, loaded_${row}_${at}, turn == ${turn}u);`;
+      }),
+  )}`,
     scores: `
-    let key_row = ${entryRow(variant, 'tile')};
-    let load_row = ${loadRow(variant, 'key_row')};
+    ${lookUp}
     ${variant.keyPositions ? `let position = ${keyPosition(variant, 'key_row')};` : ''}
     ${load('key')}
     ${rows.map((row) => `var score_${row} = 0.0;`).join(' ')}
@@ -94,23 +137,28 @@ export const subgroupRows: LayoutBuilder = (variant, capabilities) => {
     ${overQuads('value', (row, quad) => `total_${row}_${quad} += score_${row} * shared_quad;`)}`,
     reduceSum: '',
     write: `
-  for (var quad = 0u; quad < params.quads; quad++) {
-    ${rows.map((row) => `var result_${row} = vec4f();`).join(' ')}
-    ${each((row, quad) => `result_${row} = select(result_${row}, total_${row}_${quad}, quad == ${quad}u);`)}
-    ${rows
-      .map(
-        (row) => `if (${isWritten(variant, exists(row), `output_row_${row}`)}) {
-      result_${row} *= inverse_${row};
-      ${range(4)
-        .map((d) => {
-          const store = `output[output_row_${row} + 4u * quad + ${d}u] = result_${row}[${d}];`;
-          return headSize % 4 === 0 ? store : `if (4u * quad + ${d}u < ${headSize}u) { ${store} }`;
+  ${inTurns(
+    (at) => rows.map((row) => `var result_${row}_${at} = vec4f();`),
+    (turn, at) =>
+      rows.map((row) => {
+        const name = `result_${row}_${at}`;
+        return `${name} = select(${name}, total_${row}_${turn * perTurn + at}, turn == ${turn}u);`;
+      }),
+    rows.map(
+      (row) => `if (${isWritten(variant, exists(row), `output_row_${row}`)}) {
+      ${range(perTurn)
+        .map((at) => {
+          const stores = range(4).map((d) => {
+            const element = `4u * turn_quad_${at} + ${d}u`;
+            const store = `output[output_row_${row} + ${element}] = result_${row}_${at}[${d}] * inverse_${row};`;
+            return headSize % (4 * perTurn) === 0 ? store : `if (${element} < ${headSize}u) { ${store} }`;
+          });
+          return stores.join(' ');
         })
-        .join(' ')}
+        .join('\n      ')}
     }`,
-      )
-      .join('\n    ')}
-  }`,
+    ),
+  )}`,
     leads: 'true',
   };
 };
