@@ -48,6 +48,7 @@ export interface ListedModel {
   readonly title: string;
   readonly description: string;
   readonly family: ModelFamily;
+  readonly classes?: readonly string[];
 }
 
 /** Everything that a registry knows by name. */
@@ -79,7 +80,13 @@ export function listing(registry: Registry): Listing {
       budgetOptions: Object.keys(entry.atBudget?.(1, 1024) ?? {}),
       options: entry.options,
     })),
-    models: registry.models.map(({ name, title, description, family }) => ({ name, title, description, family })),
+    models: registry.models.map(({ name, title, description, family, classes }) => ({
+      name,
+      title,
+      description,
+      family,
+      ...(classes ? { classes } : {}),
+    })),
   };
 }
 

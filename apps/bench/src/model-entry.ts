@@ -21,5 +21,7 @@ export interface ModelEntry {
   readonly description: string;
   /** Which scenarios it suits. */
   readonly family: ModelFamily;
+  /** Names of the classes that it draws, by their numbers. */
+  readonly classes?: readonly string[];
   load(gpu: Gpu, options: LoadOptions): Promise<ModelHandle>;
 }

@@ -46,8 +46,39 @@ async function nodeTexts(): Promise<string[]> {
   return texts;
 }
 
+/** Adds up what moves by itself. */
+function recordShifts(): void {
+  const sum = globalThis as unknown as { shift: number };
+  sum.shift = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[])
+      sum.shift += entry.hadRecentInput ? 0 : entry.value;
+  }).observe({ type: 'layout-shift', buffered: true });
+}
+
+/** Controls that a screen reader could not name. */
+function namelessControls(): string[] {
+  const controls = [...document.querySelectorAll<HTMLInputElement>('input, select, textarea, button')];
+  const named = ({ ariaLabel, labels, textContent, tagName }: HTMLInputElement) =>
+    Boolean(ariaLabel || labels?.length || (tagName === 'BUTTON' && textContent?.trim()));
+  return controls.filter((control) => !named(control)).map(({ outerHTML }) => outerHTML);
+}
+
+/** A PNG file with a green square, in base64. */
+function greenSquare(): string {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 128;
+  const context = canvas.getContext('2d') as CanvasRenderingContext2D;
+  context.fillStyle = '#101010';
+  context.fillRect(0, 0, 128, 128);
+  context.fillStyle = '#20b020';
+  context.fillRect(40, 40, 26, 26);
+  return canvas.toDataURL('image/png').split(',')[1] as string;
+}
+
 describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${chromium.missing})` : ''}`, () => {
   type Browser = Awaited<ReturnType<typeof chromium.launch>>;
+  type Page = Awaited<ReturnType<Browser['newPage']>>;
   let served: ServedPage;
   let browser: Browser;
   beforeAll(async () => {
@@ -63,12 +94,16 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
   async function opened(hash: string, from: Browser = browser) {
     const page = await from.newPage({ viewport: { width: 390, height: 844 } });
     page.setDefaultTimeout(60_000);
+    await page.addInitScript(recordShifts);
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));
     await page.goto(served.url + hash);
     const run = page.getByRole('button', { name: 'Run and compare' });
     return { page, requests, run };
   }
+
+  /** The layout shift of a page so far, as Chromium counts it: what the user set off is left out. */
+  const shiftOf = (page: Page) => page.evaluate(() => (globalThis as unknown as { shift: number }).shift);
 
   it('writes what Node writes, dense and with two methods; results are a file, and the link restores the set-up', async () => {
     const { page, requests, run } = await opened(link);
@@ -77,6 +112,7 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
     const texts = await Promise.all([0, 1, 2].map((side) => page.getByTestId(`text-${side}`).textContent()));
     expect(texts).toEqual(await nodeTexts());
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    expect(await page.evaluate(namelessControls)).toEqual([]);
     // Nothing came from elsewhere.
     const foreign = requests.filter((url) => !url.startsWith(served.url) && !/^(data|blob):/.test(url));
     expect(foreign).toEqual([]);
@@ -103,6 +139,8 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
     await expect.poll(() => page.getByTestId('row').count(), patient).toBe(2);
     const panel = page.getByTestId('attention');
     expect(await panel.locator('canvas').count()).toBe(2);
+    // What the run showed had its place before.
+    expect(await shiftOf(page)).toBeLessThan(0.1);
     // Two steps were recorded: the token behind the prompt, and the next.
     expect(await panel.locator('input[type=range]').getAttribute('max')).toBe('1');
     expect((await panel.locator('.tokens').first().textContent())?.startsWith('It was')).toBe(true);
@@ -126,6 +164,24 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
     await page.getByRole('button', { name: 'Open the GPU again' }).click();
     await expect.poll(() => run.isEnabled(), patient).toBe(true);
     expect(await alert.count()).toBe(0);
+    await page.close();
+  }, 150_000);
+
+  it('sees an example, an image of the user, and says which file is no image', async () => {
+    const { page, run } = await opened('#model=scenes&tokens=2&attention=false&prompt=What+colour+is+the+square%3F');
+    const caption = page.locator('.picture figcaption');
+    expect(await caption.textContent()).toBe('example 1');
+    const choose = page.locator('.picture input[type=file]');
+    const square = Buffer.from(await page.evaluate(greenSquare), 'base64');
+    await choose.setInputFiles({ name: 'square.png', mimeType: 'image/png', buffer: square });
+    await expect.poll(() => caption.textContent(), patient).toBe('square.png');
+    await choose.setInputFiles({ name: 'notes.png', mimeType: 'image/png', buffer: Buffer.from('no image') });
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toContain('notes.png is no image');
+    expect(await caption.textContent()).toBe('square.png');
+    await run.click();
+    await expect.poll(() => page.getByTestId('row').count(), patient).toBe(2);
+    expect(await page.getByTestId('text-0').textContent()).toContain('green');
     await page.close();
   }, 150_000);
 
@@ -154,6 +210,8 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
       await alert.waitFor();
       expect(await alert.textContent()).toMatch(/This browser gives no WebGPU.*recent Chrome/);
       expect(await run.isEnabled()).toBe(false);
+      const { y = -1, height = 0 } = (await alert.boundingBox()) ?? {};
+      expect([y >= 0, y + height <= 844]).toEqual([true, true]);
       const content = Buffer.from(JSON.stringify(sampleFile()));
       const open = page.locator('.results input[type=file]');
       await open.setInputFiles({ name: 'earlier.json', mimeType: 'application/json', buffer: content });

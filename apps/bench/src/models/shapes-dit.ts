@@ -8,6 +8,7 @@ export const shapesDit: ModelEntry = {
   title: model.title,
   description: model.description,
   family: 'diffusion',
+  classes: model.classes,
   load: async (gpu, { signal, onProgress }) =>
     new PipelineModel(await loadTinyDiffusion(gpu, model, { signal, onProgress })),
 };

@@ -38,10 +38,11 @@ export async function run(): Promise<void> {
     .filter(Boolean)
     .map(Number);
   if (scenario?.needs !== 'none' && !(await load())) return;
-  sides.value = [];
+  if (scenario) sides.value = [];
   status.value = { kind: 'busy', label: 'Running', share: undefined };
   const methods = methodChoices(current);
-  const image = store.promptImage.value;
+  const image = !scenario && store.model.value?.family === 'vision' ? store.promptImage.value : undefined;
+  store.shownImage.value = image;
   await ask(
     scenario
       ? {
@@ -145,6 +146,9 @@ function receive(report: Report): void {
       if (report.trouble.kind === 'device-lost') store.status.value = { kind: 'unavailable' };
       settle?.('failed');
       break;
+    case 'sides':
+      store.sides.value = report.titles.map(sideView);
+      break;
     default:
       receiveOfSide(report);
   }
@@ -157,8 +161,8 @@ function receiveOfSide(
   const view = store.sides.value[side];
   switch (report.type) {
     case 'side':
-      store.sides.value = [...store.sides.value, sideView(report.title)];
-      store.status.value = { kind: 'busy', label: report.title, share: undefined };
+      store.changeSide(side, { started: true });
+      store.status.value = { kind: 'busy', label: view?.title ?? '', share: undefined };
       break;
     case 'text':
       store.changeSide(side, { text: report.append ? (view?.text ?? '') + report.text : report.text });

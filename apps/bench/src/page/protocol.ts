@@ -58,8 +58,6 @@ export interface LoadedModel {
   readonly layers: number;
   readonly contextLength: number;
   readonly weightBytes: number;
-  /** Names of the classes that it draws. */
-  readonly classes: readonly string[];
   /** Patches of an image that it draws. */
   readonly grid: { readonly rows: number; readonly columns: number } | undefined;
 }
@@ -105,7 +103,8 @@ export type Report =
   | { readonly type: 'lost' }
   | { readonly type: 'progress'; readonly label: string; readonly share: number | undefined }
   | { readonly type: 'loaded'; readonly model: LoadedModel }
-  | { readonly type: 'side'; readonly side: number; readonly title: string }
+  | { readonly type: 'sides'; readonly titles: readonly string[] }
+  | { readonly type: 'side'; readonly side: number }
   | { readonly type: 'text'; readonly side: number; readonly text: string; readonly append: boolean }
   | { readonly type: 'image'; readonly side: number; readonly label: string; readonly pixels: Pixels }
   | { readonly type: 'keys'; readonly side: number; readonly keys: AttentionKeys }

@@ -1,4 +1,5 @@
 import type { RawImage } from '@saccade/core';
+import type { Pixels } from './protocol.ts';
 
 /** Longer images are scaled down to this many pixels on their longer side: models see no more. */
 const mostPixels = 1024;
@@ -14,4 +15,13 @@ export async function rawImage(file: Blob): Promise<RawImage> {
   bitmap.close();
   const { data } = context.getImageData(0, 0, width, height);
   return { width, height, channels: 4, data: new Uint8Array(data) };
+}
+
+/** An image of three or four channels for a canvas. */
+export function pixelsOf({ width, height, channels, data }: RawImage): Pixels {
+  const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    rgba.set(data.subarray(pixel * channels, (pixel + 1) * channels), 4 * pixel);
+  }
+  return { width, height, data: rgba };
 }

@@ -17,6 +17,8 @@ export interface Setup {
   /** `own`, or a scenario. */
   readonly task: string;
   readonly prompt: string;
+  /** Which of the drawn pictures a model that sees is shown where there is no image of one's own. */
+  readonly example: number;
   readonly tokens: number;
   readonly steps: number;
   readonly classLabel: number;
@@ -29,11 +31,22 @@ export interface Setup {
   readonly methods: readonly MethodSetup[];
 }
 
+const continued =
+  'Anne had never seen the sea from this side of the bay before. The evening was still, the boats lay close under the wall, and Captain Wentworth, who had been silent since they left the inn, turned to her and said that he';
+
+/** What each kind of model is asked as long as nothing else is written. */
+const prompts: Readonly<Record<ModelFamily, string>> = {
+  language: continued,
+  vision: 'Describe the image.',
+  'masked-diffusion': continued,
+  diffusion: continued,
+};
+
 export const defaultSetup: Setup = {
   model: 'persuasion-bytes',
   task: 'own',
-  prompt:
-    'Anne had never seen the sea from this side of the bay before. The evening was still, the boats lay close under the wall, and Captain Wentworth, who had been silent since they left the inn, turned to her and said that he',
+  prompt: prompts.language,
+  example: 0,
   tokens: 32,
   steps: 10,
   classLabel: 3,
@@ -72,7 +85,7 @@ export function choicesFor(setup: Setup, listing: Listing): readonly ListedMetho
   return listing.methods.filter((method) => fits(method, family));
 }
 
-/** The same set-up without what does not fit together: scenarios of other models, methods of other kinds. */
+/** The same set-up without what does not fit together: scenarios of other models, methods and prompts of other kinds. */
 export function settled(setup: Setup, listing: Listing): Setup {
   const family = familyOf(setup, listing);
   const scenario = listing.scenarios.find(({ name }) => name === setup.task);
@@ -81,7 +94,8 @@ export function settled(setup: Setup, listing: Listing): Setup {
   const kept = setup.methods.filter(({ name }) => choices.some((choice) => choice.name === name));
   const first = choices.find(({ name }) => name === preferred[family]) ?? choices[0];
   const methods = kept.length > 0 || !first ? kept : [methodSetup(first.name)];
-  return { ...setup, task, methods };
+  const prompt = Object.values(prompts).includes(setup.prompt) ? prompts[family] : setup.prompt;
+  return { ...setup, task, methods, prompt };
 }
 
 export function methodSetup(name: string): MethodSetup {
@@ -146,7 +160,7 @@ export function setupToHash(setup: Setup): string {
 export function setupFromHash(hash: string): Setup {
   const parameters = new URLSearchParams(hash.replace(/^#/, ''));
   const text = (name: keyof Setup) => parameters.get(name) ?? String(defaultSetup[name]);
-  const whole = (name: 'tokens' | 'steps' | 'classLabel' | 'patch' | 'seed', least: number) => {
+  const whole = (name: 'example' | 'tokens' | 'steps' | 'classLabel' | 'patch' | 'seed', least: number) => {
     const value = Number(text(name));
     return Number.isSafeInteger(value) && value >= least ? value : defaultSetup[name];
   };
@@ -155,6 +169,7 @@ export function setupFromHash(hash: string): Setup {
     model: text('model'),
     task: text('task'),
     prompt: text('prompt'),
+    example: whole('example', 0),
     tokens: whole('tokens', 1),
     steps: whole('steps', 1),
     classLabel: whole('classLabel', 0),

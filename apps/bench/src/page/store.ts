@@ -2,12 +2,14 @@ import { computed, signal } from '@preact/signals';
 import type { RawImage } from '@saccade/core';
 import type { Listing } from '../listing.ts';
 import type { Environment, Picture, ResultRow } from '../result-file/types.ts';
+import { exampleImage } from './example-image.ts';
 import type { AttentionKeys, AttentionStep, LoadedModel, Pixels, Trouble } from './protocol.ts';
 import { type Setup, settled, setupFromHash, setupToHash } from './setup.ts';
 
 /** What one side of a comparison has shown so far. */
 export interface SideView {
   readonly title: string;
+  readonly started: boolean;
   readonly text: string;
   readonly image: { readonly label: string; readonly pixels: Pixels } | undefined;
   readonly keys: AttentionKeys | undefined;
@@ -40,7 +42,12 @@ export const notice = signal('');
 export const setup = signal<Setup>(setupFromHash(location.hash));
 /** The files that were dropped, of which a link can say nothing. */
 export const droppedFiles = signal<readonly File[]>([]);
-export const promptImage = signal<RawImage | undefined>(undefined);
+/** An image of the user's, of which a link can say nothing either. */
+export const ownImage = signal<{ readonly name: string; readonly image: RawImage } | undefined>(undefined);
+/** What a model that sees is shown. */
+export const promptImage = computed<RawImage>(() => ownImage.value?.image ?? exampleImage(setup.value.example));
+/** What it was shown in the run whose output is on the page. */
+export const shownImage = signal<RawImage | undefined>(undefined);
 export const model = signal<LoadedModel | undefined>(undefined);
 export const sides = signal<readonly SideView[]>([]);
 export const ownRows = signal<readonly ResultRow[]>([]);

@@ -48,8 +48,12 @@ export function meanOfLayers(layers: readonly (Float32Array | undefined)[]): Flo
   return out;
 }
 
-/** Keys that got any probability, of all that there were. */
-export function keysLookedAt(row: Float32Array | undefined): string {
-  if (!row) return 'not recorded';
-  return `${row.reduce((count, value) => count + Number(value > 0), 0)} of ${row.length}`;
+/** How many keys got any probability, of all that there were; of several layers the mean. */
+export function keysLookedAt(layers: readonly (Float32Array | undefined)[]): string {
+  const recorded = layers.filter((row) => row !== undefined);
+  const [first] = recorded;
+  if (!first) return 'not recorded';
+  const counts = recorded.map((row) => row.reduce((count, value) => count + Number(value > 0), 0));
+  const mean = Math.round(counts.reduce((sum, count) => sum + count, 0) / counts.length);
+  return `${mean} of ${first.length}`;
 }

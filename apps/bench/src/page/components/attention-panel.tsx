@@ -1,8 +1,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { gridPixels, heatPixels, keysLookedAt, meanOfLayers, strength } from '../attention/heat.ts';
-import type { AttentionKeys, AttentionStep } from '../protocol.ts';
-import { type SideView, sides } from '../store.ts';
+import type { AttentionKeys, AttentionStep, LoadedModel } from '../protocol.ts';
+import { pixelsOf } from '../raw-image.ts';
+import { model, type SideView, setup, shownImage, sides, status } from '../store.ts';
 import { PixelCanvas } from './pixel-canvas.tsx';
 import { accent } from './sides.tsx';
 
@@ -14,9 +15,12 @@ export function AttentionPanel() {
   const step = useSignal(-1);
   const layer = useSignal(-1);
   const playing = useSignal(false);
-  const shown = sides.value.filter(({ steps, keys }) => steps.length > 0 && keys);
+  const seen = sides.value.filter(({ steps, keys }) => steps.length > 0 && keys);
   // A method that puts attention of its own in the model's place gives nothing to watch.
   const unseen = sides.value.filter(({ steps, row }) => row?.status === 'ok' && steps.length === 0);
+  // While a run is under way, the places of what it will show are kept.
+  const awaited = status.value.kind === 'busy' && setup.value.attention ? model.value : undefined;
+  const shown = awaited ? sides.value : seen;
   const count = Math.max(0, ...shown.map(({ steps }) => steps.length));
   const layers = Math.max(0, ...shown.map(({ steps }) => steps[0]?.layers.length ?? 0));
   useEffect(() => {
@@ -28,7 +32,7 @@ export function AttentionPanel() {
   }, [playing.value, count]);
   if (shown.length === 0) return null;
   const at = step.value < 0 ? count - 1 : Math.min(step.value, count - 1);
-  const label = shown[0]?.steps[Math.min(at, (shown[0]?.steps.length ?? 1) - 1)]?.label ?? '';
+  const label = seen[0]?.steps[Math.min(at, (seen[0]?.steps.length ?? 1) - 1)]?.label ?? '';
   return (
     <section class="card" aria-label="Attention" data-testid="attention">
       <div class="panel-head">
@@ -69,7 +73,7 @@ export function AttentionPanel() {
         </div>
       </div>
       <p class="soft">
-        {explanation(shown)}
+        {explanation(shown, awaited)}
         {unseen.length > 0 &&
           ` Of ${unseen.map(({ title }) => title).join(' and ')} nothing was recorded: attention is computed in its own way.`}
       </p>
@@ -78,8 +82,8 @@ export function AttentionPanel() {
           <SideAttention
             key={sides.value.indexOf(side)}
             side={side}
-            keys={side.keys as AttentionKeys}
-            step={side.steps[Math.min(at, side.steps.length - 1)] as AttentionStep}
+            keys={side.keys ?? keysOf(awaited)}
+            step={side.steps[Math.min(at, side.steps.length - 1)] ?? nothingOf(awaited)}
             layer={layer.value}
             color={accent(sides.value.indexOf(side))}
           />
@@ -89,12 +93,25 @@ export function AttentionPanel() {
   );
 }
 
-function explanation(shown: readonly SideView[]): string {
-  if (shown.some(({ image }) => image))
+/** The kind of keys that a model's attention will have. */
+function keysOf(awaited: LoadedModel | undefined): AttentionKeys {
+  return awaited?.family === 'diffusion' || awaited?.family === 'vision'
+    ? { kind: 'grid', rows: 1, columns: 1, positions: undefined }
+    : { kind: 'tokens', texts: [] };
+}
+
+/** A step of which nothing is known yet. */
+function nothingOf(awaited: LoadedModel | undefined): AttentionStep {
+  return { label: '', layers: Array.from({ length: awaited?.layers ?? 0 }) };
+}
+
+function explanation(shown: readonly SideView[], awaited: LoadedModel | undefined): string {
+  if (awaited?.family === 'diffusion' || shown.some(({ image }) => image))
     return 'The attention of one patch, mean over heads; each square is a layer. Click an image above, or change the row and column of the patch, to choose another one for the next run.';
-  if (shown.some(({ keys }) => keys?.kind === 'grid'))
+  if (awaited?.family === 'vision' || shown.some(({ keys }) => keys?.kind === 'grid'))
     return 'Which parts of the image each answer token was made from, mean over heads; each square is a layer.';
-  const of = shown.some(({ row }) => row?.speed.stepMs !== undefined)
+  const fills = awaited?.family === 'masked-diffusion' || shown.some(({ row }) => row?.speed.stepMs !== undefined);
+  const of = fills
     ? 'The attention of the first token that is filled in'
     : 'The attention from which the next token was made';
   return `${of}, mean over heads. In the map a row is a layer and a column a token; the text below shows the chosen layers.`;
@@ -114,11 +131,14 @@ function SideAttention({
   readonly color: string;
 }) {
   const row = layer < 0 ? meanOfLayers(step.layers) : step.layers[layer];
+  const image = side.image?.pixels ?? (shownImage.value && pixelsOf(shownImage.value));
+  const waits = side.steps.length === 0;
   return (
     <div class="side" style={{ '--accent': color }}>
       <h3>{side.title}</h3>
       <p class="soft">
-        Tokens looked at{layer < 0 ? ' by any layer' : ''}: {keysLookedAt(row)}
+        {layer < 0 ? 'Tokens a layer looks at' : 'Tokens looked at'}:{' '}
+        {waits ? '–' : keysLookedAt(layer < 0 ? step.layers : [row])}
       </p>
       {keys.kind === 'grid' ? (
         <div class="tiles">
@@ -126,13 +146,13 @@ function SideAttention({
             layer < 0 || layer === index ? (
               <figure key={String(index)}>
                 <div class="stack">
-                  {side.image && <PixelCanvas pixels={side.image.pixels} label="The image" class="under" />}
+                  {image && <PixelCanvas pixels={image} label="The image" class="under" />}
                   <PixelCanvas
                     pixels={gridPixels(values, keys)}
                     label={`${side.title}, layer ${index}, ${step.label}`}
                   />
                 </div>
-                <figcaption>{values ? `layer ${index}` : `layer ${index}: not recorded`}</figcaption>
+                <figcaption>{values || waits ? `layer ${index}` : `layer ${index}: not recorded`}</figcaption>
               </figure>
             ) : null,
           )}

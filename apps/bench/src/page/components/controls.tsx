@@ -1,7 +1,7 @@
 import type { Listing } from '../../listing.ts';
 import { cancel, run } from '../client.ts';
-import { familyOf, optionProblems } from '../setup.ts';
-import { change, droppedFiles, model, notice, promptImage, setup, status } from '../store.ts';
+import { optionProblems } from '../setup.ts';
+import { change, droppedFiles, notice, setup, status, trouble } from '../store.ts';
 import { MethodControls } from './method-controls.tsx';
 import { ModelControls } from './model-controls.tsx';
 import { TaskControls } from './task-controls.tsx';
@@ -11,8 +11,7 @@ export function Controls({ listing }: { readonly listing: Listing }) {
   const { kind } = status.value;
   const busy = kind === 'busy';
   const scenario = listing.scenarios.find(({ name }) => name === setup.value.task);
-  const family = model.value?.family ?? familyOf(setup.value, listing);
-  const lacks = lacking(listing, family === 'vision' && !scenario);
+  const lacks = lacking(listing) ?? (kind === 'unavailable' ? trouble.value?.title : undefined);
   return (
     <form
       class="controls"
@@ -25,24 +24,27 @@ export function Controls({ listing }: { readonly listing: Listing }) {
       <ModelControls listing={listing} disabled={busy} />
       <TaskControls listing={listing} disabled={busy} />
       <MethodControls listing={listing} disabled={busy} />
-      <div class="action">
-        {busy ? (
-          <>
-            <button type="button" class="primary" onClick={cancel}>
-              Cancel
-            </button>
-            <Progress />
-          </>
-        ) : (
-          <>
-            <button type="submit" class="primary" disabled={kind !== 'ready' || lacks !== undefined}>
-              {scenario ? 'Run the scenario' : 'Run and compare'}
-            </button>
-            <p class={lacks ? 'problem' : 'soft'}>
-              {lacks ?? (kind === 'starting' ? 'Opening the GPU …' : notice.value || 'Dense first, then each method.')}
-            </p>
-          </>
-        )}
+      <div class="action-place">
+        <div class={`action ${busy ? 'busy' : ''}`}>
+          {busy ? (
+            <>
+              <button type="button" class="primary" onClick={cancel}>
+                Cancel
+              </button>
+              <Progress />
+            </>
+          ) : (
+            <>
+              <button type="submit" class="primary" disabled={kind !== 'ready' || lacks !== undefined}>
+                {scenario ? 'Run the scenario' : 'Run and compare'}
+              </button>
+              <p class={lacks ? 'problem' : 'soft'}>
+                {lacks ??
+                  (kind === 'starting' ? 'Opening the GPU …' : notice.value || 'Dense first, then each method.')}
+              </p>
+            </>
+          )}
+        </div>
       </div>
       <p class="link-row">
         <button type="button" class="quiet" onClick={() => void copyLink()}>
@@ -54,11 +56,10 @@ export function Controls({ listing }: { readonly listing: Listing }) {
 }
 
 /** What keeps the set-up from running, or undefined. */
-function lacking(listing: Listing, wantsImage: boolean): string | undefined {
+function lacking(listing: Listing): string | undefined {
   const { model: name, methods } = setup.value;
   if (name === 'files' && droppedFiles.value.length === 0) return 'Choose the model’s files first.';
   if (name === 'hub:') return 'Write the model’s name first, such as Qwen/Qwen3-0.6B.';
-  if (wantsImage && !promptImage.value) return 'Choose an image first.';
   for (const method of methods) {
     const entry = listing.methods.find((candidate) => candidate.name === method.name);
     const problems = entry ? optionProblems(entry, method) : [];

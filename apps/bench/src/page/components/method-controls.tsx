@@ -100,7 +100,7 @@ function MethodFields({
         <label>
           <span class="row">
             <span class="grow">May read of the context</span>
-            <output>{Math.round(method.budget * 100)}%</output>
+            <span>{Math.round(method.budget * 100)}%</span>
           </span>
           <input
             type="range"

@@ -1,8 +1,10 @@
-import { useSignal } from '@preact/signals';
 import type { Listing } from '../../listing.ts';
 import { formatBytes, grouped } from '../../report/format.ts';
 import { shippedModels } from '../shipped-models.ts';
 import { change, droppedFiles, model, setup } from '../store.ts';
+import { FileDrop } from './file-drop.tsx';
+
+const filesWanted = 'Drop a GGUF file, or config.json, tokenizer.json and weights together; or click to choose';
 
 /** Which model: one that ships, one of the hub, or files. */
 export function ModelControls({ listing, disabled }: { readonly listing: Listing; readonly disabled: boolean }) {
@@ -51,45 +53,23 @@ export function ModelControls({ listing, disabled }: { readonly listing: Listing
           />
         </label>
       )}
-      {kind === 'files' && <FileDrop />}
+      {kind === 'files' && (
+        <FileDrop
+          text={droppedFiles.value.map(({ name }) => name).join(', ') || filesWanted}
+          multiple
+          onFiles={(files) => {
+            droppedFiles.value = files;
+          }}
+        />
+      )}
       <p class="soft">
         {entry?.description ?? 'Any model of a supported family; what fits this GPU is known when it loads.'}
       </p>
-      {model.value && (
-        <p class="soft" data-testid="loaded">
-          Loaded: {model.value.layers} layers, {formatBytes(model.value.weightBytes)} of weights, context{' '}
-          {grouped(model.value.contextLength)}.
-        </p>
-      )}
+      <p class="soft loaded" data-testid="loaded">
+        {model.value
+          ? `Loaded: ${model.value.layers} layers, ${formatBytes(model.value.weightBytes)} of weights, context ${grouped(model.value.contextLength)}.`
+          : 'It is loaded with the first run.'}
+      </p>
     </fieldset>
-  );
-}
-
-function FileDrop() {
-  const over = useSignal(false);
-  const take = (files: FileList | null | undefined) => {
-    if (files && files.length > 0) droppedFiles.value = [...files];
-  };
-  return (
-    <label
-      class={`drop ${over.value ? 'over' : ''}`}
-      onDragOver={(event) => {
-        event.preventDefault();
-        over.value = true;
-      }}
-      onDragLeave={() => {
-        over.value = false;
-      }}
-      onDrop={(event) => {
-        event.preventDefault();
-        over.value = false;
-        take(event.dataTransfer?.files);
-      }}
-    >
-      {droppedFiles.value.length > 0
-        ? droppedFiles.value.map(({ name }) => name).join(', ')
-        : 'Drop a GGUF file, or config.json, tokenizer.json and weights together'}
-      <input type="file" multiple onChange={({ currentTarget }) => take(currentTarget.files)} />
-    </label>
   );
 }

@@ -1,12 +1,13 @@
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { formatBytes, formatNumber, formatShare, spreadOf } from '../../report/format.ts';
 import type { Measure, ResultRow } from '../../result-file/types.ts';
 import { familyOf } from '../setup.ts';
-import { change, listing, type SideView, setup, sides, status } from '../store.ts';
+import { change, listing, model, type SideView, setup, sides, status } from '../store.ts';
 import { PixelCanvas } from './pixel-canvas.tsx';
 
 /** What each side writes or draws, with its numbers; before a run, what the page is for. */
 export function Sides() {
-  if (sides.value.length === 0) return status.value.kind === 'busy' ? null : <Empty />;
+  if (sides.value.length === 0) return status.value.kind === 'busy' && setup.value.task !== 'own' ? null : <Empty />;
   return (
     <section aria-label="Output" class={`sides of-${sides.value.length}`}>
       {sides.value.map((side, index) => (
@@ -39,9 +40,17 @@ function Empty() {
 }
 
 function SideCard({ side, index }: { readonly side: SideView; readonly index: number }) {
-  const { image, text, row, trouble } = side;
+  const { image, text, row, started, trouble } = side;
+  const family = model.value?.family;
+  const draws = image !== undefined || family === 'diffusion';
+  const card = useRef<HTMLElement>(null);
+  // On a phone it stands below the button that started it.
+  useEffect(() => {
+    if (started && index === 0) card.current?.scrollIntoView({ block: 'nearest' });
+  }, [started, index]);
+  const writing = started && !row && status.value.kind === 'busy';
   return (
-    <article class="card side" data-testid={`side-${index}`} style={{ '--accent': accent(index) }}>
+    <article ref={card} class="card side" data-testid={`side-${index}`} style={{ '--accent': accent(index) }}>
       <h2>{side.title}</h2>
       {image && (
         <button
@@ -53,20 +62,38 @@ function SideCard({ side, index }: { readonly side: SideView; readonly index: nu
           <PixelCanvas pixels={image.pixels} label={`${side.title}, ${image.label}`} class="drawn" />
         </button>
       )}
-      {!image && !trouble && (
-        <p class="text" data-testid={`text-${index}`}>
-          {text}
-          {!row && <span class="caret" aria-hidden="true" />}
-        </p>
-      )}
+      {draws && !image && !trouble && <div class="pick" />}
+      {!draws && !trouble && <SideText text={text} writing={writing} index={index} />}
       {trouble && (
         <div class="refusal">
           <strong>{trouble.title}</strong>
           <p>{trouble.detail}</p>
         </div>
       )}
-      <Facts row={row} />
+      <Facts row={row} draws={draws} denoises={draws || family === 'masked-diffusion'} />
     </article>
+  );
+}
+
+/** The text so far; while it grows, its end is in sight. */
+function SideText({
+  text,
+  writing,
+  index,
+}: {
+  readonly text: string;
+  readonly writing: boolean;
+  readonly index: number;
+}) {
+  const box = useRef<HTMLParagraphElement>(null);
+  useLayoutEffect(() => {
+    if (writing) box.current?.scrollTo(0, box.current.scrollHeight);
+  }, [text, writing]);
+  return (
+    <p ref={box} class="text" data-testid={`text-${index}`}>
+      {text}
+      {writing && <span class="caret" aria-hidden="true" />}
+    </p>
   );
 }
 
@@ -86,20 +113,27 @@ export function accent(index: number): string {
 }
 
 /** The numbers of a side; their places are there before the numbers are. */
-function Facts({ row }: { readonly row: ResultRow | undefined }) {
+function Facts({
+  row,
+  draws,
+  denoises,
+}: {
+  readonly row: ResultRow | undefined;
+  readonly draws: boolean;
+  readonly denoises: boolean;
+}) {
   const show = (measure: Measure | null | undefined, format: (value: number) => string) =>
     measure === undefined || measure === null ? '–' : format(spreadOf(measure).centre);
   const ms = (value: number) => `${formatNumber(value)} ms`;
   const { speed, quality, memory } = row ?? { speed: {}, quality: {}, memory: {} };
-  const perStep = speed.stepMs !== undefined;
   const facts = [
-    [perStep ? 'Per step' : 'Per token', show(perStep ? speed.stepMs : speed.decodeMsPerToken, ms)],
+    denoises ? ['Per step', show(speed.stepMs, ms)] : ['Per token', show(speed.decodeMsPerToken, ms)],
     ['Against dense', show(speed.speedup, (value) => `${formatNumber(value)}×`)],
     ['Keys read', show(row?.density, formatShare)],
     ['Peak memory', show(memory.peakBytes, formatBytes)],
-    quality.psnr === undefined
-      ? ['Same tokens', show(quality.agreement, formatShare)]
-      : ['PSNR', show(quality.psnr, (value) => `${formatNumber(value)} dB`)],
+    draws
+      ? ['PSNR', show(quality.psnr, (value) => `${formatNumber(value)} dB`)]
+      : ['Same tokens', show(quality.agreement, formatShare)],
   ] as const;
   return (
     <dl class="facts">

@@ -1,7 +1,7 @@
 import type { ListedScenario, Listing } from '../../listing.ts';
-import { rawImage } from '../raw-image.ts';
 import { familyOf } from '../setup.ts';
-import { change, model, promptImage, setup, trouble } from '../store.ts';
+import { change, model, setup } from '../store.ts';
+import { ImageField } from './image-field.tsx';
 import { NumberField } from './number-field.tsx';
 
 /** What the model does: an own prompt or image, or a scenario of the bench. */
@@ -71,7 +71,7 @@ function OwnFields({ listing }: { readonly listing: Listing }) {
   const family = familyOf(setup.value, listing);
   const draws = family === 'diffusion';
   const denoises = draws || family === 'masked-diffusion';
-  const classes = model.value?.classes ?? [];
+  const classes = listing.models.find(({ name }) => name === setup.value.model)?.classes;
   return (
     <>
       {!draws && (
@@ -86,31 +86,31 @@ function OwnFields({ listing }: { readonly listing: Listing }) {
         </label>
       )}
       {family === 'vision' && <ImageField />}
+      {draws &&
+        (classes ? (
+          <label>
+            What to draw
+            <select
+              value={String(classLabel)}
+              onChange={({ currentTarget }) => change({ classLabel: Number(currentTarget.value) })}
+            >
+              {classes.map((name, index) => (
+                <option key={name} value={String(index)}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </label>
+        ) : (
+          <NumberField
+            label="Class"
+            value={classLabel}
+            min={0}
+            max={999}
+            onValue={(value) => change({ classLabel: value })}
+          />
+        ))}
       <div class="pair">
-        {draws &&
-          (classes.length > 0 ? (
-            <label>
-              What to draw
-              <select
-                value={String(classLabel)}
-                onChange={({ currentTarget }) => change({ classLabel: Number(currentTarget.value) })}
-              >
-                {classes.map((name, index) => (
-                  <option key={name} value={String(index)}>
-                    {name}
-                  </option>
-                ))}
-              </select>
-            </label>
-          ) : (
-            <NumberField
-              label="Class"
-              value={classLabel}
-              min={0}
-              max={999}
-              onValue={(value) => change({ classLabel: value })}
-            />
-          ))}
         {!draws && (
           <NumberField
             label="Tokens"
@@ -138,14 +138,14 @@ function OwnFields({ listing }: { readonly listing: Listing }) {
   );
 }
 
-/** Row and column of the patch whose attention is shown: what a click on an image sets, for the keyboard. */
+/** Row and column of the patch whose attention is shown: what a click on an image sets, for the keyboard; known of a loaded model. */
 function PatchFields() {
   const grid = model.value?.grid;
-  if (!grid) return null;
+  if (!grid) return <p class="soft patch">Once the model is loaded, the patch that is watched can be chosen.</p>;
   const patch = Math.min(setup.value.patch, grid.rows * grid.columns - 1);
   const [row, column] = [Math.floor(patch / grid.columns), patch % grid.columns];
   return (
-    <div class="pair">
+    <div class="pair patch">
       <NumberField
         label="Patch: row"
         value={row}
@@ -161,30 +161,5 @@ function PatchFields() {
         onValue={(value) => change({ patch: row * grid.columns + value })}
       />
     </div>
-  );
-}
-
-async function takeImage(file: File | undefined): Promise<void> {
-  promptImage.value = undefined;
-  if (!file) return;
-  try {
-    promptImage.value = await rawImage(file);
-    trouble.value = undefined;
-  } catch (error) {
-    trouble.value = {
-      kind: 'failed',
-      title: `${file.name} is no image that this browser can read`,
-      detail: error instanceof Error ? error.message : String(error),
-      advice: 'Choose a PNG, JPEG or WebP file.',
-    };
-  }
-}
-
-function ImageField() {
-  return (
-    <label>
-      Image
-      <input type="file" accept="image/*" onChange={({ currentTarget }) => void takeImage(currentTarget.files?.[0])} />
-    </label>
   );
 }

@@ -37,11 +37,12 @@ export async function compare(
   const variants = choices.map(
     (choice) => variantsOf(requestOf(choice, registry), [choice.budget], contextLength)[0] as Variant,
   );
+  report({ type: 'sides', titles: variants.map((variant, side) => titleOf(variant, choices, side)) });
   let dense: unknown;
   let denseMs: number | undefined;
   for (const [side, variant] of variants.entries()) {
     signal.throwIfAborted();
-    report({ type: 'side', side, title: titleOf(variant, choices, side) });
+    report({ type: 'side', side });
     const place = { side, variant, model, request, signal, report };
     const identity = {
       scenario: scenarioOf(model),

@@ -1,6 +1,5 @@
 import type { Gpu, ModelHandle } from '@saccade/core';
 import { loadLanguageModel, MaskedDiffusionModel, modelFilesFromUrls, VisionLanguageModel } from '@saccade/models';
-import { shapesDit } from '@saccade/tiny-models';
 import type { ModelEntry } from '../../model-entry.ts';
 import { PipelineModel } from '../../scenarios/diffusion/pipeline-model.ts';
 import type { LoadedModel, ModelChoice } from '../protocol.ts';
@@ -54,10 +53,6 @@ export function describeModel(entry: ModelEntry, handle: ModelHandle): LoadedMod
         ? 'vision'
         : entry.family;
   const weightBytes = 'weightBytes' in handle ? Number(handle.weightBytes) : handle.gpu.stats().liveBytes;
-  const count = network?.conditioning.kind === 'classes' ? network.conditioning.classes : 0;
-  const classes = Array.from({ length: count }, (_, index) =>
-    entry.name === shapesDit.name ? (shapesDit.classes[index] ?? `class ${index}`) : `class ${index}`,
-  );
   return {
     name: entry.name,
     title: entry.title,
@@ -65,7 +60,6 @@ export function describeModel(entry: ModelEntry, handle: ModelHandle): LoadedMod
     layers,
     contextLength,
     weightBytes,
-    classes,
     grid: grid && { rows: grid.height, columns: grid.width },
   };
 }
