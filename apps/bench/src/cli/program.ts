@@ -103,7 +103,7 @@ export function buildProgram(context: CliContext, done: (code: ExitCode) => void
     )
     .option(
       '--limit <s>',
-      'seconds that another engine is given to prepare a work and for each run, of whole models six times as many',
+      'seconds that another engine is given to prepare a work and for each run, of whole models twenty times as many',
       integerArgument(1),
       30,
     )

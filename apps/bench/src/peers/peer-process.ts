@@ -11,8 +11,8 @@ import type { Work } from './work.ts';
 /** An engine opens its device within this time. */
 const startSeconds = 120;
 
-/** Whole models load, and read a prompt before they decode: they are given so many times as long. */
-const modelFactor = 6;
+/** Whole models load, and read a prompt before they decode: they are given so many times as long. llama.cpp's Vulkan needs minutes for a prompt on a software adapter. */
+const modelFactor = 20;
 
 /**
  * A peer in a process of its own: engines bring their own Dawn, and some never let a process end. Where one does not answer
@@ -44,7 +44,7 @@ export class PeerProcess implements Implementation {
    */
   static async start(peer: Peer, limitSeconds: number, log: (line: string) => void): Promise<PeerProcess> {
     const { loader, node } = await installPeer(peer, log);
-    const environment = { ...process.env, ...(await gpuEnvironment()) };
+    const environment = { ...process.env, ...(await gpuEnvironment()), ...peer.environment };
     const launch = async () => {
       const main = fileURLToPath(new URL('./worker/main.ts', import.meta.url));
       const loading = ['--conditions=@saccade/source', '--import', import.meta.resolve('tsx')];

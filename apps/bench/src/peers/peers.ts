@@ -11,6 +11,8 @@ export interface Peer {
   readonly needsNode?: 22;
   /** Passed to the worker. */
   readonly device?: string;
+  /** Variables of its process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What its times include that ours do not. */
   readonly remark?: string;
   /** Whether results count in the comparison; others are shown as an outside reference. */
@@ -56,6 +58,13 @@ export const peers: readonly Peer[] = [
       work.kind === 'convolution' ||
       (work.kind === 'attention' && !work.causal && work.heads === work.kvHeads),
   },
-  { ...llama, name: 'llama.cpp-vulkan', device: 'vulkan', judged: true },
+  {
+    ...llama,
+    name: 'llama.cpp-vulkan',
+    device: 'vulkan',
+    // It passes over devices that are processors, and then computes without Vulkan, unless a device is named.
+    environment: { GGML_VK_VISIBLE_DEVICES: '0' },
+    judged: true,
+  },
   { ...llama, name: 'llama.cpp-cpu', device: 'cpu', judged: false, remark: 'the processor itself, not the adapter' },
 ];

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { comparedTokens, promptSentence, timed } from '../runner.ts';
 import type { OpenPeer } from './main.ts';
 
@@ -12,7 +13,9 @@ interface Sequence {
 
 interface Llama {
   readonly gpu: string | false;
+  getGpuDeviceNames(): Promise<readonly string[]>;
   loadModel(options: { readonly modelPath: string; readonly gpuLayers: number | 'max' }): Promise<{
+    readonly gpuLayers: number;
     tokenize(text: string): Token[];
     createContext(options: {
       readonly contextSize: number;
@@ -33,19 +36,23 @@ export const open: OpenPeer = async (load, device) => {
   const gpu = device === 'cpu' ? false : device;
   const llama = await getLlama({ gpu, build: 'never', logLevel: 'error' });
   if (llama.gpu !== gpu) throw new Error(`takes ${llama.gpu || 'the processor'} instead of ${device}`);
+  // Without a device that it accepts the Vulkan build computes on the processor, and says so nowhere else.
+  const names = gpu ? await llama.getGpuDeviceNames() : [];
+  if (gpu && names.length === 0) throw new Error(`finds no ${device} device that it accepts`);
   return {
-    description: `node-llama-cpp, ${device}`,
+    description: `node-llama-cpp, ${[device, ...names].join(', ')}`,
     prepare: async (work) => {
       if (work.kind !== 'model') throw new Error('compares whole models only');
       const model = await llama.loadModel({ modelPath: work.file, gpuLayers: gpu ? 'max' : 0 });
-      const context = await model.createContext({ contextSize: work.context + 64, batchSize: 512, threads: 0 });
+      if (gpu && model.gpuLayers === 0) throw new Error(`leaves all layers to the processor instead of ${device}`);
+      const context = await model.createContext({ contextSize: work.context + 64, batchSize: 512, threads: availableParallelism() });
       const sequence = context.getSequence();
       const text = promptSentence.repeat(Math.ceil(work.context / 8));
       const tokens = model.tokenize(text).slice(0, work.context);
       const last = tokens.at(-1) as Token;
-      const prompt = async (ids: readonly Token[]) => {
+      const prompt = async () => {
         await sequence.clearHistory();
-        await sequence.evaluateWithoutGeneratingNewTokens(ids);
+        await sequence.evaluateWithoutGeneratingNewTokens(tokens);
       };
       const take = async (ids: readonly Token[], count: number) => {
         const taken: Token[] = [];
@@ -55,18 +62,19 @@ export const open: OpenPeer = async (load, device) => {
         }
         return taken;
       };
+      /** Greedy tokens behind the prompt, whose rows are there already. */
+      const goOn = async (count: number) => {
+        await sequence.eraseContextTokenRanges([{ start: tokens.length - 1, end: tokens.length + 64 }]);
+        return await take([last], count);
+      };
       const decode = async () => {
         const count = 4;
-        await sequence.eraseContextTokenRanges([{ start: tokens.length - 1, end: tokens.length + 64 }]);
-        return (await timed(() => take([last], count))) / count;
+        return (await timed(() => goOn(count))) / count;
       };
-      if (work.phase === 'decode') await prompt(tokens.slice(0, -1));
+      if (work.phase === 'decode') await prompt();
       return {
-        run: () => (work.phase === 'decode' ? decode() : timed(() => prompt(tokens))),
-        output: async () => {
-          await prompt(tokens.slice(0, -1));
-          return await take([last], comparedTokens);
-        },
+        run: () => (work.phase === 'decode' ? decode() : timed(prompt)),
+        output: () => goOn(comparedTokens),
         dispose: () => model.dispose(),
       };
     },
