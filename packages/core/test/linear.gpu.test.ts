@@ -110,7 +110,7 @@ describe('linear', () => {
     ]);
   });
 
-  it.each(['broadcast 4 x 64', 'broadcast 4 x 128', 'broadcast 2 x 192'] as const)(
+  it.each(['broadcast 4 x 64', 'broadcast 4 x 128', 'broadcast 4 x 192', 'broadcast 2 x 192'] as const)(
     '%s: rows, columns and inner positions that stand out of the tiles',
     async (schedule) => {
       const gpu = await sharedGpu();
@@ -128,8 +128,25 @@ describe('linear', () => {
     },
   );
 
-  it('broadcast 4 x 64 to 128: holds more of a long inner axis', async () => {
-    await compare(await sharedGpu(), 'f32', [[33, 1100, 9]], ['broadcast 4 x 64 to 128']);
+  it('sums up elsewhere where rows of the output would crowd a cache, and adds bias and residual once', async () => {
+    const gpu = await sharedGpu();
+    const schedule = 'broadcast 4 x 64';
+    await compare(gpu, 'q4_1', [[35, 192, 512]], [schedule]);
+    const [batches, rows, k, n] = [2, 19, 200, 1536];
+    const [weight, values] = await randomWeight(gpu, 'f32', n, k, 3);
+    for (const dtype of ['f32', 'f16', 'bf16'] as const) {
+      // Batches that stand apart, so that they are no further rows of one.
+      const whole = gpu.tensor(randomArray(batches * (rows + 1) * k, 1), [batches, rows + 1, k]);
+      const x = whole.slice(1, 0, rows);
+      const bias = gpu.tensor(randomArray(n, 2), [n], dtype);
+      const residual = gpu.tensor(randomArray(batches * rows * n, 4), [batches, rows, n], dtype);
+      const [xs = [], biases = [], residuals = []] = await gpu.read([x, bias, residual]);
+      const expected = linearReference(xs, values, batches * rows, k, n, { bias: biases, residual: residuals });
+      const out = linear(x, weight, { bias, residual, schedule });
+      assertClose(await out.read(), expected, { ...close(k), name: dtype });
+      for (const tensor of [whole, x, bias, residual, out]) tensor.dispose();
+    }
+    weight.dispose();
   });
 
   it('runs on WebGPU defaults', async () => {

@@ -45,7 +45,11 @@ export const open: OpenPeer = async (load, device) => {
       if (work.kind !== 'model') throw new Error('compares whole models only');
       const model = await llama.loadModel({ modelPath: work.file, gpuLayers: gpu ? 'max' : 0 });
       if (gpu && model.gpuLayers === 0) throw new Error(`leaves all layers to the processor instead of ${device}`);
-      const context = await model.createContext({ contextSize: work.context + 64, batchSize: 512, threads: availableParallelism() });
+      const context = await model.createContext({
+        contextSize: work.context + 64,
+        batchSize: 512,
+        threads: availableParallelism(),
+      });
       const sequence = context.getSequence();
       const text = promptSentence.repeat(Math.ceil(work.context / 8));
       const tokens = model.tokenize(text).slice(0, work.context);

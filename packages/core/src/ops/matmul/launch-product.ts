@@ -16,37 +16,22 @@ import {
   tileCount,
 } from './product.ts';
 import { loadsSingles, type RightFormat, wideOperand } from './right-operand.ts';
-import { broadcastRows, type MatmulSchedule, vectorRows } from './schedules.ts';
+import { broadcastRows, type HeldRows, type MatmulSchedule, vectorRows } from './schedules.ts';
+import { spreadProduct, spreadsRows } from './spread-rows.ts';
 import { tileKernel, tileSize } from './tile.ts';
 import { vectorColumns, vectorKernel } from './vector.ts';
 
 /** Records one product. */
 export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedule): void {
+  const { capabilities } = gpu;
+  const shared = broadcastRows(schedule);
+  if (shared && broadcastsToEight(capabilities)) {
+    launchBroadcast(gpu, product, shared);
+    return;
+  }
   const variant = productVariant(product);
   const launch = { bindings: bindingRanges(product), parameters: parameterValues(product), cost: productCost(product) };
-  const { capabilities } = gpu;
-  const shared = broadcastRows(schedule, product.inner);
-  if (shared && broadcastsToEight(capabilities)) {
-    const lanes = subgroupRowsWorkgroup(capabilities);
-    const rowsPerLane = Math.max(1, Math.min(shared.rowsPerLane, Math.ceil(product.rows / lanes)));
-    const rowTiles = batchCount(product) * Math.ceil(product.rows / (rowsPerLane * lanes));
-    const width = tileColumns(product.columns, rowTiles);
-    gpu.launch(
-      broadcastKernel,
-      {
-        ...variant,
-        rowsPerLane,
-        held: heldPositions(product.inner, shared.held),
-        lanes,
-        leftFours: leftInFours(product),
-      },
-      {
-        ...launch,
-        parameters: [...launch.parameters, width],
-        workgroups: rowTiles * Math.ceil(product.columns / width),
-      },
-    );
-  } else if (schedule === 'tile') {
+  if (schedule === 'tile') {
     gpu.launch(tileKernel, variant, { ...launch, workgroups: tileCount(product, tileSize, tileSize) });
   } else if (schedule === 'vector') {
     const rows = product.rows <= 2 ? Math.max(product.rows, 1) : vectorRows;
@@ -64,6 +49,34 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
       { ...launch, workgroups: tileCount(product, tile.rowsPerLane, tile.columnsPerLane * tile.lanes) },
     );
   }
+}
+
+function launchBroadcast(gpu: Gpu, product: Product, most: HeldRows): void {
+  const held = heldPositions(product.inner, most.held);
+  if (product.inner > held && spreadsRows(gpu, product)) {
+    const { spread, gather } = spreadProduct(gpu, product);
+    launchHeld(gpu, spread, most.rowsPerLane, held);
+    gather();
+  } else {
+    launchHeld(gpu, product, most.rowsPerLane, held);
+  }
+}
+
+function launchHeld(gpu: Gpu, product: Product, mostRows: number, held: number): void {
+  const lanes = subgroupRowsWorkgroup(gpu.capabilities);
+  const rowsPerLane = Math.max(1, Math.min(mostRows, Math.ceil(product.rows / lanes)));
+  const rowTiles = batchCount(product) * Math.ceil(product.rows / (rowsPerLane * lanes));
+  const width = tileColumns(product.columns, rowTiles);
+  gpu.launch(
+    broadcastKernel,
+    { ...productVariant(product), rowsPerLane, held, lanes, leftFours: leftInFours(product) },
+    {
+      bindings: bindingRanges(product),
+      parameters: [...parameterValues(product), width],
+      workgroups: rowTiles * Math.ceil(product.columns / width),
+      cost: productCost(product),
+    },
+  );
 }
 
 function launchBlocks(gpu: Gpu, product: Product, gate: GateActivation | 'none'): void {

@@ -60,8 +60,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     const scheduleOf = (productRows: number) =>
       options.schedule ?? defaultSchedule(gpu, productRows, b.dtype as FloatDtype);
     const schedule = scheduleOf(rows);
-    const forSoftware =
-      schedule === 'lanes' || (gpu.capabilities.software && broadcastRows(schedule, inner) !== undefined);
+    const forSoftware = schedule === 'lanes' || (gpu.capabilities.software && broadcastRows(schedule) !== undefined);
     const packs = forSoftware && rows >= packingRows && gainsByPacking(b);
     const product = planProduct(a, packs ? pack(b) : b, batchShape, out);
     launchProduct(gpu, product, scheduleOf(product.rows));

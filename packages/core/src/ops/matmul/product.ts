@@ -133,15 +133,23 @@ export function batchCount(product: Product): number {
 }
 
 export function productBindings(variant: ProductVariant, capabilities: Capabilities): BindingDeclaration[] {
-  const bindings: BindingDeclaration[] = [
+  return [
     { name: 'left', type: leftAccess(variant, capabilities).type, access: 'read' },
     ...rightOperand(variant.right, capabilities).bindings,
+    ...onceBindings(variant, capabilities),
+    { name: 'out', type: 'array<f32>', access: 'read_write' },
   ];
-  for (const name of ['bias', 'residual'] as const) {
+}
+
+/** Bindings of what is added to the sums once. */
+export function onceBindings(
+  variant: Pick<ProductVariant, 'bias' | 'residual'>,
+  capabilities: Capabilities,
+): BindingDeclaration[] {
+  return (['bias', 'residual'] as const).flatMap((name) => {
     const dtype = variant[name];
-    if (dtype !== 'none') bindings.push({ name, type: elementAccess(name, dtype, capabilities).type, access: 'read' });
-  }
-  return [...bindings, { name: 'out', type: 'array<f32>', access: 'read_write' }];
+    return dtype === 'none' ? [] : [{ name, type: elementAccess(name, dtype, capabilities).type, access: 'read' }];
+  });
 }
 
 /** The binding of a left operand of which one load gives four neighbours of the inner axis, see {@link leftInFours}. */

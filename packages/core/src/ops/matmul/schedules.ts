@@ -10,22 +10,17 @@ const broadcasts = {
   'broadcast 2 x 64': { rowsPerLane: 2, held: 64 },
   'broadcast 4 x 64': { rowsPerLane: 4, held: 64 },
   'broadcast 4 x 128': { rowsPerLane: 4, held: 128 },
-  // Of a long inner axis the output would be read and written too often: decision 0129.
-  'broadcast 4 x 64 to 128': { rowsPerLane: 4, held: 64, heldOfLong: 128 },
+  'broadcast 4 x 192': { rowsPerLane: 4, held: 192 },
   'broadcast 2 x 192': { rowsPerLane: 2, held: 192 },
 } as const satisfies Record<string, HeldRows>;
 
 export type BroadcastSchedule = keyof typeof broadcasts;
 
 /** Rows of an invocation, and most inner positions of each that it holds. */
-interface HeldRows {
+export interface HeldRows {
   readonly rowsPerLane: number;
   readonly held: number;
-  /** The same of an inner axis of `longInner` or more, where it differs. */
-  readonly heldOfLong?: number;
 }
-
-const longInner = 1024;
 
 /**
  * How a matrix product is laid out. `lanes` is for software adapters, `vector` and `tile` for GPUs. The others are for many rows where every
@@ -33,15 +28,9 @@ const longInner = 1024;
  */
 export type MatmulSchedule = 'lanes' | 'vector' | 'tile' | BroadcastSchedule;
 
-/** What an invocation of a schedule holds of an inner axis, or undefined where the schedule is none of `broadcast`. */
-export function broadcastRows(
-  schedule: MatmulSchedule,
-  inner: number,
-): { readonly rowsPerLane: number; readonly held: number } | undefined {
-  const rows = (broadcasts as Partial<Record<MatmulSchedule, HeldRows>>)[schedule];
-  if (!rows) return undefined;
-  const { rowsPerLane, held, heldOfLong = held } = rows;
-  return { rowsPerLane, held: inner >= longInner ? heldOfLong : held };
+/** What an invocation of a schedule holds, or undefined where the schedule is none of `broadcast`. */
+export function broadcastRows(schedule: MatmulSchedule): HeldRows | undefined {
+  return (broadcasts as Partial<Record<MatmulSchedule, HeldRows>>)[schedule];
 }
 
 type Schedules = readonly [MatmulSchedule, ...MatmulSchedule[]];
@@ -62,14 +51,14 @@ function manyRowsSchedules(capabilities: Capabilities, software: Schedules): Sch
 export const floatProducts: TunedFamily = {
   name: 'matmul.float',
   variants: (capabilities): Schedules =>
-    manyRowsSchedules(capabilities, ['broadcast 4 x 64 to 128', 'broadcast 2 x 192', 'lanes']),
+    manyRowsSchedules(capabilities, ['broadcast 4 x 128', 'broadcast 4 x 64', 'lanes']),
 };
 
 /** Products of many rows with a quantized weight. */
 export const quantizedProducts: TunedFamily = {
   name: 'matmul.quantized',
   variants: (capabilities): Schedules =>
-    manyRowsSchedules(capabilities, ['broadcast 2 x 192', 'broadcast 4 x 128', 'broadcast 4 x 64', 'lanes']),
+    manyRowsSchedules(capabilities, ['broadcast 4 x 192', 'broadcast 4 x 128', 'broadcast 2 x 192', 'lanes']),
 };
 
 /** The schedule of a product on this device, unless the caller forces one. */
