@@ -1,4 +1,3 @@
-import { adapterName } from '../report/environment-facts.ts';
 import type { ResultFile } from '../result-file/types.ts';
 import { environment, openedFiles, ownPictures, ownRows, trouble } from './store.ts';
 
@@ -8,8 +7,7 @@ export async function openResultFiles(files: Iterable<File>): Promise<void> {
   for (const file of files) {
     try {
       const { environment: where, results, pictures = [] } = validateResultFile(JSON.parse(await file.text()));
-      const adapter = where.adapter ? adapterName(where.adapter) : 'no adapter';
-      const plain = `${file.name.replace(/\.json$/, '')} (${adapter})`;
+      const plain = file.name.replace(/\.json$/, '');
       const before = openedFiles.value.filter(({ label }) => label === plain || label.startsWith(`${plain}, `)).length;
       const label = before === 0 ? plain : `${plain}, ${before + 1}`;
       openedFiles.value = [...openedFiles.value, { label, environment: where, rows: results, pictures }];

@@ -59,7 +59,7 @@ export const runFiles = computed<readonly RunFile[]>(() => {
   const own = environment.value;
   const mine =
     own && ownRows.value.length > 0
-      ? [{ label: `this page (${adapter.value})`, environment: own, rows: ownRows.value, pictures: ownPictures.value }]
+      ? [{ label: 'this page', environment: own, rows: ownRows.value, pictures: ownPictures.value }]
       : [];
   return [...mine, ...openedFiles.value];
 });

@@ -7,10 +7,16 @@ export interface Chart {
   /** The method whose picture it is. */
   readonly slug: string;
   readonly title: string;
-  /** The first column's heading, which finds the table, and the columns that are drawn. */
+  /** The first column's heading, which finds the table: the first of them with the columns that are drawn. */
   readonly table: string;
   readonly columns: readonly string[];
-  /** `lines`: the first column is a number along the x axis. `bars`: a bar per row. */
+  /** What the columns are called in the picture. Default: as in the table. */
+  readonly names?: readonly string[];
+  /** How many columns, from the first on, say what a row is. Default 1. */
+  readonly labels?: number;
+  /** Only rows whose label holds this. */
+  readonly rows?: string;
+  /** `lines`: the first column is a number along the x axis. `bars`: a bar per row and column. */
   readonly kind: 'lines' | 'bars';
   readonly xLabel?: string;
   readonly yLabel: string;
@@ -43,18 +49,92 @@ export const charts: readonly Chart[] = [
     kind: 'bars',
     yLabel: 'nats',
   },
+  {
+    slug: 'hylra',
+    title: 'KL divergence to dense, by full layers: evenly spaced, or searched',
+    table: 'full layers',
+    columns: ['every second, third, fifth layer', 'searched by threshold'],
+    names: ['evenly spaced', 'searched'],
+    labels: 2,
+    rows: 'a key/value head',
+    kind: 'bars',
+    yLabel: 'nats',
+  },
+  {
+    slug: 'based',
+    title: 'Time of a layer by length: milliseconds, software adapter on two cores',
+    table: 'tokens',
+    columns: ['linear, prefill', 'softmax, prefill'],
+    kind: 'lines',
+    xLabel: 'tokens',
+    yLabel: 'ms',
+  },
+  {
+    slug: 'gated-attention',
+    title: 'Loss gained on texts longer than those of the training',
+    table: '',
+    columns: ['without', 'elementwise gate'],
+    rows: 'degradation',
+    kind: 'bars',
+    yLabel: 'nats per byte',
+  },
+  {
+    slug: 'gna',
+    title: 'Speed-up over dense attention of 4,096 tokens, predicted and measured',
+    table: 'layout',
+    columns: ['predicted', 'in tiles'],
+    names: ['predicted', 'measured'],
+    labels: 3,
+    kind: 'bars',
+    yLabel: 'times as fast, software adapter',
+  },
+  {
+    slug: 're-ttention',
+    title: 'Images of shapes-dit with a window of a tenth, beside the dense images',
+    table: 'method, a window of 10%',
+    columns: ['PSNR (dB)'],
+    kind: 'bars',
+    yLabel: 'PSNR in dB',
+  },
+  {
+    slug: 'sparsed',
+    title: 'Perplexity of text that is filled in by masked diffusion',
+    table: 'method',
+    columns: ['perplexity'],
+    kind: 'bars',
+    yLabel: 'perplexity',
+  },
+  ...['carve', 'gift', 'var', 'vhr'].map(
+    (slug): Chart => ({
+      slug,
+      title: 'Questions whether something is there, adversarial: answers that are right',
+      table: 'accuracy, %',
+      columns: ['adversarial'],
+      kind: 'bars',
+      yLabel: '%, shipped scenes model',
+    }),
+  ),
+  {
+    slug: 'zipvl',
+    title: 'KL divergence to dense behind a compressed context',
+    table: 'Method',
+    columns: ['KL to dense (nats)'],
+    kind: 'bars',
+    yLabel: 'nats, byte model',
+  },
 ];
 
 /** The chart as SVG. @throws Error where the README has no such table or column any more */
 export function drawChart(chart: Chart): string {
   const readme = readFileSync(join(workspace, 'packages', chart.slug, 'README.md'), 'utf8');
-  const { header, rows } = tableOf(readme, chart.table, chart.slug);
-  const series = chart.columns.map((name) => {
-    const column = header.indexOf(name);
-    if (column < 0) throw new Error(`packages/${chart.slug}/README.md: the table has no column "${name}"`);
-    return { name, values: rows.map((row) => numberIn(row[column] ?? '')) };
+  const { header, rows: all } = tableOf(readme, chart);
+  const labelOf = (row: readonly string[]) => plain(row.slice(0, chart.labels ?? 1).join(' '));
+  const rows = all.filter((row) => labelOf(row).includes(chart.rows ?? ''));
+  const series = chart.columns.map((column, index) => {
+    const at = header.indexOf(column);
+    return { name: chart.names?.[index] ?? column, values: rows.map((row) => numberIn(row[at] ?? '')) };
   });
-  const labels = rows.map(([first = '']) => first);
+  const labels = rows.map(labelOf);
   return chart.kind === 'lines' ? lines(chart, labels, series) : bars(chart, labels, series);
 }
 
@@ -63,15 +143,23 @@ interface Series {
   readonly values: readonly (number | undefined)[];
 }
 
-function tableOf(text: string, first: string, slug: string): { header: string[]; rows: string[][] } {
+/** Without the marks of code. */
+function plain(cell: string): string {
+  return cell.replaceAll('`', '');
+}
+
+function tableOf(text: string, { table: first, columns, slug }: Chart): { header: string[]; rows: string[][] } {
   const cells = (line: string) =>
     line
       .split('|')
       .slice(1, -1)
       .map((cell) => cell.trim());
   const all = text.split('\n');
-  const at = all.findIndex((line) => line.startsWith('|') && cells(line)[0] === first);
-  if (at < 0) throw new Error(`packages/${slug}/README.md has no table that begins with "${first}"`);
+  const at = all.findIndex((line) => {
+    const header = line.startsWith('|') ? cells(line) : [];
+    return header[0] === first && columns.every((column) => header.includes(column));
+  });
+  if (at < 0) throw new Error(`packages/${slug}/README.md has no table of "${first}" with ${columns.join(' and ')}`);
   const end = all.findIndex((line, index) => index > at && !line.startsWith('|'));
   return { header: cells(all[at] ?? ''), rows: all.slice(at + 2, end < 0 ? undefined : end).map(cells) };
 }
@@ -128,10 +216,18 @@ function lines({ title, xLabel = '', yLabel }: Chart, labels: readonly string[],
   return frame(height, title, content);
 }
 
-function bars({ title, yLabel }: Chart, labels: readonly string[], [series]: readonly Series[]): string {
+/** Bars of each row, one per column. What the others are compared with is grey: the first of several columns, or the model as it is. */
+function bars({ title, yLabel }: Chart, labels: readonly string[], series: readonly Series[]): string {
+  const marks = labels.flatMap((label, row) =>
+    series.flatMap(({ name, values }, column) => {
+      const value = values[row];
+      const grey = series.length > 1 ? column === 0 : /^(dense|greedy)/.test(label);
+      return value === undefined ? [] : [{ label: series.length > 1 ? `${label}: ${name}` : label, value, grey }];
+    }),
+  );
   const step = 30;
-  const height = 60 + labels.length * step + 12;
-  const known = (series?.values ?? []).filter((value) => value !== undefined);
+  const height = 60 + marks.length * step + 12;
+  const known = marks.map(({ value }) => value);
   const low = Math.min(...known.filter((value) => value > 0));
   const high = Math.max(...known);
   // A span of over 30 times is drawn by its logarithm, and says so.
@@ -141,14 +237,12 @@ function bars({ title, yLabel }: Chart, labels: readonly string[], [series]: rea
       2,
       270 * (logarithmic ? Math.log(Math.max(value, low) / (low / 2)) / Math.log(high / (low / 2)) : value / high),
     );
-  const content = labels.flatMap((label, index) => {
-    const value = series?.values[index];
+  const content = marks.flatMap(({ label, value, grey }, index) => {
     const top = 60 + index * step;
-    if (value === undefined) return [];
     const size = Math.round(length(value));
     return [
       text(290, top + 14, label.length > 42 ? `${label.slice(0, 41)}…` : label, 'text-anchor="end" font-size="12"'),
-      `<rect x="300" y="${top}" width="${size}" height="20" rx="3" fill="${index === 0 ? '#888' : '#0d857b'}"/>`,
+      `<rect x="300" y="${top}" width="${size}" height="20" rx="3" fill="${grey ? '#888' : '#0d857b'}"/>`,
       text(306 + size, top + 14, value.toLocaleString('en'), 'font-size="12"'),
     ];
   });

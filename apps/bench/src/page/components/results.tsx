@@ -1,8 +1,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Chart } from '../../report/charts.ts';
-import { columnsFor } from '../../report/columns.ts';
-import type { ResultRow } from '../../result-file/types.ts';
+import { type Column, columnsFor } from '../../report/columns.ts';
+import { adapterName } from '../../report/environment-facts.ts';
+import type { Environment, ResultRow } from '../../result-file/types.ts';
 import { ownTasks } from '../own-tasks.ts';
 import { download, openResultFiles, ownResultFile } from '../result-files.ts';
 import { listing, openedFiles, ownPictures, ownRows, runFiles, trouble } from '../store.ts';
@@ -47,8 +48,7 @@ export function Results() {
         <ul class="runs soft">
           {files.map(({ label, environment }) => (
             <li key={label}>
-              <strong>{label}</strong>: {environment.date.slice(0, 16).replace('T', ' ')} UTC,{' '}
-              {environment.browser ?? `Node ${environment.node}`}
+              <strong>{label}</strong>: {placeOf(environment)}, {environment.date.slice(0, 16).replace('T', ' ')} UTC
             </li>
           ))}
         </ul>
@@ -60,7 +60,7 @@ export function Results() {
           <RowTable rows={group.rows} runOf={files.length > 1 ? runOf : undefined} />
           {!drawn.some(isLine) && (
             <p class="soft">
-              Run it with another budget, or another length, and plots of quality and time appear here.
+              With another budget, a plot of quality appears here; with another context length, one of time.
             </p>
           )}
           {charts.value &&
@@ -101,6 +101,30 @@ export function Results() {
       ))}
     </section>
   );
+}
+
+/** The adapter and what opened it. */
+function placeOf({ adapter, browser, node }: Environment): string {
+  return `${adapter ? adapterName(adapter) : 'no adapter'}, ${browser ? browserName(browser) : `Node ${node}`}`;
+}
+
+/** The browser of a user agent, which names several; the telling one first. */
+function browserName(userAgent: string): string {
+  const [, name, version] =
+    [/(Edg)\/(\d+)/, /(Firefox)\/(\d+)/, /(Chrome)\/(\d+)/, /(Version)\/(\d+)/]
+      .map((pattern) => pattern.exec(userAgent))
+      .find((match) => match !== null) ?? [];
+  const names: Readonly<Record<string, string>> = { Edg: 'Edge', Version: 'Safari' };
+  return name ? `${names[name] ?? name} ${version}` : userAgent;
+}
+
+/** Long texts stand behind the numbers, which are compared. */
+function numbersFirst(columns: readonly Column[]): readonly Column[] {
+  return [...columns].sort((a, b) => Number(isLong(a)) - Number(isLong(b)));
+}
+
+function isLong({ header }: Column): boolean {
+  return header === 'Options' || header === 'Remark';
 }
 
 /** Points at one place alone say no more than the table. */
@@ -165,14 +189,15 @@ function RowTable({
   readonly rows: readonly ResultRow[];
   readonly runOf: ((row: ResultRow) => string) | undefined;
 }) {
-  const columns = columnsFor(rows);
+  const [method, ...others] = numbersFirst(columnsFor(rows));
+  const run: Column[] = runOf ? [{ header: 'Run', numeric: false, cell: runOf }] : [];
+  const columns = method ? [method, ...run, ...others] : [];
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable from the keyboard
     <section class="table" tabIndex={0} aria-label="All measurements">
       <table>
         <thead>
           <tr>
-            {runOf && <th>Run</th>}
             {columns.map(({ header, numeric }) => (
               <th key={header} class={numeric ? 'number' : ''}>
                 {header}
@@ -183,14 +208,8 @@ function RowTable({
         <tbody>
           {rows.map((row, index) => (
             <tr key={index} class={row.method === 'dense' ? 'dense' : ''} data-testid="row">
-              {runOf && <td>{runOf(row)}</td>}
               {columns.map((column) => (
-                <td
-                  key={column.header}
-                  class={
-                    column.numeric ? 'number' : column.header === 'Options' || column.header === 'Remark' ? 'wide' : ''
-                  }
-                >
+                <td key={column.header} class={column.numeric ? 'number' : column.header === 'Remark' ? 'wide' : ''}>
                   {column.cell(row)}
                 </td>
               ))}

@@ -2,12 +2,15 @@ import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { formatBytes, formatNumber, formatShare, spreadOf } from '../../report/format.ts';
 import type { Measure, ResultRow } from '../../result-file/types.ts';
 import { familyOf } from '../setup.ts';
-import { change, listing, model, type SideView, setup, sides, status } from '../store.ts';
+import { change, listing, model, runFiles, type SideView, setup, sides, status } from '../store.ts';
 import { PixelCanvas } from './pixel-canvas.tsx';
 
 /** What each side writes or draws, with its numbers; before a run, what the page is for. */
 export function Sides() {
-  if (sides.value.length === 0) return status.value.kind === 'busy' && setup.value.task !== 'own' ? null : <Empty />;
+  if (sides.value.length === 0) {
+    const measures = status.value.kind === 'busy' && setup.value.task !== 'own';
+    return measures || runFiles.value.length > 0 ? null : <Empty />;
+  }
   return (
     <section aria-label="Output" class={`sides of-${sides.value.length}`}>
       {sides.value.map((side, index) => (
