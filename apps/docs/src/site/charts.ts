@@ -71,7 +71,7 @@ export const charts: readonly Chart[] = [
   },
   {
     slug: 'gated-attention',
-    title: 'Loss gained on texts longer than those of the training',
+    title: 'How much loss grows on texts longer than those of the training',
     table: '',
     columns: ['without', 'elementwise gate'],
     rows: 'degradation',
@@ -243,7 +243,7 @@ function bars({ title, yLabel }: Chart, labels: readonly string[], series: reado
     return [
       text(290, top + 14, label.length > 42 ? `${label.slice(0, 41)}…` : label, 'text-anchor="end" font-size="12"'),
       `<rect x="300" y="${top}" width="${size}" height="20" rx="3" fill="${grey ? '#888' : '#0d857b'}"/>`,
-      text(306 + size, top + 14, value.toLocaleString('en'), 'font-size="12"'),
+      text(306 + size, top + 14, value.toLocaleString('en', { maximumFractionDigits: 4 }), 'font-size="12"'),
     ];
   });
   return frame(height, title, [

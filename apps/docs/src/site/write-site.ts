@@ -43,7 +43,8 @@ export async function writeSite(): Promise<{ pages: number }> {
     const { text, pictures } = pageText(source, page, pages);
     for (const [to, from] of pictures) copy(from, to);
     const method = methods.find(({ slug }) => page.target === `methods/${slug}.md`);
-    write(page.target, `${frontMatter(page)}${method ? withHeader(text, method) : text}`);
+    const list = page.target === 'decisions/index.md' ? `\n${listOf('decisions', pages)}` : '';
+    write(page.target, `${frontMatter(page)}${method ? withHeader(text, method) : text}${list}`);
   }
   write('methods/index.md', galleryPage(methods));
   for (const chart of charts) write(`public/pictures/${chart.slug}.svg`, drawChart(chart));
@@ -78,6 +79,14 @@ function referencePage(modules: readonly ApiReflection[]): string {
     ),
     '',
   ].join('\n');
+}
+
+/** Links to the other pages of a folder. */
+function listOf(folder: string, pages: readonly SitePage[]): string {
+  return pages
+    .filter(({ target }) => dirname(target) === folder && basename(target) !== 'index.md')
+    .map(({ target, title }) => `- [${title}](./${basename(target)})\n`)
+    .join('');
 }
 
 function frontMatter({ target }: SitePage): string {
