@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { EncodedPrompt, type Method, OptionError, type RawImage, RefusedError, type Tensor } from '@saccade/core';
+import {
+  contiguous,
+  EncodedPrompt,
+  type Method,
+  OptionError,
+  type RawImage,
+  RefusedError,
+  type Tensor,
+} from '@saccade/core';
 import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
 import { loadVisionLanguageModel, type VisionLanguageModel } from '@saccade/models';
 import { visionAwareHeadReinforcement } from '@saccade/vhr';
@@ -113,6 +121,41 @@ it('check 6: steps over a cache give what the whole text gives without one, wher
   encoded.dispose();
 });
 
+it('who looks at its probabilities sees the last row as it weighs values, and changes nothing', async () => {
+  const z = async (observe: Record<string, (x: Tensor) => void>) => {
+    const kept = new Map<string, Tensor>();
+    const encoded = await model.encode({ text, images: images.slice(0, 1) });
+    const keep = (kind: string) => (x: Tensor) => void kept.set(kind, model.gpu.keep(contiguous(x)));
+    const kinds = ['blocks.2.attention.z', 'blocks.2.attention.v', ...Object.keys(observe)];
+    const own = Object.fromEntries(kinds.map((kind) => [kind, keep(kind)]));
+    const method = gift({ saliencyLayers: [1], enhanceLayers: [2] });
+    (await model.prefill(encoded, { method, observe: own })).dispose();
+    encoded.dispose();
+    const tensors = kinds.map((kind) => kept.get(kind) as Tensor);
+    const data = await model.gpu.read(tensors);
+    for (const tensor of tensors) tensor.dispose();
+    return { data: data as Float32Array[], shapes: tensors.map(({ shape }) => shape) };
+  };
+  const unseen = await z({});
+  const { data, shapes } = await z({ 'blocks.2.attention.pattern': () => undefined });
+  const [outputs, values, pattern] = data as [Float32Array, Float32Array, Float32Array];
+  assertClose(outputs, unseen.data[0] as Float32Array, { absolute: 1e-6 });
+  const [count, heads, size] = shapes[0] as [number, number, number];
+  const kvHeads = shapes[1]?.[1] as number;
+  // The pattern times the values is the output, in every row and head: in the enhanced one as well.
+  const weighted = Float64Array.from(outputs, (_, at) => {
+    const [query, head, d] = [Math.floor(at / (heads * size)), Math.floor(at / size) % heads, at % size];
+    const kv = Math.floor((head * kvHeads) / heads);
+    let total = 0;
+    for (let key = 0; key < count; key++) {
+      const probability = pattern[(query * heads + head) * count + key] as number;
+      total += probability * (values[(key * kvHeads + kv) * size + d] as number);
+    }
+    return total;
+  });
+  assertClose(outputs, weighted, { absolute: 1e-4 });
+});
+
 describe('the analysis', () => {
   it('in a pass of its own finds what the one pass finds', async () => {
     const one = await multipliersOf({ saliencyLayers: [1], enhanceLayers: [2] });
@@ -181,6 +224,15 @@ describe('refuses', () => {
       for await (const _ of model.generate('Hm?', { method, maxTokens: 1 }));
     };
     await expect(run()).rejects.toThrow(RefusedError);
+  });
+
+  it('to go on behind a prompt that ran without it', async () => {
+    const prompt = await model.prefill({ text, images: images.slice(0, 1) });
+    const run = async () => {
+      for await (const _ of model.generate(prompt, { method: gift(), maxTokens: 2 }));
+    };
+    await expect(run()).rejects.toThrow(RefusedError);
+    prompt.dispose();
   });
 
   it.each([{ saliencyLayers: [7] }, { enhanceLayers: [3] }, { saliencyLayers: [] }])('layers %j', async (options) => {

@@ -65,6 +65,43 @@ it('takes some layers, another token, and a method that acts before', async () =
   expect(changed[1]?.values).not.toEqual(all[1]?.values);
 });
 
+it('shows probabilities that a method gives, and refuses one that attends by itself', async () => {
+  const [, plain] = await imageAttention(model, prompt);
+  const { heads } = model.facts;
+  const given: Method = {
+    name: 'giving',
+    options: {},
+    phases: ['prefill'],
+    attend({ gpu, layer, queryLength, keyLength, spans, showsPattern }, _call, next) {
+      expect(showsPattern).toBe(layer < 2);
+      if (layer !== 1) return next();
+      // The last token looks at the image's third token alone, with every head.
+      const row = new Float32Array(keyLength);
+      row[spans?.images[0]?.positions[2] as number] = 1;
+      return next({
+        givenProbabilities: {
+          rows: gpu.tensor(
+            Array.from({ length: heads }, (_, head) => [0, head, queryLength - 1]).flat(),
+            [heads, 3],
+            'u32',
+          ),
+          probabilities: gpu.tensor(Array.from({ length: heads }, () => [...row]).flat(), [heads, keyLength]),
+        },
+      });
+    },
+  };
+  const [first, looking] = await imageAttention(model, prompt, { method: given, layers: [0, 1] });
+  expect(first).toEqual((await imageAttention(model, prompt))[0]);
+  expect([...(looking?.values ?? [])]).toEqual(Array.from(plain?.values ?? [], (_, cell) => Number(cell === 2)));
+  const own: Method = {
+    name: 'own',
+    options: {},
+    phases: ['prefill'],
+    attend: ({ layer }, { q }, next) => (layer === 1 ? { output: contiguous(scale(q, 0)) } : next()),
+  };
+  await expect(imageAttention(model, prompt, { method: own })).rejects.toThrow(/by itself in layers 1 /);
+});
+
 it('refuses prompts without an image, and tokens that there are not', async () => {
   await expect(imageAttention(model, 'What is it?')).rejects.toThrow(RefusedError);
   await expect(imageAttention(model, prompt, { image: 1 })).rejects.toThrow(/no image 1/);

@@ -4,10 +4,9 @@ import {
   combineKeySets,
   type KeyRows,
   type KeySets,
-  type SetWeightNames,
   type Tensor,
 } from '@saccade/core';
-import { imageSet, otherSet, textSinkSet, visualSinkSet } from './kernels/token-sets.ts';
+import { newMass } from './new-mass.ts';
 import type { ResolvedVarOptions } from './options.ts';
 
 /** What {@link redistribute} returns. */
@@ -47,23 +46,4 @@ export function redistribute(
     });
     return { output, masses };
   });
-}
-
-/** What a set gets in the end, as WGSL. A row without visual sinks is not image-centric. */
-function newMass({ set, mass, number }: SetWeightNames): string {
-  const own = mass(set);
-  if (set === otherSet) return own;
-  const [image, visualSinks, textSinks] = [imageSet, visualSinkSet, textSinkSet].map(mass);
-  const visual = `(${image} + ${visualSinks})`;
-  const looks = [
-    `${visualSinks} > 0.0`,
-    `${image} > 0.0`,
-    `${visual} >= ${number('minVisualMass')}`,
-    `${image} >= ${number('minNonSinkRatio')} * ${visual}`,
-  ].join(' && ');
-  const changed =
-    set === imageSet
-      ? `${image} + (1.0 - ${number('keep')}) * (${visualSinks} + ${textSinks})`
-      : `${number('keep')} * ${own}`;
-  return `select(${own}, ${changed}, ${looks})`;
 }

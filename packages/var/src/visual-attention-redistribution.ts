@@ -1,6 +1,9 @@
 import {
   type AttentionCall,
+  type AttentionOptions,
+  attentionProbabilities,
   concatenate,
+  type GivenProbabilities,
   imagePositions,
   type KeySets,
   type LayerContext,
@@ -8,8 +11,10 @@ import {
   OptionError,
   parseOptions,
   RefusedError,
+  type Tensor,
 } from '@saccade/core';
 import { findSinkDimensions, sinkScores } from './detection.ts';
+import { redistributedRows } from './kernels/redistributed-rows.ts';
 import { tokenSets } from './kernels/token-sets.ts';
 import { sinkThreshold, type VarOptions, varOptions } from './options.ts';
 import { redistribute } from './redistribution.ts';
@@ -45,7 +50,14 @@ export function visualAttentionRedistribution(options: VarOptions = {}): Method<
       const beyond = given?.find((dimension) => dimension >= hiddenSize);
       if (beyond !== undefined)
         throw new OptionError('sinkDimensions', beyond, `integers below ${hiddenSize}, the hidden size`);
-      return emptyState(given ?? (await findSinkDimensions(model)), sinkThreshold(resolved, model.facts));
+      const threshold = sinkThreshold(resolved, model.facts);
+      const most = Math.sqrt(hiddenSize);
+      if (threshold >= most) {
+        console.warn(
+          `var: a threshold of ${threshold} cannot be exceeded at a hidden size of ${hiddenSize} (at most ${most.toFixed(1)}): nothing will change.`,
+        );
+      }
+      return emptyState(given ?? (await findSinkDimensions(model)), threshold);
     },
 
     layer(context, x, next) {
@@ -64,33 +76,73 @@ export function visualAttentionRedistribution(options: VarOptions = {}): Method<
       if (!changes(context)) return next();
       const keySets = setsOf(context, call);
       const { phase, queryLength } = context;
-      const {
-        returnLogSumExp: _lse,
-        returnRowMaximum: _maximum,
-        givenProbabilities: _given,
-        ...options
-      } = call.options;
-      if (phase === 'decode') {
-        return { output: redistribute(call.q, call.keys, call.values, { ...options, keySets }, resolved).output };
-      }
+      const where = whereOf(call);
       // Rows up to the end of the last image stay what they are, to the bit.
-      const from = Math.max(...imagesOf(context).map(({ end }) => end));
+      const from = phase === 'decode' ? 0 : Math.max(...imagesOf(context).map(({ end }) => end));
       if (from >= queryLength) return next();
-      const before = next().output;
-      const { queryOffset } = options;
-      const { output } = redistribute(
-        call.q.slice(2, from, queryLength),
+      const rows = rowsFrom(from, call, where);
+      const { output, masses } = redistribute(
+        rows.q,
         call.keys,
         call.values,
-        { ...options, ...(typeof queryOffset === 'number' ? { queryOffset: queryOffset + from } : {}), keySets },
+        { ...where, ...rows.place, keySets },
         resolved,
       );
+      if (context.showsPattern) return next({ givenProbabilities: written(rows, call, where, masses, keySets) });
+      if (from === 0) return { output };
       // Both are views of [B, N, H, D]: joined there, nothing is copied twice.
-      const rows = [before.slice(2, 0, from), output].map((part) => part.transpose(0, 2, 1, 3));
-      return { output: concatenate(rows, 1).transpose(0, 2, 1, 3) };
+      const parts = [next().output.slice(2, 0, from), output].map((part) => part.transpose(0, 2, 1, 3));
+      return { output: concatenate(parts, 1).transpose(0, 2, 1, 3) };
     },
   };
+
+  /** The changed rows as probabilities, for who looks at them. */
+  function written(
+    { q, from, place }: ChangedRows,
+    { keys }: AttentionCall,
+    where: Where,
+    masses: Tensor,
+    keySets: KeySets,
+  ): GivenProbabilities {
+    const { gpu } = q;
+    const [, heads = 0, count = 0] = q.shape;
+    const numbers = Uint32Array.from({ length: 3 * heads * count }, (_, at) => {
+      const row = Math.floor(at / 3);
+      return [0, Math.floor(row / count), from + (row % count)][at % 3] as number;
+    });
+    const plain = attentionProbabilities(q, keys, { ...where, ...place });
+    return {
+      rows: gpu.tensor(numbers, [heads * count, 3], 'u32'),
+      probabilities: redistributedRows(plain, masses, keySets, resolved),
+    };
+  }
 }
+
+/** The rows of a call that change, from one query on. */
+interface ChangedRows {
+  readonly q: Tensor;
+  readonly from: number;
+  readonly place: Pick<AttentionOptions, 'queryOffset'>;
+}
+
+function rowsFrom(from: number, { q }: AttentionCall, { queryOffset }: Where): ChangedRows {
+  const place = typeof queryOffset === 'number' ? { queryOffset: queryOffset + from } : {};
+  return { q: from === 0 ? q : q.slice(2, from, q.shape[2] as number), from, place };
+}
+
+/** Where a call looks, without what it asks back. */
+function whereOf({ options }: AttentionCall) {
+  const {
+    returnLogSumExp: _lse,
+    returnRowMaximum: _maximum,
+    givenProbabilities: _given,
+    order: _order,
+    ...where
+  } = options;
+  return where;
+}
+
+type Where = ReturnType<typeof whereOf>;
 
 function imagesOf({ spans }: Context) {
   return spans?.images ?? [];

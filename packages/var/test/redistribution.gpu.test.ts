@@ -74,14 +74,18 @@ it('check 2: rows keep their sum, other tokens theirs, image tokens their propor
     return scores.map((x) => x / total);
   });
   const changed = await redistributed(gpu, rows, image, sink);
+  // What sinks keep is nothing to other tokens, to the bit.
+  const emptied = await redistributed(gpu, rows, image, sink, { ...published, keep: 0 });
+  const others = image.flatMap((isImage, key) => (isImage || sink[key] ? [] : [key]));
   let selected = 0;
   for (const [index, row] of rows.entries()) {
     const now = changed[index] as number[];
     assertClose(now, redistributeReference(row, image, sink, published), { absolute: 1e-6 });
+    expect(others.map((key) => emptied[index]?.[key])).toEqual(others.map((key) => now[key]));
     expect(now.reduce((sum, x) => sum + x, 0)).toBeCloseTo(1, 5);
     if (Math.abs((now[0] as number) - (row[0] as number)) < 1e-6) continue;
     selected++;
-    for (const key of [1, 2, 15, 16, 18]) expect(now[key]).toBeCloseTo(row[key] as number, 6);
+    for (const key of others) expect(now[key]).toBeCloseTo(row[key] as number, 6);
     for (const key of [4, 6, 14]) {
       expect((now[key] as number) / (now[3] as number)).toBeCloseTo((row[key] as number) / (row[3] as number), 4);
     }
@@ -99,8 +103,13 @@ it('check 1: sinks that keep everything, and no sinks, give plain attention', as
     keep: 1,
   });
   assertClose(kept, row, { absolute: 1e-6 });
-  const [none = []] = await redistributed(gpu, [row], image, new Array<boolean>(5).fill(false));
+  const noSinks = new Array<boolean>(5).fill(false);
+  const [none = []] = await redistributed(gpu, [row], image, noSinks);
   assertClose(none, row, { absolute: 1e-6 });
+  // Then nothing depends on the options, to the bit.
+  expect(await redistributed(gpu, [row], image, noSinks, { keep: 0, minNonSinkRatio: 0, minVisualMass: 0 })).toEqual([
+    none,
+  ]);
 });
 
 it('check 4: scores of tokens are the reference’s', async () => {
@@ -158,5 +167,21 @@ it('check 5: a step over a cache equals the last row of all rows, once sets are 
     return redistribute(q.slice(2, keys - 1, keys), k, v, options, loose).output;
   });
   assertClose(step, all, { absolute: 1e-6 });
+  // Were tokens behind the prompt taken for sinks, as anew found ones would be, the step would give something else.
+  const found = tokenSets(
+    gpu.tensor(
+      new Array(keys).fill(0).map((_, token) => (token % 5 === 0 || token >= prompt ? 30 : 0)),
+      [keys],
+    ),
+    image,
+    20,
+    capacity,
+  );
+  const unfrozen = await read(() => {
+    const options = { causal: true, keyLength: keys, queryOffset: keys - 1, keySets: found };
+    return redistribute(q.slice(2, keys - 1, keys), k, v, options, loose).output;
+  });
+  expect(Math.max(...unfrozen.map((x, at) => Math.abs(x - (step[at] as number))))).toBeGreaterThan(1e-3);
+  for (const tensor of [found.ids, found.sortedIds, found.order]) tensor.dispose();
   for (const tensor of [q, k, v, scores, image, sets.ids, sets.sortedIds, sets.order]) tensor.dispose();
 });

@@ -15,6 +15,7 @@ async function factorsOf(gpu: Gpu, withImage: number[][], withoutImage: number[]
   const [told = [], measured = []] = (await gpu.read([factors, divergence])).map((each) => Array.from(each));
   factors.dispose();
   divergence.dispose();
+  expect(told.every((factor) => factor === 1 || factor === 2)).toBe(true);
   return { heads: told.flatMap((factor, head) => (factor === 2 ? [head] : [])), divergence: measured };
 }
 
@@ -44,9 +45,21 @@ describe.each([
   });
 });
 
-it('check 2: equal branches select no head', async () => {
+it('check 2: equal branches diverge nowhere, and every factor is 1', async () => {
   const rows = randomRows(8, 16, 5);
-  expect((await factorsOf(await sharedGpu(), rows, rows)).heads).toEqual([]);
+  const { heads, divergence } = await factorsOf(await sharedGpu(), rows, rows);
+  expect(heads).toEqual([]);
+  expect(divergence).toEqual(new Array(8).fill(0));
+});
+
+it('check 4: a head that surges in both numbers is cleared, one that only diverges is chosen', async () => {
+  const gpu = await sharedGpu();
+  const row = (first: number) => [first, 0, 0, 0];
+  // Divergences of 1, and of 9 for the last head; what it gives without the image is large, or as that of others.
+  const surging = [...new Array(7).fill(row(1)), row(7)];
+  expect((await factorsOf(gpu, [...new Array(7).fill(row(2)), row(16)], surging)).heads).toEqual([]);
+  const calm = new Array(8).fill(row(1));
+  expect((await factorsOf(gpu, [...new Array(7).fill(row(2)), row(10)], calm)).heads).toEqual([7]);
 });
 
 it('check 7: scaling heads equals scaling their columns of the output projection', async () => {

@@ -62,14 +62,14 @@ describe('check 1', () => {
     const plain = await answer();
     const same = await answer(visionAwareHeadReinforcement({ alpha: 1, layers: everywhere }));
     expect(same.ids).toEqual(plain.ids);
-    assertClose(same.logprobs, plain.logprobs, { absolute: 1e-5 });
+    assertClose(same.logprobs, plain.logprobs, { absolute: 1e-6 });
   });
 
   it('no layers do, too', async () => {
     const plain = await answer();
     const same = await answer(visionAwareHeadReinforcement({ layers: [] }));
     expect(same.ids).toEqual(plain.ids);
-    assertClose(same.logprobs, plain.logprobs, { absolute: 1e-5 });
+    assertClose(same.logprobs, plain.logprobs, { absolute: 1e-6 });
   });
 
   it('a factor of 2 changes the answer’s probabilities', async () => {
@@ -114,6 +114,15 @@ describe('refuses', () => {
       for await (const _ of model.generate('Hm?', { method: visionAwareHeadReinforcement(), maxTokens: 1 }));
     };
     await expect(run()).rejects.toThrow(RefusedError);
+  });
+
+  it('to go on behind a prompt that ran without it', async () => {
+    const prompt = await model.prefill({ text: 'What is it?', images: images.slice(0, 1) });
+    const run = async () => {
+      for await (const _ of model.generate(prompt, { method: visionAwareHeadReinforcement(), maxTokens: 2 }));
+    };
+    await expect(run()).rejects.toThrow(RefusedError);
+    prompt.dispose();
   });
 
   it('layers that the model does not have', async () => {

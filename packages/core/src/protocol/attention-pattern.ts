@@ -1,5 +1,6 @@
 import { denseRows } from '../attention/paged/unpack-rows.ts';
 import { attentionStatistics } from '../attention/statistics/attention-statistics.ts';
+import { placeGivenRows } from '../attention/statistics/place-given-rows.ts';
 import type { AttentionResult } from '../attention/types.ts';
 import { RefusedError } from '../errors.ts';
 import { contiguous, copyInto } from '../ops/copy.ts';
@@ -9,7 +10,7 @@ import { assertPlainScores } from './attention-change.ts';
 import type { AttentionCall } from './contexts.ts';
 
 /**
- * Shows the probability rows of one attention call, and recomputes the output of those that were edited.
+ * Shows the probability rows of one attention call, given ones as they were given, and recomputes the output of those that were edited.
  *
  * @param result What the engine gave, log-sum-exp included.
  * @param rows Queries whose rows are shown.
@@ -32,6 +33,8 @@ export function showPattern(
   const end = typeof options.keyLength === 'number' ? options.keyLength : (keys.shape[2] as number);
   const want = { probabilityRows: { queries: rows, keys: { start: 0, end } } };
   const { probabilityRows } = attentionStatistics(q, keys, { ...options, logSumExp, want });
+  const { givenProbabilities: given } = options;
+  if (given) placeGivenRows(probabilityRows, rows, q.shape[2] as number, given);
   const [, heads, count] = probabilityRows.shape as [number, number, number, number];
   const pattern = probabilityRows.reshape([heads, count, end]).transpose(1, 0, 2);
   const shown = show(pattern);

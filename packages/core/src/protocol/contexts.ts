@@ -45,6 +45,11 @@ export interface LayerContext<State extends MethodState = MethodState> {
   readonly positions: Tensor | undefined;
   /** Which positions hold the system prompt, images, the question and the response; undefined where the model does not tell. */
   readonly spans: SequenceSpans | undefined;
+  /**
+   * Whether somebody looks at this sequence's probability rows here (`attention.pattern`). A method whose own attention weighs keys otherwise
+   * then says how, by `next({ givenProbabilities })`.
+   */
+  readonly showsPattern: boolean;
   /** Lists that layers hand on; those of a pass are forgotten before the next. */
   readonly indices: IndexStore;
   readonly seed: number;

@@ -71,7 +71,7 @@ export function attendCall(
     const methods = run.owners.map(({ method }) => method);
     checkWholeCache(methods, layer);
   }
-  const watched = sequence === 0 && run.watches(layer, 'attention.pattern');
+  const watched = run.showsPattern(layer, sequence);
   if (!seams.attends && !watched) {
     return {
       outcome: { ...call, ...attention(call.q, call.keys, call.values, call.options), cache },

@@ -101,6 +101,7 @@ export class RunState {
       endsPrompt: this.endsPrompt,
       positions,
       spans: spansUpTo(prompt?.spans, seen),
+      showsPattern: this.showsPattern(layer, sequence),
       indices: owner.indices.of(sequence),
       seed: this.seed,
       state: owner.state,
@@ -110,6 +111,11 @@ export class RunState {
   /** Whether somebody observes or edits an activation. */
   watches(layer: number, kind: LayerActivation): boolean {
     return this.activations?.has(layer, kind) ?? false;
+  }
+
+  /** Whether somebody observes or edits the probability rows of a sequence: those of companions have no name. */
+  showsPattern(layer: number, sequence: number): boolean {
+    return sequence === 0 && this.watches(layer, 'attention.pattern');
   }
 
   /** Shows an activation to its observers and editors; returns what the model goes on with. */

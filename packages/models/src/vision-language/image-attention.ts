@@ -55,17 +55,21 @@ export async function imageAttention(
     if (!Number.isInteger(at) || at < 0 || at >= count) {
       throw new ArgumentError('imageAttention: position', position, `a position of the prompt's ${count} tokens`);
     }
-    const chosen = layers === undefined ? undefined : new Set(resolveLayers(layers, facts.layers));
+    const chosen =
+      layers === undefined ? facts.layerKinds.map((_, layer) => layer) : resolveLayers(layers, facts.layers);
     const observe = Object.fromEntries(
-      facts.layerKinds.flatMap((_, layer) => {
-        if (chosen && !chosen.has(layer)) return [];
+      chosen.map((layer) => {
         const callback = (pattern: Tensor) => {
           kept.push({ layer, pattern: gpu.keep(pattern.alias()) });
         };
-        return [[`blocks.${layer}.attention.pattern`, { positions: [at], callback }]];
+        return [`blocks.${layer}.attention.pattern`, { positions: [at], callback }];
       }),
     );
     (await model.prefill(encoded, { ...run, observe, reserve: 0 })).dispose();
+    const silent = chosen.filter((own) => !kept.some(({ layer }) => layer === own));
+    if (silent.length > 0) {
+      throw new RefusedError(`A method attends by itself in layers ${silent.join(', ')} and tells no probabilities.`);
+    }
     const read = await gpu.read(kept.map(({ pattern }) => pattern));
     return kept.map(({ layer, pattern }, index) => attentionOf(layer, pattern, read[index] as Float32Array, span));
   } finally {
