@@ -185,6 +185,29 @@ describe.skipIf(chromium.missing)(`the page${chromium.missing ? ` (skipped: ${ch
     await page.close();
   }, 150_000);
 
+  it('says what to do where a model cannot be downloaded, or a dropped file is none', async () => {
+    const { page, run } = await opened('#model=smollm2-135m-instruct');
+    await page.route('https://**', (route) => route.abort());
+    await run.click();
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    expect(await alert.textContent()).toMatch(/could not be downloaded.*Check the connection.*drop the model’s files/);
+
+    await page.getByTestId('model').selectOption('files');
+    const dropped = await page.evaluateHandle(() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(['GGUF, but no model'], 'broken.gguf'));
+      return transfer;
+    });
+    await page.dispatchEvent('.drop', 'drop', { dataTransfer: dropped });
+    await page.locator('.drop').getByText('broken.gguf').waitFor();
+    await run.click();
+    await alert.getByText('broken.gguf').waitFor();
+    expect(await alert.textContent()).toContain('The model’s files cannot be read');
+    expect(await run.isEnabled()).toBe(true);
+    await page.close();
+  }, 60_000);
+
   it('fills text in by masked diffusion with lists of blocks, and shows where it looked', async () => {
     const { page, run } = await opened('#model=persuasion-diffusion&prompt=Anne+was+&tokens=8&steps=3');
     await run.click();
