@@ -16,10 +16,10 @@ find      windows, strides and tiles near the window that waste no work
 
   --layout AxBxC        tokens per axis, slowest first
   --window, --stride, --dilation
-                        per axis, or one number for all
+                        per axis, or one number for all; sweep and find try strides, find neither dilations nor causality
   --causal 1x0x0        axes on which no query sees behind itself
   --query-tile, --key-tile
-                        tokens of a tile per axis; left out, tiles of 64 are chosen
+                        tokens of a tile per axis; left out, tiles of 64 are chosen; find tries them
   --tokens 64           tokens of a tile, for find and where tiles are chosen: a power of two
   --dynamic             tiles of keys begin where a tile's window does
   --share 0.6           attention's share of a dense run: adds the end-to-end bound
@@ -64,11 +64,12 @@ export function runCli(args: readonly string[], { out, error }: CliStreams): num
       return 0;
     }
     const [command, ...rest] = positionals;
-    const run = command === undefined ? undefined : commands[command as keyof typeof commands];
-    if (!run || rest.length > 0) {
+    if (!isCommand(command) || rest.length > 0) {
       throw new CliUsageError(`Expected one of ${Object.keys(commands).join(', ')}; --help explains.`);
     }
-    const rows = run(values);
+    const unread = unreadOptions[command].filter((name) => values[name] !== undefined);
+    if (unread.length > 0) throw new CliUsageError(`${command} takes no --${unread.join(', --')}; --help explains.`);
+    const rows = commands[command](values);
     out(values.json ? `${JSON.stringify(rows, undefined, 2)}\n` : table(rows));
     return 0;
   } catch (caught) {
@@ -77,6 +78,19 @@ export function runCli(args: readonly string[], { out, error }: CliStreams): num
     return 2;
   }
 }
+
+type Command = keyof typeof commands;
+
+function isCommand(name: string | undefined): name is Command {
+  return name !== undefined && Object.hasOwn(commands, name);
+}
+
+/** What a command would pass over, so that it is refused. */
+const unreadOptions = {
+  simulate: ['limit'],
+  sweep: ['limit', 'stride'],
+  find: ['stride', 'dilation', 'causal', 'query-tile', 'key-tile'],
+} as const;
 
 function parsed(args: readonly string[]): { readonly values: Values; readonly positionals: readonly string[] } {
   try {
@@ -128,6 +142,8 @@ function described(values: Values): { readonly layout: number[]; readonly neighb
     sizes('dilation', values.dilation),
     sizes('causal', values.causal),
   ].map((entries) => entries && broadcast(entries));
+  if ([causal].flat().some((flag) => flag !== undefined && flag > 1))
+    throw new CliUsageError(`--causal is ${values.causal}; it takes 0 or 1, of all axes or of each.`);
   return {
     layout,
     neighborhood: {
@@ -146,8 +162,9 @@ const broadcast = (entries: readonly number[]) => (entries.length === 1 ? (entri
 
 function sizes(name: string, text: string | boolean | undefined): number[] | undefined {
   if (text === undefined) return undefined;
-  const entries = String(text).split('x').map(Number);
-  if (entries.some((entry) => !Number.isInteger(entry))) {
+  const parts = String(text).split('x');
+  const entries = parts.map(Number);
+  if (!parts.every((part) => /^\d+$/.test(part))) {
     throw new CliUsageError(`--${name} is ${text}; it takes whole numbers with x between them, such as 30x48x80.`);
   }
   return entries;
@@ -189,7 +206,9 @@ function numbers(simulation: Simulation, values: Values): Row {
 }
 
 function endToEnd(speedup: number, { share }: Values): Row {
-  return share === undefined ? {} : { endToEndSpeedup: rounded(endToEndSpeedup(Number(share), speedup)) };
+  if (share === undefined) return {};
+  const attentionShare = share === '' ? Number.NaN : Number(share);
+  return { endToEndSpeedup: rounded(endToEndSpeedup(attentionShare, speedup)) };
 }
 
 /** Columns under their names. */

@@ -54,6 +54,18 @@ it('--help explains, and what makes no sense is said with exit code 2', () => {
     ['simulate --layout 8x8 --window 4 --query-tile 4x4', /go together/],
     ['find --layout 8x8 --window 4 --limit 0', /--limit/],
     ['simulate --layout 8 --window 4 --wdth 2', /wdth/],
+    ['simulate --layout 8 --window -4', /window/],
+    ['simulate --layout 8x1e1 --window 4', /--layout is 8x1e1/],
+    ['simulate --layout 8x --window 4', /--layout is 8x;/],
+    ['simulate --layout 0x8 --window 2', /positive integers/],
+    ['simulate --layout 8x8 --window 4 --causal 2', /--causal is 2; it takes 0 or 1/],
+    ['simulate --layout 8x8 --window 4 --share half', /attentionShare/],
+    ['simulate --layout 8x8 --window 4 --share=', /attentionShare/],
+    // What a command does not read would be passed over.
+    ['simulate --layout 8x8 --window 4 --limit 2', /simulate takes no --limit/],
+    ['sweep --layout 8x8 --window 4 --stride 2', /sweep takes no --stride/],
+    ['find --layout 8x8 --window 4 --dilation 2 --causal 1', /find takes no --dilation, --causal/],
+    ['toString --layout 8', /simulate, sweep, find/],
   ] as const) {
     const { code, out, error } = run(line);
     expect([line, code, out]).toEqual([line, 2, '']);
