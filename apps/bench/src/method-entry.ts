@@ -47,8 +47,10 @@ export interface MethodEntry<Schema extends OptionSchema = OptionSchema> {
   /**
    * The options at which the method reads the share `budget` (0 to 1] of `contextLength` tokens. Absent where the method
    * has no budget: it then runs once.
+   *
+   * @param grid Tokens along each axis, slowest first, where they lie on a grid: their product is the length.
    */
-  atBudget?(budget: number, contextLength: number): Partial<GivenOptions<Schema>>;
+  atBudget?(budget: number, contextLength: number, grid?: readonly number[]): Partial<GivenOptions<Schema>>;
 }
 
 /** The run without any method; every table has it. */

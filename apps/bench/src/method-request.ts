@@ -29,7 +29,7 @@ export function methodRequest(text: string, registry: Registry, scenarios: reado
 }
 
 /**
- * The variants of one method at one context length: one per budget, or a single one where the method has no budget or
+ * The variants of one method at one context length (of a grid of that many tokens, where they lie on one): one per budget, or a single one where the method has no budget or
  * the user gave the very options that a budget would set.
  *
  * @throws OptionError if the schema refuses the options (a required one is missing, or a budget leads out of range).
@@ -38,12 +38,13 @@ export function variantsOf(
   { entry, given }: MethodRequest,
   budgets: readonly number[],
   contextLength: number,
+  grid?: readonly number[],
 ): readonly Variant[] {
   const { atBudget } = entry;
-  const owned = atBudget === undefined ? [] : Object.keys(atBudget.call(entry, 1, contextLength));
+  const owned = atBudget === undefined ? [] : Object.keys(atBudget.call(entry, 1, contextLength, grid));
   const shares = atBudget === undefined || owned.some((name) => name in given) ? [null] : budgets;
   return shares.map((budget) => {
-    const fromBudget = budget === null ? {} : entry.atBudget?.(budget, contextLength);
+    const fromBudget = budget === null ? {} : entry.atBudget?.(budget, contextLength, grid);
     // `parseOptions` checks what the types of a schema known only at run time cannot.
     const options = parseOptions(entry.options, { ...fromBudget, ...given } as GivenOptions<OptionSchema>);
     const answer = entry.answer?.(options);

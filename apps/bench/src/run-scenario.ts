@@ -53,9 +53,9 @@ function scenarioContext(run: ScenarioRun): ScenarioContext {
       if (run.model === undefined) throw new SaccadeError('no-model', `${run.scenario.name} runs without a model.`);
       return run.model.handle;
     },
-    variants(contextLength) {
+    variants(contextLength, grid) {
       const others = run.methods.filter((request) => request.entry.name !== 'dense');
-      return [run.dense, ...others].flatMap((request) => variantsOf(request, run.budgets, contextLength));
+      return [run.dense, ...others].flatMap((request) => variantsOf(request, run.budgets, contextLength, grid));
     },
     async measure(variant, extra, measurement) {
       signal.throwIfAborted();

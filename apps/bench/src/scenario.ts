@@ -71,11 +71,12 @@ export interface ScenarioContext {
   /** The loaded model. @throws SaccadeError in a scenario that needs none. */
   readonly model: ModelHandle;
   /**
-   * What to measure at one context length, the dense run first: each chosen method at each budget.
+   * What to measure at one context length, the dense run first: each chosen method at each budget. `grid` says how many tokens lie along
+   * each axis, where they lie on a grid.
    *
    * @throws OptionError if a schema refuses the options at a length other than those of `lengths`, which were checked.
    */
-  variants(contextLength: number): readonly Variant[];
+  variants(contextLength: number, grid?: readonly number[]): readonly Variant[];
   /**
    * Runs one measurement and makes its row. An error becomes a row: `refused` where the method or the model refuses,
    * else `failed` with the message. An abort is passed on.

@@ -9,7 +9,9 @@ export const gnaEntry = {
   role: 'method' as const,
   phases: ['prefill', 'denoise'] as const,
   options: gnaOptions,
-  // Along a line; on a grid the share is that of each axis.
-  atBudget: (budget: number, contextLength: number) => ({ window: [Math.max(2, Math.round(budget * contextLength))] }),
+  // As much of each axis of a grid; without one, of the line of tokens.
+  atBudget: (budget: number, contextLength: number, grid: readonly number[] = [contextLength]) => ({
+    window: grid.map((size) => Math.max(2, Math.round(size * budget ** (1 / grid.length)))),
+  }),
   create: (options: ResolvedGnaOptions) => gna(options),
 };

@@ -6,7 +6,7 @@ export const reTtentionOptions = defineOptions({
     default: 1 / 32,
     above: 0,
     max: 1,
-    description: 'Width of the window as a share of the image’s tokens, or of a frame’s.',
+    description: 'Width of the window as a share of the image’s tokens, or of a frame’s; 1 keeps every step dense.',
   }),
   warmupSteps: integer({ default: 5, min: 0, description: 'First steps that are dense.' }),
   cachePeriod: integer({

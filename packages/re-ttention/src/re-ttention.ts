@@ -21,7 +21,8 @@ export function reTtention(options: ReTtentionOptions = {}): Method<ReTtentionSt
   const kindOf = ({ step, globalLayer }: Context) => {
     if (globalLayer < 0) return undefined;
     if (!step) throw new RefusedError('re-ttention follows denoising steps, and this run does not tell its step.');
-    return stepKind(step.index, resolved);
+    // Half of all tokens to each side would still miss some at the ends.
+    return resolved.density === 1 ? 'dense' : stepKind(step.index, resolved);
   };
 
   return {

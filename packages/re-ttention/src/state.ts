@@ -21,16 +21,21 @@ export interface CacheKey {
 /** Statistics of one layer, and the step that gathered them. */
 export interface LayerCache extends CachedStatistics, CacheKey {
   readonly step: number;
+  /** How tokens lay then. */
+  readonly grid: TokenGrid | undefined;
 }
 
 /** Where a sequence of a given size looks in sparse steps. */
 interface Window {
   readonly name: string;
+  readonly grid: TokenGrid | undefined;
   readonly restriction: AttentionRestriction;
 }
 
 /** Queries and keys of a block where the mask’s bounds cannot say which keys to skip. */
 const block = 32;
+
+const layoutOf = (grid: TokenGrid | undefined) => JSON.stringify(grid);
 
 const nameOf = ({ layer, sequence, pass }: CacheKey) => `${layer} ${sequence} ${pass}`;
 
@@ -70,18 +75,18 @@ export class ReTtentionState {
 
   /** Where sparse steps look; lists of blocks are made once per size and batch. */
   window(tokens: number, batches: number, grid: TokenGrid | undefined): AttentionRestriction {
-    const name = `${tokens} ${batches} ${JSON.stringify(grid)}`;
+    const name = `${tokens} ${batches} ${layoutOf(grid)}`;
     if (this.#window?.name === name) return this.#window.restriction;
     this.#releaseWindow();
     const kept = maskOfGrid(tokens, grid, this.#options);
     const mask = attentionMask(kept);
-    if (kept.kind === 'window') this.#window = { name, restriction: { mask } };
+    if (kept.kind === 'window') this.#window = { name, grid, restriction: { mask } };
     else {
       const sizes = { batches, queries: tokens, keys: tokens, queryBlock: block, keyBlock: block };
       const blocks = blockListFromMask(this.#gpu, mask, sizes);
       this.#gpu.keep(blocks.indices);
       this.#gpu.keep(blocks.counts);
-      this.#window = { name, restriction: { mask, blocks } };
+      this.#window = { name, grid, restriction: { mask, blocks } };
     }
     return this.#window.restriction;
   }
@@ -90,12 +95,12 @@ export class ReTtentionState {
     this.#release(this.#caches.get(nameOf(key)));
     this.#gpu.keep(statistics.ratio);
     this.#gpu.keep(statistics.residual);
-    this.#caches.set(nameOf(key), { ...key, ...statistics, step: this.#step });
+    this.#caches.set(nameOf(key), { ...key, ...statistics, step: this.#step, grid: this.#window?.grid });
   }
 
   /**
    * @param shape Of queries, [B, H, N, D].
-   * @throws RefusedError before a caching step; ArgumentError where the shape was another one then
+   * @throws RefusedError before a caching step; ArgumentError where the shape was another one then, or tokens lay otherwise
    */
   find(key: CacheKey, shape: readonly number[]): LayerCache {
     const found = this.#caches.get(nameOf(key));
@@ -108,6 +113,9 @@ export class ReTtentionState {
       const given = shape.slice(0, 3);
       throw new ArgumentError('re-ttention: samples, heads and tokens', given, `${found.ratio.shape}, as gathered`);
     }
+    const grid = this.#window?.grid;
+    if (layoutOf(found.grid) !== layoutOf(grid))
+      throw new ArgumentError('re-ttention: token grid', grid, `${layoutOf(found.grid)}, as gathered`);
     return found;
   }
 

@@ -83,6 +83,7 @@ it('a whole run with guidance: dense until the first sparse step, and no memory 
   const dense = await draw(6);
   const before = gpu.stats().liveBytes;
   assertClose(await draw(2, method), denseFew, { absolute: 1e-5 });
+  assertClose(await draw(6, reTtention({ density: 1, warmupSteps: 1, cachePeriod: 4 })), dense, { absolute: 1e-4 });
   const sparse = await draw(6, method);
   expect(gpu.stats().liveBytes).toBe(before);
   expect(sparse.every(Number.isFinite)).toBe(true);

@@ -345,6 +345,12 @@ describe('what sparse steps load', () => {
     expect(() => state.find(key, [1, 2, 8, 4])).toThrow(/got \[1,2,8\]/);
     // Guidance that is a batch turns up as one.
     expect(() => state.find(key, [2, 2, 9, 4])).toThrow(ArgumentError);
+    // As many tokens that lie otherwise see others in the window of frames.
+    state.window(9, 1, { height: 3, width: 3, textTokens: 0, textFirst: false });
+    state.store(key, { ratio: gpu.zeros([1, 2, 9]), residual: gpu.zeros([1, 9, 2, 4]) });
+    expect(state.find(key, [1, 2, 9, 4]).step).toBe(5);
+    state.window(9, 1, { frames: 3, height: 1, width: 3, textTokens: 0, textFirst: false });
+    expect(() => state.find(key, [1, 2, 9, 4])).toThrow(/token grid.*"frames":3.*"height":3/);
     // A branch that was not there when statistics were gathered has none.
     const branch = state.enter(5, 0, 0);
     expect(branch.pass).toBe(1);

@@ -13,39 +13,55 @@ import {
   sum,
   type Tensor,
 } from '@saccade/core';
+import { type HostMask, maskReference } from '@saccade/core/testing';
 
 /**
  * Counts which share of the keys attention was asked to look at over all steps of a denoising run: every call of the engine, dense ones and
- * second ones in a step too. Where a part of a mask tells its keys by no count that is known here, there is no density.
+ * second ones in a step too. Where a mask tells its keys by nothing that is known here, or a method attends by itself, there is no density.
  */
 export class DenoisingDensity {
   #read = 0;
   #all = 0;
   #known = true;
+  #calls = 0;
+  #counter: Tensor | undefined;
   readonly #counts: { readonly tensor: Tensor; readonly factor: number }[] = [];
+  readonly #shares = new Map<string, number>();
 
-  /** The method (or the dense run) with this meter behind it, where it sees what the method leaves to look at. */
-  behind(method: Method | undefined): readonly Method[] {
-    const seen = new Set<string>();
-    const meter: Method = {
-      name: 'density-meter',
+  /** The method (or the dense run) between two parts of this meter: what a call has, and what the method leaves to look at. */
+  around(method: Method | undefined): readonly Method[] {
+    const given: Method = {
+      name: 'density-given',
       options: {},
       phases: ['denoise'],
-      attend: ({ gpu, step, layer, sequence, queryLength, keyLength, batch }, { options, q }, next) => {
+      attend: ({ gpu, queryLength, keyLength, batch }, { q }, next) => {
+        this.#all += batch * (q.shape[1] as number) * queryLength * keyLength;
+        const before = this.#calls;
+        // Methods with attention of their own, tile by tile, leave counted calls to the engine, as the mask that they mean.
+        this.#counter ??= gpu.keep(gpu.zeros([1], 'u32'));
+        const result = next({ keyRowCounter: this.#counter });
+        if (this.#calls === before) this.#known = false;
+        return result;
+      },
+    };
+    const left: Method = {
+      name: 'density-left',
+      options: {},
+      phases: ['denoise'],
+      attend: ({ gpu, queryLength, keyLength, batch }, { options, q }, next) => {
+        this.#calls++;
         const pairs = batch * (q.shape[1] as number) * queryLength * keyLength;
-        // A step has as many keys as its one call would read; a second call in it reads besides.
-        const place = `${step?.index}/${layer}/${sequence}`;
-        if (!seen.has(place)) this.#all += pairs;
-        seen.add(place);
         this.#count(gpu, options, { pairs, queryLength, keyLength });
         return next();
       },
     };
-    return method ? [method, meter] : [meter];
+    return [given, ...(method ? [method] : []), left];
   }
 
   /** One readback where counts of lists stand on the device. */
   async density(gpu: Gpu): Promise<number | null> {
+    this.#counter?.dispose();
+    this.#counter = undefined;
     const read = await gpu.read(this.#counts.map(({ tensor }) => tensor));
     this.#counts.splice(0).forEach(({ tensor, factor }, index) => {
       this.#read += factor * (read[index]?.[0] as number);
@@ -81,9 +97,27 @@ export class DenoisingDensity {
       } else this.#read += factor * lists * (counts ?? width);
       return;
     }
-    const share = mask ? maskShare(mask, queryLength, keyLength) : 1;
+    const share = mask ? this.#maskShare(mask, queryLength, keyLength) : 1;
     if (share === undefined) this.#known = false;
     else this.#read += share * pairs;
+  }
+
+  /** Share of the pairs that a mask lets see, counted pair by pair, once per mask and size; undefined where a part of it stands on the device. */
+  #maskShare(mask: Mask, queries: number, keys: number): number | undefined {
+    if (!standsOnHost(mask)) return undefined;
+    const name = `${queries} ${keys} ${JSON.stringify(mask)}`;
+    const known = this.#shares.get(name);
+    if (known !== undefined) return known;
+    const sizes = { batches: 1, heads: 1, kvHeads: 1, queries };
+    let count = 0;
+    for (let query = 0; query < queries; query++) {
+      for (let key = 0; key < keys; key++) {
+        const pair = { batch: 0, head: 0, kvHead: 0, query, queryPosition: query, keyPosition: key };
+        if (maskReference(mask, pair, key, sizes)) count++;
+      }
+    }
+    this.#shares.set(name, count / (queries * keys));
+    return count / (queries * keys);
   }
 }
 
@@ -119,44 +153,22 @@ function pairsOfBlocks(gpu: Gpu, { indices, counts, ...size }: BlockList, querie
   return sum(multiply(multiply(inBlock, counted), rows.reshape([blocks, 1]))).reshape([1]);
 }
 
-/** Share of the pairs that a mask lets see, counted pair by pair; undefined for masks whose parts stand on the device. */
-function maskShare(mask: Mask, queries: number, keys: number): number | undefined {
-  const sees = predicate(mask);
-  if (!sees) return undefined;
-  let count = 0;
-  for (let query = 0; query < queries; query++) for (let key = 0; key < keys; key++) if (sees(query, key)) count++;
-  return count / (queries * keys);
-}
-
-type Predicate = (query: number, key: number) => boolean;
-
-function predicate(mask: Mask): Predicate | undefined {
+/** Whether all of a mask is known without reading it back. */
+function standsOnHost(mask: Mask): mask is Mask & HostMask {
   switch (mask.kind) {
-    case 'slidingWindow': {
-      const { before, after, dilation = 1 } = mask;
-      return (query, key) => query - key <= before && key - query <= after && (query - key) % dilation === 0;
-    }
-    case 'strided':
-      return (_, key) => key % mask.stride === (mask.offset ?? 0);
-    case 'keyRange':
-      return (_, key) => key >= mask.start && key < mask.end;
-    case 'prefix': {
-      const { length } = mask;
-      return typeof length === 'number' ? (_, key) => key < length : undefined;
-    }
+    case 'prefix':
+      return typeof mask.length === 'number';
     case 'anyOf':
-    case 'allOf': {
-      const parts = mask.parts.map(predicate);
-      if (!parts.every((part) => part !== undefined)) return undefined;
-      return mask.kind === 'anyOf'
-        ? (query, key) => parts.some((part) => part?.(query, key))
-        : (query, key) => parts.every((part) => part?.(query, key));
-    }
-    case 'not': {
-      const part = predicate(mask.part);
-      return part && ((query, key) => !part(query, key));
-    }
+    case 'allOf':
+      return mask.parts.every(standsOnHost);
+    case 'not':
+      return standsOnHost(mask.part);
+    case 'custom':
+    case 'tokenRelation':
+    case 'tokens':
+    case 'blocks':
+      return false;
     default:
-      return undefined;
+      return true;
   }
 }

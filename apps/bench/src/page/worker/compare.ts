@@ -32,10 +32,10 @@ export async function compare(
   registry: Registry,
   { request, signal, report }: Pick<Side, 'request' | 'signal' | 'report'>,
 ): Promise<void> {
-  const contextLength = await contextOf(model, request);
+  const { contextLength, grid } = await contextOf(model, request);
   const choices = [{ name: 'dense', options: '', budget: 1 }, ...request.methods];
   const variants = choices.map(
-    (choice) => variantsOf(requestOf(choice, registry), [choice.budget], contextLength)[0] as Variant,
+    (choice) => variantsOf(requestOf(choice, registry), [choice.budget], contextLength, grid)[0] as Variant,
   );
   report({ type: 'sides', titles: variants.map((variant, side) => titleOf(variant, choices, side)) });
   let dense: unknown;
@@ -93,19 +93,22 @@ function runSide(side: Side, dense: unknown): Promise<SideResult<unknown>> {
   throw new RefusedError(`${model.facts.name} is of no kind that this page can run.`);
 }
 
-/** Tokens that the last step sees, those of images included: what a budget is a share of. */
-async function contextOf(model: ModelHandle, request: CompareRequest): Promise<number> {
+/** Tokens that the last step sees, those of images included, of which a budget is a share; and how they lie. */
+async function contextOf(
+  model: ModelHandle,
+  request: CompareRequest,
+): Promise<{ readonly contextLength: number; readonly grid?: readonly number[] }> {
   if (model instanceof PipelineModel) {
     const { network } = model.pipeline.model;
     const { height, width } = network.grid(network.sampleSize);
-    return height * width;
+    return { contextLength: height * width, grid: [height, width] };
   }
   if (!(model instanceof VisionLanguageModel)) {
-    return (model.tokenizer?.encode(request.prompt).length ?? 0) + request.tokens;
+    return { contextLength: (model.tokenizer?.encode(request.prompt).length ?? 0) + request.tokens };
   }
   const encoded = await model.encode(methodPrompt(model, request));
   try {
-    return encoded.ids.length + request.tokens;
+    return { contextLength: encoded.ids.length + request.tokens };
   } finally {
     encoded.dispose();
   }

@@ -29,7 +29,7 @@ export async function drawImage(
     keys: { kind: 'grid', rows: grid.height, columns: grid.width, positions: undefined },
   });
   try {
-    const method = [...meter.behind(variant.create()), ...(request.attention ? [recorder.method] : [])];
+    const method = [...meter.around(variant.create()), ...(request.attention ? [recorder.method] : [])];
     const watched = await pipeline.generate({
       ...settings,
       method,

@@ -24,7 +24,7 @@ export async function fillText(
     Array.from(ids, (id) => (id === model.maskId ? hidden : model.tokenizer.decode([id])));
   let latest: readonly string[] = [];
   try {
-    const method = [...meter.behind(variant.create()), ...(request.attention ? [recorder.method] : [])];
+    const method = [...meter.around(variant.create()), ...(request.attention ? [recorder.method] : [])];
     await model.denoise(request.prompt, {
       ...settings,
       method,

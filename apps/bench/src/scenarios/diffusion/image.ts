@@ -20,7 +20,7 @@ export const diffusionImage: Scenario = {
   name: 'diffusion/image',
   title: 'Images by a diffusion transformer',
   description:
-    'One image at a time, each of another class, by DDIM with guidance 2 in 20 steps; the context is the image’s tokens. PSNR, SSIM and the distance of patch features of the shipped vision encoder are against ' +
+    'One image at a time, each of another class, by DDIM with guidance 2 in 20 steps (10 in a quick run); the context is the image’s tokens. PSNR, SSIM and the distance of patch features of the shipped vision encoder are against ' +
     'the dense image from the same seed. Methods are run in turn; a repeat is an image, and the time of a step is the mean over its run.',
   needs: 'diffusion',
   phases: ['denoise'],
@@ -61,7 +61,7 @@ async function* measureImages(
   // Another class with every image, far from the one before.
   const classOf = (image: number) => (image * 5) % classes;
   const draw = async (variant: Variant, image: number, meter?: DenoisingDensity): Promise<HostImage> => {
-    const method = meter ? meter.behind(variant.create()) : variant.create();
+    const method = meter ? meter.around(variant.create()) : variant.create();
     const options = { classLabel: classOf(image), steps, guidance, seed: seed + image, method, signal };
     const result = await pipeline.generate(options);
     try {
@@ -73,7 +73,7 @@ async function* measureImages(
   };
   const extra = { contextLength, steps };
   const runs = context
-    .variants(contextLength)
+    .variants(contextLength, [tokens.height, tokens.width])
     .map((variant): Drawn => ({ variant, images: [], density: null, refusal: undefined }));
   progress.total(runs.length * (repeats + 1));
   // One run each finds out what is refused, compiles the kernels and counts the keys.

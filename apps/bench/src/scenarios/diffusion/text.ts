@@ -63,7 +63,7 @@ async function* measureLength(
     context.progress.advance(1, `${run.variant.entry.name}, ${length} tokens`);
     const row = await context.measure(run.variant, { contextLength: length }, async () => {
       const meter = new DenoisingDensity();
-      const method = meter.behind(run.variant.create());
+      const method = meter.around(run.variant.create());
       await model.denoise(prompts[0] as number[], { ...sizes, method, seed, signal });
       run.density = await meter.density(gpu);
       return { samples: 0, density: null, quality: {}, speed: {}, memory: {} };
