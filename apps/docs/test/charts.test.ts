@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { charts, drawChart } from '../src/site/charts.ts';
+import { charts, drawChart, numberIn } from '../src/site/charts.ts';
 
 it.each(charts)('$slug: draws the numbers of its README', (chart) => {
   const picture = drawChart(chart);
@@ -13,4 +13,14 @@ it('names a table that is gone', () => {
   if (!chart) throw new Error('no charts');
   expect(() => drawChart({ ...chart, table: 'no such table' })).toThrow(/flash-attention-2.*no such table/);
   expect(() => drawChart({ ...chart, columns: ['no such column'] })).toThrow(/no such column/);
+});
+
+it.each([
+  ['1,721 [1,691, 1,726]', 1721],
+  ['91 (87 to 94)', 91],
+  ['0.0065 ± 0.0069', 0.0065],
+  ['11.9, 13.9, 13.1 (82%)', 13.1],
+  ['the same policy', undefined],
+])('reads %s as %s', (cell, number) => {
+  expect(numberIn(cell)).toBe(number);
 });

@@ -164,10 +164,14 @@ function tableOf(text: string, { table: first, columns, slug }: Chart): { header
   return { header: cells(all[at] ?? ''), rows: all.slice(at + 2, end < 0 ? undefined : end).map(cells) };
 }
 
-/** The first number of a cell, which may stand before an interval. */
-function numberIn(cell: string): number | undefined {
-  const found = /^-?[\d,]+(?:\.\d+)?/.exec(cell)?.[0];
-  return found === undefined ? undefined : Number(found.replaceAll(',', ''));
+/** The number of a cell, which may stand before an interval; of several runs (`11.9, 13.1, 13.9`) the median. */
+export function numberIn(cell: string): number | undefined {
+  const [runs = ''] = cell.split(/ [([]/);
+  const numbers = runs.split(', ').flatMap((run) => {
+    const found = /^-?[\d,]+(?:\.\d+)?/.exec(run)?.[0];
+    return found === undefined ? [] : [Number(found.replaceAll(',', ''))];
+  });
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
 const colours = ['#0d857b', '#b45309', '#6d5bd0'];
