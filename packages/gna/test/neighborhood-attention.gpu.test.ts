@@ -84,17 +84,20 @@ describe('check 4: tile by tile equals the masked reference', () => {
     plan.dispose();
   });
 
-  it('gradients by queries, keys and values, additional ones included', async () => {
+  it.each<[string, Pick<NeighborhoodAttentionOptions, 'window' | 'stride' | 'dilation' | 'causal'>]>([
+    ['sliding', { window: [3, 4] }],
+    ['blocked', { window: [3, 3], stride: [3, 3] }],
+    [
+      'strided, dilated, causal along one axis',
+      { window: [3, 4], stride: [2, 3], dilation: [2, 2], causal: [true, false] },
+    ],
+  ])('%s: gradients by queries, keys and values, additional ones included', async (_, mix) => {
     const gpu = await sharedGpu();
     const sizes = { ...base, batches: 1 };
     const [tokens, additional] = [63, 5];
     const call = randomCall(sizes, additional);
     const weights = randomArray(tokens * 4 * 16, 8);
-    const plan = new NeighborhoodPlan(
-      gpu,
-      { layout: [7, 9], batches: 1, otherKeys: additional },
-      { window: [3, 4], ...tiles },
-    );
+    const plan = new NeighborhoodPlan(gpu, { layout: [7, 9], batches: 1, otherKeys: additional }, { ...mix, ...tiles });
     const { value, gradients } = gpu.tidy(() => {
       const { q, k, v, additional: more } = upload(gpu, call, sizes);
       return valueAndGrad(
@@ -115,7 +118,7 @@ describe('check 4: tile by tile equals the masked reference', () => {
       });
     };
     const join = (first: Float32Array, second: Float32Array) => Float32Array.from([...first, ...second]);
-    const mask = neighborhoodMask([7, 9], { window: [3, 4] });
+    const mask = neighborhoodMask([7, 9], mix);
     const expected = attentionBackwardReference(headsFirst(weights, 4), {
       ...{ batches: 1, heads: 4, kvHeads: 2, queries: tokens, keys: tokens + additional, headSize: 16 },
       q: headsFirst(call.q, 4),

@@ -1,4 +1,11 @@
-import { type AttendedResult, type AttentionContext, type Method, parseOptions, RefusedError } from '@saccade/core';
+import {
+  type AttendedResult,
+  type AttentionContext,
+  type DenoisingStep,
+  type Method,
+  parseOptions,
+  RefusedError,
+} from '@saccade/core';
 import { type Attended, cacheStatistics } from './kernels/cache-statistics.ts';
 import { reshapeOutput } from './kernels/reshape-output.ts';
 import { type ReTtentionOptions, reTtentionOptions } from './options.ts';
@@ -18,11 +25,14 @@ type Context = AttentionContext<ReTtentionState>;
 export function reTtention(options: ReTtentionOptions = {}): Method<ReTtentionState> {
   const resolved = parseOptions(reTtentionOptions, options);
 
-  const kindOf = ({ step, globalLayer }: Context) => {
+  const kindOf = ({ step, globalLayer, state }: Context) => {
     if (globalLayer < 0) return undefined;
     if (!step) throw new RefusedError('re-ttention follows denoising steps, and this run does not tell its step.');
     // Half of all tokens to each side would still miss some at the ends.
-    return resolved.density === 1 ? 'dense' : stepKind(step.index, resolved);
+    if (resolved.density === 1) return 'dense';
+    const kind = stepKind(step.index, resolved);
+    // What was gathered in another stage is of another size, noise or guidance.
+    return kind === 'sparse' && state.beginsStage(step) ? 'cache' : kind;
   };
 
   return {
@@ -40,7 +50,7 @@ export function reTtention(options: ReTtentionOptions = {}): Method<ReTtentionSt
       const { gpu, state, step, globalLayer, sequence, model } = context;
       const [batches, , tokens] = call.q.shape as [number, number, number];
       const index = step?.index as number;
-      const key = state.enter(index, globalLayer, sequence);
+      const key = state.enter(step as DenoisingStep, globalLayer, sequence);
       if (kind === 'dense') return next();
       const window = state.window(tokens, batches, model.tokenGrid);
       if (kind === 'cache') {

@@ -2,6 +2,7 @@ import {
   ArgumentError,
   type AttentionRestriction,
   blockListFromMask,
+  type DenoisingStep,
   type Gpu,
   RefusedError,
   type TokenGrid,
@@ -47,6 +48,8 @@ export class ReTtentionState {
   readonly #passes = new Map<string, number>();
   #window: Window | undefined;
   #step = -1;
+  /** The stage that is run, and its first step. */
+  #stage = { stage: 0, first: 0 };
 
   constructor(gpu: Gpu, options: ResolvedReTtentionOptions) {
     this.#gpu = gpu;
@@ -58,15 +61,21 @@ export class ReTtentionState {
     return [...this.#caches.values()];
   }
 
+  /** Whether a step is the first of another stage than that of the sample's first step. */
+  beginsStage({ index, stage }: Pick<DenoisingStep, 'index' | 'stage'>): boolean {
+    return stage !== this.#stage.stage || (index > 0 && index === this.#stage.first);
+  }
+
   /** Notes a layer's pass in a step. @throws ArgumentError for a step before the last one that is not the first of a sample */
-  enter(step: number, layer: number, sequence: number): CacheKey {
-    if (step !== this.#step) {
-      if (step === 0) this.reset();
-      else if (step < this.#step) {
-        throw new ArgumentError('re-ttention: step', step, `${this.#step} or a later one, or 0 for another sample`);
+  enter({ index, stage }: Pick<DenoisingStep, 'index' | 'stage'>, layer: number, sequence: number): CacheKey {
+    if (index !== this.#step) {
+      if (index === 0) this.reset();
+      else if (index < this.#step) {
+        throw new ArgumentError('re-ttention: step', index, `${this.#step} or a later one, or 0 for another sample`);
       }
+      if (index === 0 || stage !== this.#stage.stage) this.#stage = { stage, first: index };
       this.#passes.clear();
-      this.#step = step;
+      this.#step = index;
     }
     const pass = this.#passes.get(`${layer} ${sequence}`) ?? 0;
     this.#passes.set(`${layer} ${sequence}`, pass + 1);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type Method, MethodRun, type Tensor } from '@saccade/core';
-import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
+import { type DenoisingStage, type Method, MethodRun, type Tensor } from '@saccade/core';
+import { assertClose, parseGoldenTensors, randomArray, sharedGpu } from '@saccade/core/testing';
 import { loadDiffusionModel, modelFilesFromUrls, type PredictOptions } from '@saccade/models';
 import { afterAll, expect, it } from 'vitest';
 import { reTtention } from '../src/index.ts';
@@ -68,6 +68,71 @@ it('a DiT: caching steps are dense, repeated inputs give their output again, nea
   expect(distance(reused, denseNear)).toBeGreaterThan(0);
   expect(distance(reused, denseNear)).toBeLessThan(0.2 * distance(windowedNear, denseNear));
   for (const tensor of [sample, near, labels]) tensor.dispose();
+});
+
+/** Two stages of as many steps, the second with another guidance, which makes the batch twice as large. */
+const guidanceComes: Method = {
+  name: 'guidance-comes',
+  options: {},
+  phases: ['denoise'],
+  schedule: ({ stages: [first] }) => ({
+    stages: [1, 3].map((guidanceScale) => ({ ...(first as DenoisingStage), steps: 4, guidanceScale })),
+  }),
+};
+
+it('the first step of another stage gathers anew: with guidance the batch is another one', async () => {
+  const calls: string[] = [];
+  const watch: Method = {
+    name: 'watch',
+    options: {},
+    phases: ['denoise'],
+    attend({ step, layer, batch }, { options }, next) {
+      if (layer === 0) calls.push(`${step?.index}: ${options.mask ? 'window' : 'dense'} of ${batch}`);
+      return next();
+    },
+  };
+  const method = reTtention({ density: 1 / 4, warmupSteps: 0, cachePeriod: 3 });
+  const before = gpu.stats().liveBytes;
+  (await pipeline.generate({ classLabel: 3, seed: 5, method: [guidanceComes, method, watch] })).dispose();
+  expect(gpu.stats().liveBytes).toBe(before);
+  const both = (index: number, batch: number) => [`${index}: dense of ${batch}`, `${index}: window of ${batch}`];
+  expect(calls).toEqual([
+    ...both(0, 1),
+    ...['1: window of 1', '2: window of 1'],
+    ...both(3, 1),
+    ...both(4, 2),
+    '5: window of 2',
+    ...both(6, 2),
+    '7: window of 2',
+  ]);
+});
+
+it('a video: with every key it is the dense one, with a window in each frame near it', async () => {
+  const weights = 'diffusion_pytorch_model.safetensors';
+  const video = await loadDiffusionModel(
+    gpu,
+    modelFilesFromUrls('cogvideox', {
+      'transformer/config.json': golden('cogvideox-rotary/config.json'),
+      [`transformer/${weights}`]: golden(`cogvideox-rotary/${weights}`),
+      'scheduler/scheduler_config.json': golden('cogvideox-scheduler.json'),
+    }),
+  );
+  const caption = gpu.tensor(randomArray(5 * 20, 1), [5, 20]);
+  const draw = async (method?: Method) => {
+    const sizes = { height: 64, width: 96, frames: 2 };
+    using result = await video.generate({
+      ...{ captionEmbeddings: caption, guidance: 1, steps: 6, ...sizes, ...(method ? { method } : {}) },
+    });
+    return (await result.latents.read()) as Float32Array;
+  };
+  const early = { warmupSteps: 1, cachePeriod: 4, ramp: 0 } as const;
+  const dense = await draw();
+  assertClose(await draw(reTtention({ ...early, density: 1 })), dense, { absolute: 1e-4 });
+  const near = distance(await draw(reTtention({ ...early, density: 0.2 })), dense);
+  expect(near).toBeGreaterThan(0);
+  expect(near).toBeLessThan(0.2 * distance(dense, new Float32Array(dense.length)));
+  caption.dispose();
+  video.dispose();
 });
 
 it('a whole run with guidance: dense until the first sparse step, and no memory is kept', async () => {

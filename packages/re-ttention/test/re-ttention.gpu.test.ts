@@ -340,7 +340,7 @@ describe('what sparse steps load', () => {
     const wrong = { ...grid, frames: 3 };
     await expect(run([5], { facts: { tokenGrid: wrong } })).rejects.toThrow(/token grid/);
     const state = new ReTtentionState(gpu, parseOptions(reTtentionOptions, {}));
-    const key = state.enter(5, 0, 0);
+    const key = state.enter({ index: 5, stage: 0 }, 0, 0);
     state.store(key, { ratio: gpu.zeros([1, 2, 9]), residual: gpu.zeros([1, 9, 2, 4]) });
     expect(() => state.find(key, [1, 2, 8, 4])).toThrow(/got \[1,2,8\]/);
     // Guidance that is a batch turns up as one.
@@ -352,10 +352,10 @@ describe('what sparse steps load', () => {
     state.window(9, 1, { frames: 3, height: 1, width: 3, textTokens: 0, textFirst: false });
     expect(() => state.find(key, [1, 2, 9, 4])).toThrow(/token grid.*"frames":3.*"height":3/);
     // A branch that was not there when statistics were gathered has none.
-    const branch = state.enter(5, 0, 0);
+    const branch = state.enter({ index: 5, stage: 0 }, 0, 0);
     expect(branch.pass).toBe(1);
     expect(() => state.find(branch, [1, 2, 9, 4])).toThrow(RefusedError);
-    expect(() => state.find(state.enter(0, 0, 0), [1, 2, 9, 4])).toThrow(RefusedError);
+    expect(() => state.find(state.enter({ index: 0, stage: 0 }, 0, 0), [1, 2, 9, 4])).toThrow(RefusedError);
     state.dispose();
   });
 });

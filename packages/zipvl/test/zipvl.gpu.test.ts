@@ -55,6 +55,27 @@ describe('check 1: all of the attention', () => {
     assertClose(same.logprobs, plain.logprobs, { absolute: 1e-5 });
   });
 
+  it('leaves the bits of the cache as they are where nothing is quantized', async () => {
+    const held = async (method: Method) => {
+      const prompted = await model.prefill(prompt, { method });
+      const tensors = [0, 1, 2].flatMap((layer) => {
+        const { keys, values, positions, lengths } = prompted.kv.layer(layer).padded();
+        lengths.dispose();
+        return [keys, values, positions];
+      });
+      const data = await model.gpu.read(tensors);
+      for (const tensor of tensors) tensor.dispose();
+      prompted.dispose();
+      return data;
+    };
+    const own = zipvl({ tau: 1, ...off });
+    // The same cache without anything that acts in it.
+    const idle: Method<ZipvlState> = { ...own, attend: (_, __, next) => next(), step: () => undefined };
+    const plain = await held(idle);
+    expect(plain[0]?.some((value) => value !== 0)).toBe(true);
+    expect(await held(own)).toEqual(plain);
+  });
+
   it('leaves prefill dense where the cache is quantized, and calls every token important', async () => {
     const plain = await generated();
     const ratios: number[][] = [];
