@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Gpu } from '@saccade/core';
+import { contiguous, type Gpu, type Tensor } from '@saccade/core';
 import { AdamW, Initializer, train } from '@saccade/core/nn';
 import { assertClose, parseGoldenTensors, sharedGpu } from '@saccade/core/testing';
 import type { VisionLanguageModel } from '@saccade/models';
@@ -90,6 +90,35 @@ it('knows what stands where in its prompts', async () => {
   expect([image?.positions[0], image?.positions.at(-1)]).toEqual([tokens.imageStart, tokens.imageStart + 63]);
   expect(prompt.spans?.question?.text).toBe(text);
   prompt.dispose();
+});
+
+it('looks at the image, and has no sink in its first token', async () => {
+  const seen: { readonly layer: number; readonly first: number; readonly image: number }[] = [];
+  for (const level of [1, 2, 3, 4] as const) {
+    const { prompt } = await firstQuestion(level, level);
+    const kept: Tensor[] = [];
+    const callback = (pattern: Tensor) => void kept.push(gpu.keep(contiguous(pattern)));
+    const observe = { 'blocks.*.attention.pattern': { positions: [-1], callback } };
+    (await model.prefill(prompt, { observe })).dispose();
+    const image = prompt.spans?.images[0]?.positions ?? [];
+    for (const [layer, pattern] of kept.entries()) {
+      const [, heads, keys] = pattern.shape as [number, number, number];
+      const row = await pattern.read();
+      const share = (positions: readonly number[]) =>
+        Array.from({ length: heads }, (_, head) => positions.map((at) => row[head * keys + at] as number))
+          .flat()
+          .reduce((sum, value) => sum + value / heads, 0);
+      seen.push({ layer, first: share([0]), image: share(image) });
+      pattern.dispose();
+    }
+    prompt.dispose();
+  }
+  for (const layer of [0, 1, 2, 3, 4, 5]) {
+    const mean = (part: 'first' | 'image') =>
+      seen.filter((each) => each.layer === layer).reduce((sum, each) => sum + each[part] / 4, 0);
+    expect(mean('first')).toBeLessThan(0.1);
+    expect(mean('image')).toBeGreaterThan(0.25);
+  }
 });
 
 it('generates the answers that were counted when it was written', async () => {
