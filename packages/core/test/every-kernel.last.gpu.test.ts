@@ -8,8 +8,8 @@ const sources = fileURLToPath(new URL('../src/', import.meta.url));
 const declaration = /= define\w*Kernel(?:<[^(]*>)?\(\{/g;
 const named = /= define\w*Kernel(?:<[^(]*>)?\(\{\s*name: '([^']+)'/g;
 
-/** Kernels that stand in for others where subgroups are wide enough; their tests run on the adapter itself. */
-const subgroupKernels = ['matmul.broadcast', 'matmul.blocks'];
+/** Kernels that stand in for others where subgroups are wide enough, or follow these; their tests run on the adapter itself. */
+const subgroupKernels = ['matmul.broadcast', 'matmul.gather_rows', 'matmul.blocks', 'matmul.columns'];
 
 /** The names of all kernels that the package declares, by their sources. */
 function declaredKernels(): string[] {

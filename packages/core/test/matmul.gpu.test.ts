@@ -66,6 +66,30 @@ describe('matmul', () => {
     out.dispose();
   });
 
+  it('lanes: loads four columns at once for one or two rows, also of slices and batches', async () => {
+    const gpu = await sharedGpu();
+    const [batches, k, n, skipped] = [2, 37, 72, 4];
+    for (const m of [1, 2]) {
+      const a = randomArray(batches * m * k, 1);
+      const b = randomArray(batches * k * (n + skipped), 2);
+      const out = gpu.tidy(() =>
+        matmul(
+          gpu.tensor(a, [batches, m, k]),
+          gpu.tensor(b, [batches, k, n + skipped]).slice(2, skipped, n + skipped),
+          { schedule: 'lanes' },
+        ),
+      );
+      const expected = Array.from({ length: batches }, (_, batch) => {
+        const columns = new Float64Array(k * n);
+        for (let i = 0; i < k; i++)
+          for (let j = 0; j < n; j++) columns[i * n + j] = b[(batch * k + i) * (n + skipped) + skipped + j] as number;
+        return [...matmulReference(a.slice(batch * m * k, (batch + 1) * m * k), columns, m, k, n)];
+      }).flat();
+      assertClose(await out.read(), expected, { ...close(k), name: `${m} rows` });
+      out.dispose();
+    }
+  });
+
   it('lanes: packs a right operand for many rows, also a slice and on WebGPU defaults', async () => {
     const [m, k, n] = [65, 20, 27];
     for (const gpu of [await sharedGpu(), await modestGpu()]) {

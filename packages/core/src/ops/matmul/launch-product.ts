@@ -4,6 +4,7 @@ import type { Gpu } from '../../device/gpu.ts';
 import type { GateActivation } from '../mlp.ts';
 import { blocksKernel } from './blocks.ts';
 import { broadcastKernel, heldPositions, tileColumns } from './broadcast.ts';
+import { columnsInFours, columnsKernel, columnsPerLane, mostColumnsRows } from './columns.ts';
 import { lanesKernel } from './lanes.ts';
 import {
   batchCount,
@@ -38,6 +39,10 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
     gpu.launch(vectorKernel, { ...variant, rows }, { ...launch, workgroups: tileCount(product, rows, vectorColumns) });
   } else if (takesBlocks(product, capabilities)) {
     launchBlocks(gpu, product, 'none');
+  } else if (product.rows <= mostColumnsRows && broadcastsToEight(capabilities) && columnsInFours(product)) {
+    const shape = { rowsPerLane: Math.max(product.rows, 1), lanes: 8 };
+    const workgroups = tileCount(product, shape.rowsPerLane, columnsPerLane * shape.lanes);
+    gpu.launch(columnsKernel, { ...variant, ...shape }, { ...launch, workgroups });
   } else {
     const broadcast = broadcastsToEight(capabilities);
     const fastest = lanesTile(product.rows, product.right.format);
