@@ -172,9 +172,9 @@ describe.each(['pixart-alpha', 'pixart-sigma'])('%s', (name) => {
       },
     };
     const run = await MethodRun.start(model, watching);
-    gpu.tidy(() =>
-      model.predict(gpu.zeros([1, 4, 8, 8]), { timestep: 1, condition: { captions: gpu.zeros([1, 5, 20]) }, run }),
-    );
+    gpu.tidy(() => {
+      model.predict(gpu.zeros([1, 4, 8, 8]), { timestep: 1, condition: { captions: gpu.zeros([1, 5, 20]) }, run });
+    });
     run.dispose();
     expect(calls).toEqual([
       [0, 16, 16],
@@ -183,7 +183,9 @@ describe.each(['pixart-alpha', 'pixart-sigma'])('%s', (name) => {
     const wrong = (condition: object) => () =>
       gpu.tidy(() => model.predict(gpu.zeros([1, 4, 8, 8]), { timestep: 1, condition }));
     expect(wrong({})).toThrow(/captions.*f32 \[B, T, 20\]/);
-    expect(wrong({ captions: gpu.tidy(() => gpu.zeros([2, 5, 20])) })).toThrow(ShapeError);
+    const captions = gpu.zeros([2, 5, 20]);
+    expect(wrong({ captions })).toThrow(ShapeError);
+    captions.dispose();
     model.dispose();
   });
 });

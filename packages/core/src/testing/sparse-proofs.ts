@@ -25,7 +25,10 @@ export function poisonRows(
 /** Key rows that a recorded computation loads, by the kernel's own count (`keyRowCounter`). One readback. */
 export async function countKeyRows(gpu: Gpu, record: (keyRowCounter: Tensor) => void): Promise<number> {
   const counter = gpu.zeros([1], 'u32');
-  gpu.tidy(() => record(counter));
+  // What it returns is freed with the rest.
+  gpu.tidy(() => {
+    record(counter);
+  });
   const [count] = await counter.read();
   counter.dispose();
   return count as number;
