@@ -275,23 +275,19 @@ describe('paged caches', () => {
   it('give statistics of attention the same rows', async () => {
     using cache = paged(gpu, { precision: 8 });
     const data = randomArray(2 * 40 * headSize, 4);
-    const best = await gpu
-      .tidy(() => {
-        const k = gpu.tensor(data, [1, 2, 40, headSize]);
-        for (const layer of [0, 1]) cache.layer(layer).append(k, k);
-        cache.advance();
-        const q = gpu.tensor(data, [1, 2, 40, headSize]).slice(2, 7, 8);
-        const { keys, options } = cache.layer(0).view();
-        return topKeys(q, keys, { k: 1, per: 'kvHead', ...options }).indices;
-      })
-      .read();
-    const dense = await gpu
-      .tidy(() => {
-        const k = gpu.tensor(data, [1, 2, 40, headSize]);
-        return topKeys(k.slice(2, 7, 8), k, { k: 1, per: 'kvHead' }).indices;
-      })
-      .read();
-    expect(best).toEqual(dense);
+    const [best, dense] = gpu.tidy(() => {
+      const k = gpu.tensor(data, [1, 2, 40, headSize]);
+      for (const layer of [0, 1]) cache.layer(layer).append(k, k);
+      cache.advance();
+      const q = k.slice(2, 7, 8);
+      const { keys, options } = cache.layer(0).view();
+      return [
+        topKeys(q, keys, { k: 1, per: 'kvHead', ...options }).indices,
+        topKeys(q, k, { k: 1, per: 'kvHead' }).indices,
+      ] as const;
+    });
+    expect(await best.read()).toEqual(await dense.read());
+    for (const indices of [best, dense]) indices.dispose();
   });
 
   it('refuse groups elsewhere, and files that were changed', async () => {

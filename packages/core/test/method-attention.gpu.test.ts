@@ -203,7 +203,9 @@ describe('attention without a model', () => {
     const run = bareRun(gpu, selecting, { layers: 1, heads: 1, kvHeads: 1, headSize: 4, causal: false });
     run.denoisingStep = { index: 0, count: 1, stage: 0 };
     const pass = () => run.layers(1, gpu.zeros([6, 4]), (_, x) => x.alias());
-    expect(() => run.pass([{ cache: undefined, count: 6, batch: 2 }], pass)).toThrow(/2 samples in one batch/);
+    gpu.tidy(() => {
+      expect(() => run.pass([{ cache: undefined, count: 6, batch: 2 }], pass)).toThrow(/2 samples in one batch/);
+    });
     run.dispose();
   });
 
