@@ -239,6 +239,28 @@ describe('linear', () => {
     weight.dispose();
   });
 
+  it('loads four columns at once of a transposed weight, and adds bias and residual', async () => {
+    const gpu = await sharedGpu();
+    const [k, n] = [21, 36];
+    for (const m of [1, 2]) {
+      const [x, weight, bias, residual] = [m * k, k * n, n, m * n].map((size, seed) => randomArray(size, seed + 1)) as [
+        Float32Array,
+        Float32Array,
+        Float32Array,
+        Float32Array,
+      ];
+      const rows = Float32Array.from(weight, (_, at) => weight[(at % k) * n + Math.floor(at / k)] as number);
+      const out = gpu.tidy(() =>
+        linear(gpu.tensor(x, [m, k]), gpu.tensor(weight, [k, n]).transpose(), {
+          bias: gpu.tensor(bias, [n]),
+          residual: gpu.tensor(residual, [m, n]),
+        }),
+      );
+      assertClose(await out.read(), linearReference(x, rows, m, k, n, { bias, residual }), close(k));
+      out.dispose();
+    }
+  });
+
   it('takes a weight over the binding limit of WebGPU defaults', async () => {
     const gpu = await modestGpu();
     const [k, n] = [256, 131_072 + 5];

@@ -10,41 +10,41 @@ import {
   storeResult,
 } from './product.ts';
 
-/** Specialisation of {@link columnsKernel}. */
-export type ColumnsVariant = ProductVariant & {
-  readonly rowsPerLane: number;
-  readonly lanes: number;
-};
-
-/** Four rows were slower than with the schedule `lanes` (2.5 for 3.2 ms at 4 x 576 x 3072 on lavapipe). */
+/** Most rows: with four, the schedule `lanes` was faster (2.5 ms for 3.2 at 4 x 576 x 3072 on lavapipe). */
 export const mostColumnsRows = 2;
 
-/** Columns of an invocation. */
-export const columnsPerLane = 4;
+/** One subgroup. */
+const lanes = 8;
+
+/** Columns that one load gives, and an invocation owns. */
+const width = 4;
+
+/** Columns of a workgroup. */
+export const columnsOfTile = lanes * width;
 
 /**
  * Few rows times an f32 operand whose columns stand side by side, for software adapters with subgroups of eight: an invocation owns four neighbouring columns, and one
  * load gives all of them at an inner position. The left elements of eight positions are one load of the subgroup, handed round.
  */
-export const columnsKernel = defineKernel<ColumnsVariant>({
+export const columnsKernel = defineKernel<ProductVariant & { readonly rowsPerLane: number }>({
   name: 'matmul.columns',
   bindings: (variant, capabilities) =>
     productBindings(variant, capabilities).map((binding) =>
       binding.name === 'right' ? { ...binding, type: 'array<vec4f>' } : binding,
     ),
   parameters: productParameters,
-  workgroupSize: ({ lanes }) => lanes,
+  workgroupSize: () => lanes,
   source: (variant, capabilities) => {
-    const { rowsPerLane, lanes } = variant;
+    const { rowsPerLane } = variant;
     const left = leftAccess(variant, capabilities);
     const eachRow = (text: (row: number) => string) => repeat(rowsPerLane, text);
     const rowOf = (row: number) => `tile_row * ${rowsPerLane}u + ${row}u`;
     return {
       subgroups: true,
       main: `
-  ${locateTile(variant, rowsPerLane, columnsPerLane * lanes)}
-  let column = (tile_column * ${lanes}u + lane) * ${columnsPerLane}u;
-  let right_base = right_start + min(column, params.columns - ${columnsPerLane}u);
+  ${locateTile(variant, rowsPerLane, columnsOfTile)}
+  let column = (tile_column * ${lanes}u + lane) * ${width}u;
+  let right_base = right_start + min(column, params.columns - ${width}u);
   ${eachRow((row) => `let left_row${row} = left_start + min(${rowOf(row)}, params.rows - 1u) * params.left_row; var sum${row} = vec4f();`)}
   for (var start = 0u; start < params.inner; start += 8u) {
     let own = start + (subgroup_lane & 7u);
@@ -53,7 +53,7 @@ export const columnsKernel = defineKernel<ColumnsVariant>({
     ${repeat(8, (step) => eachRow((row) => `sum${row} = fma(vec4f(subgroupShuffle(left${row}, ${step}u)), right${step}, sum${row});`))}
   }
   ${eachRow((row) =>
-    repeat(columnsPerLane, (element) =>
+    repeat(width, (element) =>
       storeResult(variant, capabilities, rowOf(row), `(column + ${element}u)`, `sum${row}[${element}]`),
     ),
   )}`,

@@ -4,7 +4,7 @@ import type { Gpu } from '../../device/gpu.ts';
 import type { GateActivation } from '../mlp.ts';
 import { blocksKernel } from './blocks.ts';
 import { broadcastKernel, heldPositions, tileColumns } from './broadcast.ts';
-import { columnsInFours, columnsKernel, columnsPerLane, mostColumnsRows } from './columns.ts';
+import { columnsInFours, columnsKernel, columnsOfTile, mostColumnsRows } from './columns.ts';
 import { lanesKernel } from './lanes.ts';
 import {
   batchCount,
@@ -40,9 +40,9 @@ export function launchProduct(gpu: Gpu, product: Product, schedule: MatmulSchedu
   } else if (takesBlocks(product, capabilities)) {
     launchBlocks(gpu, product, 'none');
   } else if (product.rows <= mostColumnsRows && broadcastsToEight(capabilities) && columnsInFours(product)) {
-    const shape = { rowsPerLane: Math.max(product.rows, 1), lanes: 8 };
-    const workgroups = tileCount(product, shape.rowsPerLane, columnsPerLane * shape.lanes);
-    gpu.launch(columnsKernel, { ...variant, ...shape }, { ...launch, workgroups });
+    const { rows } = product;
+    const workgroups = tileCount(product, rows, columnsOfTile);
+    gpu.launch(columnsKernel, { ...variant, rowsPerLane: rows }, { ...launch, workgroups });
   } else {
     const broadcast = broadcastsToEight(capabilities);
     const fastest = lanesTile(product.rows, product.right.format);
