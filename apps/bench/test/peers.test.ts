@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { peers } from '../src/peers/peers.ts';
 import { sampledError, sampledReference } from '../src/peers/reference.ts';
 import { type MatmulWork, matmulInputs, workFlops, workName } from '../src/peers/work.ts';
-import { worksToCompare } from '../src/peers/works.ts';
+import { chooseWorks, worksToCompare } from '../src/peers/works.ts';
 import { validateResultFile } from '../src/result-file/validate.ts';
 import { sampleFile } from './sample-file.ts';
 
@@ -38,4 +38,10 @@ it('names works by their kinds, which a result file takes, and every engine can 
   validateResultFile({ ...sampleFile(), peers: works.map((each) => ({ ...row, work: workName(each) })) });
   expect(new Set(works.map(workName)).size).toBe(works.length);
   for (const peer of peers) expect(works.some(peer.does)).toBe(true);
+});
+
+it('chooses works by a part of their name, and says which there are', () => {
+  const all = worksToCompare(true, undefined);
+  expect(chooseWorks(all, 'matmul f32').map(workName)).toEqual(['matmul f32 512x512x512', 'matmul f32 512x576x3072']);
+  expect(() => chooseWorks(all, 'matmul f64')).toThrow(/'matmul f64'.*matmul f32 512x512x512/);
 });

@@ -1,5 +1,13 @@
+import { UsageError } from '../usage-error.ts';
 import type { TrainingWork } from './training.ts';
-import type { AttentionWork, ConvolutionWork, MatmulWork, QuantizedMatmulWork, Work } from './work.ts';
+import {
+  type AttentionWork,
+  type ConvolutionWork,
+  type MatmulWork,
+  type QuantizedMatmulWork,
+  type Work,
+  workName,
+} from './work.ts';
 
 const matmul = (m: number, k: number, n: number): MatmulWork => ({ kind: 'matmul', m, k, n });
 const quantized = (m: number, k: number, n: number): QuantizedMatmulWork => ({ kind: 'quantized-matmul', m, k, n });
@@ -81,4 +89,17 @@ export function worksToCompare(quick: boolean, modelFile: string | undefined): W
       ? []
       : (['prefill', 'decode'] as const).map((phase) => ({ kind: 'model', phase, context: 1024, file: modelFile }));
   return [...quickWorks, ...(quick ? [] : furtherWorks), ...models];
+}
+
+/**
+ * The works that have `part` in their name.
+ *
+ * @throws UsageError where there are none
+ */
+export function chooseWorks(all: readonly Work[], part: string): readonly Work[] {
+  const works = all.filter((work) => workName(work).includes(part));
+  if (works.length === 0) {
+    throw new UsageError(`No work has '${part}' in its name. There are: ${all.map(workName).join('; ')}.`);
+  }
+  return works;
 }

@@ -6,7 +6,7 @@ import { Ours } from '../../peers/ours.ts';
 import { PeerProcess } from '../../peers/peer-process.ts';
 import { type Peer, peers } from '../../peers/peers.ts';
 import { workName } from '../../peers/work.ts';
-import { worksToCompare } from '../../peers/works.ts';
+import { chooseWorks, worksToCompare } from '../../peers/works.ts';
 import { progressStream, startProgress } from '../../progress/progress.ts';
 import { peerTable, unmeasuredPeersTable } from '../../report/markdown.ts';
 import { describeEnvironment } from '../../result-file/environment.ts';
@@ -32,7 +32,7 @@ export interface PeersFlags {
  * Compares works with other engines on the same adapter and prints a table.
  *
  * @returns 1 where no comparison came about, else 0.
- * @throws UsageError for an unknown engine, before anything runs.
+ * @throws UsageError for an unknown engine or work, before anything runs.
  */
 export async function peersCommand(context: CliContext, flags: PeersFlags): Promise<ExitCode> {
   const chosen = choosePeers(flags.peer);
@@ -53,12 +53,11 @@ function choosePeers(names: readonly string[]): readonly Peer[] {
 }
 
 async function compareAll(context: CliContext, flags: PeersFlags, chosen: readonly Peer[]): Promise<ExitCode> {
+  const log = (line: string) => console.error(line);
+  const quick = flags.quick === true;
+  const works = chooseWorks(worksToCompare(quick, await modelFile(quick, log)), flags.work);
   const gpu = await openGpu();
   const ours = new Ours(gpu);
-  const log = (line: string) => console.error(line);
-  const works = worksToCompare(flags.quick === true, await modelFile(flags.quick === true, log)).filter((work) =>
-    workName(work).includes(flags.work),
-  );
   const processes = new Map<Peer, PeerProcess>();
   const rows: PeerRow[] = [];
   const unmeasured: UnmeasuredPeer[] = [];

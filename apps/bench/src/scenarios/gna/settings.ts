@@ -1,4 +1,5 @@
 import { chooseTiles, findPerfect, type SimulateOptions, simulate } from '@saccade/gna';
+import { UsageError } from '../../usage-error.ts';
 
 /** A neighbourhood that is measured, and what the simulator says of it. */
 export interface SpeedSetting extends SimulateOptions {
@@ -22,9 +23,20 @@ const wishes: readonly { readonly layout: readonly number[]; readonly window: re
   { layout: [16, 32, 32], window: [8, 16, 16] },
 ];
 
-/** Of each layout of that many tokens: the perfectly block-sparse setting nearest to the wished window, and the window as it slides. */
+const tokensOf = ({ layout }: { readonly layout: readonly number[] }) =>
+  layout.reduce((product, size) => product * size, 1);
+
+/**
+ * Of each layout of that many tokens: the perfectly block-sparse setting nearest to the wished window, and the window as it slides.
+ *
+ * @throws UsageError where there is no such layout
+ */
 export function speedSettings(tokens: number): SpeedSetting[] {
-  const own = wishes.filter(({ layout }) => layout.reduce((product, size) => product * size, 1) === tokens);
+  const own = wishes.filter((wish) => tokensOf(wish) === tokens);
+  if (own.length === 0) {
+    const known = [...new Set(wishes.map(tokensOf))].join(', ');
+    throw new UsageError(`gna/speed has no layout of ${tokens} tokens; --lengths may be ${known}.`);
+  }
   return own.flatMap(({ layout, window }) => {
     const sliding = { window, stride: layout.map(() => 1), ...chooseTiles(layout, { window }) };
     return [...findPerfect(layout, { window, limit: 1 }), sliding].map((setting) => {
